@@ -1,0 +1,3 @@
+//! The YAML: schema, loading, validation.
+
+mod model;

@@ -1,0 +1,64 @@
+//! Families and samples: what every source of metrics hands over, whatever it is.
+
+use std::sync::Arc;
+
+/// What a family is. Info and Unknown are written as gauge and untyped where the format has no such type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    Unknown,
+}
+
+/// A family's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FamilyMeta {
+    /// The full name as it appears in text format 0.0.4, e.g. `ebpf_exporter_timer_starts_total`. OpenMetrics' rules about
+    /// `_total` and `_info` are applied when it is written.
+    pub(crate) name: String,
+    pub(crate) help: String,
+    /// Empty, or the unit that the name ends in, e.g. `seconds`.
+    pub(crate) unit: String,
+    pub(crate) kind: Kind,
+}
+
+/// A family and its series, as of one scrape.
+#[derive(Debug, Clone)]
+pub(crate) struct Family {
+    pub(crate) meta: Arc<FamilyMeta>,
+    /// Sorted by `labels`, no two alike.
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// One series' value. A histogram is one sample.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    /// The label pairs as they are written, without the braces: `cpu="0",kind="a\"b"`; empty for none. See `escape`.
+    pub(crate) labels: Arc<str>,
+    pub(crate) value: Value,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Number(Number),
+    Histogram(Box<Histogram>),
+}
+
+/// Integers stay exact up to the text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Number {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Histogram {
+    /// Upper bounds of the finite buckets, strictly ascending.
+    pub(crate) bounds: Arc<[f64]>,
+    /// Observations in each bucket alone, not cumulated; one more than `bounds`: the last is +Inf's.
+    pub(crate) counts: Vec<u64>,
+    pub(crate) sum: Number,
+}

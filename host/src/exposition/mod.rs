@@ -1,0 +1,3 @@
+//! Families and the text formats.
+
+mod family;
