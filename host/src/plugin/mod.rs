@@ -1,1 +1,24 @@
-//! (being written)
+//! Running plugins: the engine, components and where they come from, instances with their budgets, and the worlds they export.
+//!
+//! Everything a component answers is checked here; what leaves this room can be trusted to have the shape it should have. What labels and
+//! slots mean is the business of `rows`, which plugins a unit uses that of `unit`.
+
+mod bindings;
+mod cells;
+mod component;
+mod engine;
+mod error;
+mod instance;
+mod registry;
+mod session;
+mod state;
+mod stats;
+mod world;
+
+pub(crate) use cells::Cells;
+pub(crate) use engine::Engine;
+pub(crate) use error::{CallError, LoadError, OpenError};
+pub(crate) use registry::{Offer, Registry};
+pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
+pub(crate) use stats::{PluginStats, Snapshot};
+pub(crate) use world::{Decoded, Encoding, NumberSource, Placed, Placement, ShapedFamily, Slot};

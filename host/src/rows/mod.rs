@@ -1,1 +1,15 @@
-//! (being written)
+//! From map entries to series: which label fields a key has, what a known key adds to, and the numbers of the running scrape.
+//!
+//! A key is decoded and placed by plugins once; from then on its entry in the key table says where its number goes. Reading maps is the
+//! business of `bpf`, writing text that of `exposition`.
+
+mod accumulate;
+mod layout;
+mod metric;
+mod pipeline;
+mod series;
+mod table;
+
+pub(crate) use layout::{KeyShape, Layout, LayoutError};
+pub(crate) use metric::{Entries, Metric, MetricParts, Walked};
+pub(crate) use pipeline::{Label, Plugins, SessionId, Shaper, Step};

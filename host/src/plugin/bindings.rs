@@ -1,0 +1,8 @@
+//! Generated glue for wit/plugin.wit. Nothing outside this room sees these types.
+#![allow(unreachable_pub, missing_debug_implementations, reason = "generated code")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "standard-plugin",
+    ownership: Borrowing { duplicate_if_necessary: true },
+});

@@ -1,0 +1,96 @@
+//! What can go wrong with a plugin, told apart where someone acts on the difference.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::cells::CellsError;
+
+/// A file that cannot be used as a plugin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("cannot set up the WebAssembly engine: {0}")]
+    Engine(String),
+    #[error("cannot start the WebAssembly epoch thread: {0}")]
+    Thread(std::io::Error),
+    #[error("cannot read it: {0}")]
+    Read(std::io::Error),
+    #[error("it has {found} bytes; a plugin may have {limit} at most")]
+    TooLarge { found: u64, limit: u64 },
+    #[error("it is a core WebAssembly module, not a component: build it with --target wasm32-wasip2, or make it a component with `wasm-tools component new`")]
+    CoreModule,
+    #[error("it is precompiled machine code, which is not accepted: give the .wasm it was made from")]
+    Precompiled,
+    #[error("it is not a WebAssembly component (a component starts with the bytes 00 61 73 6d 0d 00 01 00, this file with {0})")]
+    NotWasm(String),
+    #[error("it does not compile, the file may be cut short or damaged: {0}")]
+    Compile(String),
+    #[error("it exports none of exporter:plugin/decoding@{version}, exporter:plugin/shaping@{version}; it exports: {found}", version = super::component::INTERFACE_VERSION)]
+    NoWorld { found: String },
+    #[error("it was built for exporter:plugin@{found}, this host knows {known}: build it against the wit/ of this host's version", known = super::component::INTERFACE_VERSION)]
+    OtherVersion { found: String },
+    #[error("it needs something the host does not offer; plugins may import log and kernel of exporter:plugin@{version} and WASI 0.2: {detail}", version = super::component::INTERFACE_VERSION)]
+    Import { detail: String },
+    #[error("its catalogue cannot be read: {0}")]
+    Catalogue(CallError),
+    #[error("its catalogue names {0:?}, which is no name for a decoder or shaper: letters, digits, _ and - only")]
+    BadName(String),
+}
+
+impl LoadError {
+    pub(super) fn engine(error: impl fmt::Display) -> Self {
+        Self::Engine(format!("{error:#}"))
+    }
+}
+
+/// A decoder or shaper that cannot be opened with the options it was given.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The component's own words, for the operator.
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// What the component declared is no family.
+    #[error("its answer is not usable: {0}")]
+    Invalid(String),
+}
+
+/// A call that gave no answer. After each of these but `BackOff` the instance is thrown away.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("it ran for more than its {} ms of CPU time", .0.as_millis())]
+    Deadline(Duration),
+    #[error("it asked for more than its {} MiB of memory", .0 >> 20)]
+    Memory(usize),
+    #[error("its answer is larger than its {} MiB of output", .0 >> 20)]
+    Output(usize),
+    #[error("it trapped: {0}")]
+    Trap(String),
+    #[error("its answer is malformed: {0}")]
+    Malformed(String),
+    #[error("a new instance cannot be made: {0}")]
+    Instantiate(String),
+    #[error("it failed {failures} times in a row and is tried again in {} s", .retry_in.as_secs().max(1))]
+    BackOff { failures: u32, retry_in: Duration },
+}
+
+impl CallError {
+    /// The value of the `reason` label.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Deadline(_) => "deadline",
+            Self::Memory(_) => "memory",
+            Self::Output(_) => "output",
+            Self::Trap(_) => "trap",
+            Self::Malformed(_) => "malformed",
+            Self::Instantiate(_) => "instantiate",
+            Self::BackOff { .. } => "back-off",
+        }
+    }
+}
+
+impl From<CellsError> for CallError {
+    fn from(error: CellsError) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}

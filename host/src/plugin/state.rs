@@ -1,0 +1,158 @@
+//! What a store holds for its instance: the memory limit, the inert WASI context and the host's side of the imports.
+
+use std::sync::Arc;
+
+use wasmtime::ResourceLimiter;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::bindings::exporter::plugin::{kernel, log, types};
+use super::error::LoadError;
+use crate::kernel::{KernelFacts, PciKind};
+use crate::telemetry::RateLimit;
+
+/// Longest log line taken from a plugin, in bytes.
+const MAX_LOG_LINE: usize = 4096;
+
+pub(super) struct HostState {
+    pub(super) memory: MemoryLimit,
+    plugin: Arc<str>,
+    facts: Arc<KernelFacts>,
+    log_rate: Arc<RateLimit>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl HostState {
+    pub(super) fn new(plugin: Arc<str>, facts: Arc<KernelFacts>, log_rate: Arc<RateLimit>, memory: usize) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(256);
+        // No files, no sockets, no environment, no arguments, no input: what a language's runtime drags in finds nothing.
+        let wasi = WasiCtxBuilder::new().max_random_size(64 * 1024).build();
+        Self { memory: MemoryLimit::new(memory), plugin, facts, log_rate, wasi, table }
+    }
+}
+
+/// The imports that decoders and shapers may have.
+pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, LoadError> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(LoadError::engine)?;
+    log::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(LoadError::engine)?;
+    kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(LoadError::engine)?;
+    Ok(linker)
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for HostState {}
+
+impl log::Host for HostState {
+    fn write(&mut self, level: log::Level, message: String) {
+        let Some(suppressed) = self.log_rate.allow() else { return };
+        let mut end = message.len().min(MAX_LOG_LINE);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        // A plugin must not be able to forge log lines.
+        let message = message[..end].escape_debug().to_string();
+        let plugin = &*self.plugin;
+        match level {
+            log::Level::Error => tracing::error!(plugin, suppressed, "{message}"),
+            log::Level::Warn => tracing::warn!(plugin, suppressed, "{message}"),
+            log::Level::Info => tracing::info!(plugin, suppressed, "{message}"),
+            log::Level::Debug => tracing::debug!(plugin, suppressed, "{message}"),
+            log::Level::Trace => tracing::trace!(plugin, suppressed, "{message}"),
+        }
+    }
+}
+
+impl kernel::Host for HostState {
+    fn symbols(&mut self, addresses: Vec<u64>) -> Vec<Option<kernel::KernelSymbol>> {
+        let symbols = self.facts.symbols(&addresses);
+        symbols.into_iter().map(|found| found.map(|symbol| kernel::KernelSymbol { name: symbol.name, offset: symbol.offset })).collect()
+    }
+
+    fn cgroup_paths(&mut self, ids: Vec<u64>) -> Vec<Option<String>> {
+        ids.into_iter().map(|id| self.facts.cgroup_path(id)).collect()
+    }
+
+    fn interface_names(&mut self, indexes: Vec<u32>) -> Vec<Option<String>> {
+        indexes.into_iter().map(|index| self.facts.interface_name(index)).collect()
+    }
+
+    fn block_devices(&mut self, devices: Vec<u32>) -> Vec<Option<String>> {
+        devices.into_iter().map(|device| self.facts.block_device(device)).collect()
+    }
+
+    fn pci_names(&mut self, kind: kernel::PciKind, ids: Vec<u32>) -> Option<Vec<Option<String>>> {
+        let kind = match kind {
+            kernel::PciKind::Vendor => PciKind::Vendor,
+            kernel::PciKind::Device => PciKind::Device,
+            kernel::PciKind::Class => PciKind::Class,
+            kernel::PciKind::Subclass => PciKind::Subclass,
+        };
+        self.facts.pci_names(kind, &ids)
+    }
+}
+
+/// Bounds the sum of all linear memories of a store, and the entries of its tables.
+#[derive(Debug)]
+pub(super) struct MemoryLimit {
+    limit: usize,
+    used: usize,
+    /// A growth was refused: what follows is likely an abort, and this is why.
+    pub(super) refused: bool,
+}
+
+/// Function references are 16 bytes; the largest known guest (CPython) has about 30,000.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+
+impl MemoryLimit {
+    fn new(limit: usize) -> Self {
+        Self { limit, used: 0, refused: false }
+    }
+
+    /// Bytes of linear memory in use now. It never shrinks.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_of_one_store_share_the_limit() {
+        let mut limit = MemoryLimit::new(100);
+        assert!(limit.memory_growing(0, 60, None).unwrap());
+        assert!(!limit.memory_growing(0, 60, None).unwrap(), "a second memory must not double the limit");
+        assert!(limit.refused);
+        assert!(limit.memory_growing(0, 40, None).unwrap());
+        assert_eq!(limit.used(), 100);
+    }
+}

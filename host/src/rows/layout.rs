@@ -1,0 +1,185 @@
+//! How the bytes of a key divide into label fields.
+
+use std::ops::Range;
+
+use crate::config::{LabelConfig, MetricSource};
+
+/// What is known of the keys before any label is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyShape {
+    /// Bytes of a key.
+    pub(crate) key_size: usize,
+    /// The map has one value per CPU.
+    pub(crate) per_cpu: bool,
+}
+
+/// The fields of a metric's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The bytes of each label, in the order of the labels. The CPU's number, where it is a label, lies behind the key: see `split_cpus`.
+    pub(crate) fields: Vec<Range<usize>>,
+    /// Bytes of a key of the key table.
+    pub(crate) row_key_size: usize,
+    /// One row per CPU instead of their sum: the CPU's number is appended to the key as a u16 in the machine's byte order.
+    pub(crate) split_cpus: bool,
+    /// The first four bytes of a key must be zero: the key of a single-entry array says nothing.
+    pub(crate) zero_key: bool,
+}
+
+/// Labels that don't add up to the key.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LayoutError {
+    #[error(
+        "the labels take {labels} bytes ({sum}), the map's key has {key} bytes: make the sizes and paddings add up to the key's size"
+    )]
+    Size { labels: usize, key: usize, sum: String },
+    #[error("a metric without labels needs a map with a 4-byte key (an array with one entry), this map's key has {0} bytes: add labels that cover the key")]
+    NoLabels(usize),
+    #[error("the label `cpu` of a per-CPU map has to have `size: 2`, found {0}")]
+    CpuSize(usize),
+}
+
+const CPU_LABEL: &str = "cpu";
+const CPU_SIZE: usize = size_of::<u16>();
+const ZERO_KEY_SIZE: usize = 4;
+
+impl Layout {
+    /// Lays labels over a map's keys (which fill them exactly) or over samples (which may be longer).
+    ///
+    /// In a per-CPU map a label called `cpu` that isn't part of the key is the CPU; as ebpf_exporter has it, it is declared as a `uint`
+    /// of two bytes.
+    pub(crate) fn new(labels: &[LabelConfig], source: MetricSource, shape: KeyShape) -> Result<Self, LayoutError> {
+        let total: usize = labels.iter().map(span).sum();
+        if matches!(source, MetricSource::PerfEventArray { .. }) {
+            return Ok(Self::plain(labels, total));
+        }
+        if shape.per_cpu && let Some(cpu) = labels.iter().position(|label| label.name == CPU_LABEL) {
+            let rest = total - span(&labels[cpu]);
+            let zero_key = rest == 0 && shape.key_size == ZERO_KEY_SIZE;
+            if rest == shape.key_size || zero_key {
+                if labels[cpu].size != CPU_SIZE {
+                    return Err(LayoutError::CpuSize(labels[cpu].size));
+                }
+                return Ok(Self::with_cpu(labels, cpu, shape.key_size, zero_key));
+            }
+        }
+        if labels.is_empty() {
+            if shape.key_size != ZERO_KEY_SIZE {
+                return Err(LayoutError::NoLabels(shape.key_size));
+            }
+            return Ok(Self { fields: Vec::new(), row_key_size: shape.key_size, split_cpus: false, zero_key: true });
+        }
+        if total != shape.key_size {
+            return Err(LayoutError::Size { labels: total, key: shape.key_size, sum: sum(labels) });
+        }
+        Ok(Self::plain(labels, shape.key_size))
+    }
+
+    fn plain(labels: &[LabelConfig], row_key_size: usize) -> Self {
+        Self { fields: fields(labels, None, 0), row_key_size, split_cpus: false, zero_key: false }
+    }
+
+    fn with_cpu(labels: &[LabelConfig], cpu: usize, key_size: usize, zero_key: bool) -> Self {
+        Self { fields: fields(labels, Some(cpu), key_size), row_key_size: key_size + CPU_SIZE, split_cpus: true, zero_key }
+    }
+}
+
+fn span(label: &LabelConfig) -> usize {
+    label.size.saturating_add(label.padding)
+}
+
+fn fields(labels: &[LabelConfig], cpu: Option<usize>, cpu_offset: usize) -> Vec<Range<usize>> {
+    let mut offset = 0;
+    let mut fields = Vec::with_capacity(labels.len());
+    for (index, label) in labels.iter().enumerate() {
+        if cpu == Some(index) {
+            fields.push(cpu_offset..cpu_offset + CPU_SIZE);
+        } else {
+            fields.push(offset..offset + label.size);
+            offset += span(label);
+        }
+    }
+    fields
+}
+
+/// `a 8 + b 4 (+4 padding)`, for messages.
+fn sum(labels: &[LabelConfig]) -> String {
+    let parts: Vec<String> = labels
+        .iter()
+        .map(|label| match label.padding {
+            0 => format!("{} {}", label.name, label.size),
+            padding => format!("{} {} (+{padding} padding)", label.name, label.size),
+        })
+        .collect();
+    parts.join(" + ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Position;
+
+    fn label(name: &str, size: usize, padding: usize) -> LabelConfig {
+        let at = Position { file: Arc::new(PathBuf::from("unit.yaml")), line: 1, column: 1 };
+        LabelConfig { name: name.into(), size, padding, decoders: Vec::new(), at }
+    }
+
+    fn layout(labels: &[LabelConfig], key_size: usize, per_cpu: bool) -> Result<Layout, LayoutError> {
+        Layout::new(labels, MetricSource::Map, KeyShape { key_size, per_cpu })
+    }
+
+    #[test]
+    fn padding_lies_between_fields() {
+        let layout = layout(&[label("a", 1, 3), label("b", 8, 0)], 12, false).unwrap();
+        assert_eq!(layout.fields, [0..1, 4..12]);
+        assert!(!layout.split_cpus);
+    }
+
+    #[test]
+    fn labels_have_to_add_up_to_the_key() {
+        let error = layout(&[label("a", 1, 3), label("b", 8, 0)], 16, false).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("the labels take 12 bytes (a 1 (+3 padding) + b 8), the map's key has 16 bytes"), "{message}");
+    }
+
+    #[test]
+    fn cpu_is_split_only_where_it_is_no_part_of_the_key() {
+        let labels = [label("kind", 4, 0), label("cpu", 2, 0)];
+        let split = layout(&labels, 4, true).unwrap();
+        assert_eq!((split.fields.as_slice(), split.row_key_size, split.split_cpus), (&[0..4, 4..6][..], 6, true));
+        let inside = layout(&labels, 6, true).unwrap();
+        assert!(!inside.split_cpus, "the key has a field of its own for it");
+        assert!(layout(&labels, 4, false).is_err(), "no CPUs to split by");
+        assert_eq!(layout(&[label("kind", 4, 0), label("cpu", 4, 0)], 4, true), Err(LayoutError::CpuSize(4)));
+    }
+
+    #[test]
+    fn cpu_may_stand_before_the_bucket() {
+        let split = layout(&[label("kind", 4, 0), label("cpu", 2, 0), label("bucket", 8, 0)], 12, true).unwrap();
+        assert_eq!(split.fields, [0..4, 12..14, 4..12]);
+    }
+
+    #[test]
+    fn a_lone_cpu_label_takes_the_zero_key_of_an_array() {
+        let split = layout(&[label("cpu", 2, 0)], 4, true).unwrap();
+        assert!(split.zero_key && split.split_cpus);
+        assert_eq!(split.fields, [4..6]);
+    }
+
+    #[test]
+    fn no_labels_need_an_array_key() {
+        assert!(layout(&[], 4, false).unwrap().zero_key);
+        assert_eq!(layout(&[], 8, false), Err(LayoutError::NoLabels(8)));
+    }
+
+    #[test]
+    fn samples_may_be_longer_than_their_labels() {
+        let source = MetricSource::PerfEventArray { flush_interval: Duration::from_secs(1) };
+        let layout = Layout::new(&[label("a", 4, 0)], source, KeyShape { key_size: 64, per_cpu: false }).unwrap();
+        assert_eq!(layout.row_key_size, 4);
+    }
+}
