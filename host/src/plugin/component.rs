@@ -93,6 +93,10 @@ impl Plugin {
         })
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Asks the component what it offers. Runs its code.
     pub(super) fn catalogue(&self) -> Result<Catalogue, LoadError> {
         let mut instance = Instance::new(self).map_err(LoadError::Catalogue)?;

@@ -23,7 +23,6 @@ impl Engine {
         config.epoch_interruption(true);
         // Costs 2 to 5 times a call and brings features that no plugin needs.
         config.concurrency_support(false);
-        config.wasm_component_model_async(false);
         config.wasm_relaxed_simd(false);
         config.wasm_multi_memory(false);
         config.wasm_memory64(false);

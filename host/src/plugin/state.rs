@@ -77,15 +77,15 @@ impl kernel::Host for HostState {
     }
 
     fn cgroup_paths(&mut self, ids: Vec<u64>) -> Vec<Option<String>> {
-        ids.into_iter().map(|id| self.facts.cgroup_path(id)).collect()
+        self.facts.cgroup_paths(&ids)
     }
 
     fn interface_names(&mut self, indexes: Vec<u32>) -> Vec<Option<String>> {
-        indexes.into_iter().map(|index| self.facts.interface_name(index)).collect()
+        self.facts.interface_names(&indexes)
     }
 
     fn block_devices(&mut self, devices: Vec<u32>) -> Vec<Option<String>> {
-        devices.into_iter().map(|device| self.facts.block_device(device)).collect()
+        self.facts.block_devices(&devices)
     }
 
     fn pci_names(&mut self, kind: kernel::PciKind, ids: Vec<u32>) -> Option<Vec<Option<String>>> {

@@ -268,9 +268,20 @@ impl Metric {
         (self.table.len(), self.series.len())
     }
 
-    /// The decoded labels of the metric, for the map dump.
-    pub(crate) fn label_names(&self) -> impl Iterator<Item = &str> {
-        self.pipeline.labels().iter().map(|label| label.name.as_str())
+    /// The series that a key of the map adds to, as last decoded; for people. Keys split by CPU are shown by their first CPU.
+    pub(crate) fn describe(&self, key: &[u8]) -> Option<String> {
+        let layout = self.pipeline.layout();
+        let mut row_key = key.get(..layout.row_key_size.min(key.len()))?.to_vec();
+        row_key.resize(layout.row_key_size, 0);
+        let entry = self.table.peek(&row_key)?;
+        Some(match &entry.meaning {
+            Meaning::Dropped => "dropped".into(),
+            Meaning::Failed(name) => format!("not decodable by {name}"),
+            meaning => {
+                let labels = meaning.targets().iter().filter_map(|target| self.series.labels(target.series));
+                labels.collect::<Vec<_>>().join("; ")
+            }
+        })
     }
 }
 

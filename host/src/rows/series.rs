@@ -88,6 +88,10 @@ impl SeriesSet {
         Some(id)
     }
 
+    pub(super) fn labels(&self, id: u32) -> Option<&str> {
+        self.series.get(id as usize).map(|series| &*series.labels)
+    }
+
     /// Puts all numbers back to zero for a new scrape.
     pub(super) fn reset(&mut self) {
         for slot in &mut self.slots {

@@ -79,6 +79,11 @@ impl<T> KeyTable<T> {
         Some(id)
     }
 
+    /// Like `find`, for a look from aside.
+    pub(super) fn peek(&self, key: &[u8]) -> Option<&T> {
+        self.get(self.look_up(key)?)
+    }
+
     pub(super) fn key(&self, id: EntryId) -> &[u8] {
         let start = id as usize * self.key_size;
         &self.keys[start..start + self.key_size]

@@ -1,1 +1,16 @@
-//! (being written)
+//! A unit's life: prepared (object loaded and attached, which needs privilege), running (plugins opened, scraped), stopped.
+//!
+//! A unit owns what it needs: its object and links, its readers, its plugin sessions, its rows. Nothing that goes wrong in one takes away
+//! another's series.
+
+mod dump;
+mod error;
+mod fleet;
+mod prepare;
+mod running;
+mod source;
+
+pub(crate) use error::UnitError;
+pub(crate) use fleet::{Fleet, State, UnitView};
+pub(crate) use prepare::{Environment, Prepared, prepare};
+pub(crate) use running::Running;

@@ -1,0 +1,43 @@
+//! The `/maps` page: every entry of every metric's map, raw key, labels and value.
+
+use std::fmt::Write;
+
+use super::fleet::Fleet;
+use super::running::as_entries;
+
+/// Rows shown per map: a page for a person, not a way to export.
+const MAX_ROWS: usize = 10_000;
+
+impl Fleet {
+    /// Plain text. Labels are those of the last scrape; a key that none has seen yet shows without.
+    pub(crate) fn dump_maps(&self) -> String {
+        let mut page = String::new();
+        self.for_each_running(|name, unit| {
+            let _ = writeln!(page, "# {name}\n");
+            for group in &mut unit.groups {
+                let mut rows = 0_usize;
+                let mut lines = String::new();
+                let metrics = &group.metrics;
+                let walked = group.source.walk(|batch| {
+                    let entries = as_entries(batch);
+                    for (key, value) in batch.rows().take(MAX_ROWS.saturating_sub(rows)) {
+                        let labels: Vec<String> = metrics.iter().filter_map(|metric| metric.describe(key)).collect();
+                        let values: Vec<String> =
+                            value.chunks(entries.cpu_stride.max(1)).map(|cpu| cpu.get(..8).and_then(|bytes| bytes.try_into().ok()).map_or_else(|| "?".into(), |bytes| u64::from_ne_bytes(bytes).to_string())).collect();
+                        let _ = writeln!(lines, "{key:?} ({}) -> {}", labels.join("; "), values.join(" "));
+                    }
+                    rows += batch.count;
+                });
+                let _ = writeln!(page, "## {} ({rows} entries)\n\n```\n{lines}```", group.map);
+                if rows > MAX_ROWS {
+                    let _ = writeln!(page, "(the first {MAX_ROWS} are shown)");
+                }
+                if let Err(error) = walked {
+                    let _ = writeln!(page, "(reading ended early: {error})");
+                }
+                page.push('\n');
+            }
+        });
+        page
+    }
+}

@@ -1,0 +1,65 @@
+//! Why a unit does not run.
+
+use std::fmt;
+
+use crate::bpf::{KeeperError, ObjectError, ReadError, SampleError};
+use crate::config::Problem;
+
+#[derive(Debug)]
+pub(crate) enum UnitError {
+    /// The YAML is wrong, or does not fit the object or the plugins.
+    Config(Vec<Problem>),
+    Object(ObjectError),
+    Read(ReadError),
+    Samples(SampleError),
+    CgroupIdMap(KeeperError),
+    Symbols(std::io::Error),
+    /// A task of the host ended unexpectedly.
+    Internal(String),
+}
+
+impl fmt::Display for UnitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => {
+                for (index, problem) in problems.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    write!(f, "{separator}{problem}")?;
+                }
+                Ok(())
+            }
+            Self::Object(error) => error.fmt(f),
+            Self::Read(error) => error.fmt(f),
+            Self::Samples(error) => error.fmt(f),
+            Self::CgroupIdMap(error) => error.fmt(f),
+            Self::Symbols(error) => write!(f, "cannot read /proc/kallsyms for `kaddrs`: {error}"),
+            Self::Internal(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for UnitError {}
+
+impl From<ObjectError> for UnitError {
+    fn from(error: ObjectError) -> Self {
+        Self::Object(error)
+    }
+}
+
+impl From<ReadError> for UnitError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<SampleError> for UnitError {
+    fn from(error: SampleError) -> Self {
+        Self::Samples(error)
+    }
+}
+
+impl From<KeeperError> for UnitError {
+    fn from(error: KeeperError) -> Self {
+        Self::CgroupIdMap(error)
+    }
+}

@@ -1,0 +1,46 @@
+//! Where a group of metrics gets its entries: a map, or counted samples.
+
+use std::sync::Arc;
+
+use crate::bpf::{Batch, MapReader, ReadError, SampleCounter};
+
+pub(super) enum EntrySource {
+    Map(Box<MapReader>),
+    Samples(SampleCounter),
+}
+
+/// A map and all metrics made from it: one walk serves them all.
+pub(super) struct Group<M> {
+    pub(super) map: Arc<str>,
+    pub(super) source: EntrySource,
+    pub(super) metrics: Vec<M>,
+}
+
+impl EntrySource {
+    /// Visits every entry in batches.
+    pub(super) fn walk(&mut self, visit: impl FnMut(Batch<'_>)) -> Result<(), ReadError> {
+        match self {
+            Self::Map(reader) => reader.walk(visit).map(drop),
+            Self::Samples(samples) => {
+                samples.walk(visit);
+                Ok(())
+            }
+        }
+    }
+
+    /// Entries that there is room for. None where there is no such bound.
+    pub(super) fn max_entries(&self) -> Option<usize> {
+        match self {
+            Self::Map(reader) => Some(reader.map().info().max_entries),
+            Self::Samples(_) => None,
+        }
+    }
+
+    /// Samples lost so far. None for a map.
+    pub(super) fn lost(&self) -> Option<u64> {
+        match self {
+            Self::Map(_) => None,
+            Self::Samples(samples) => Some(samples.stats().lost),
+        }
+    }
+}
