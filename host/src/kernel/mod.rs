@@ -94,10 +94,6 @@ impl KernelFacts {
     }
 
     /// Names of network interfaces by index, in this process' network namespace.
-    #[expect(
-        clippy::unused_self,
-        reason = "one face for all facts: that this one needs no memory is its own affair"
-    )]
     pub(crate) fn interface_names(&self, indexes: &[u32]) -> Vec<Option<String>> {
         indexes
             .iter()
