@@ -1,0 +1,166 @@
+//! What `--capabilities.keep` says.
+
+use std::fmt;
+use std::str::FromStr;
+
+use caps::Capability;
+use caps::Capability::{CAP_BPF, CAP_PERFMON};
+
+use super::set::{CapabilitySet, named};
+
+/// What to keep of the capabilities that the process was started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Leave everything as it is.
+    All,
+    /// These at most.
+    Only(CapabilitySet),
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum KeepError {
+    #[error(
+        "expected `all`, `none` or names of capabilities with commas between, found an empty name in {0:?}"
+    )]
+    Empty(String),
+    #[error("`{0}` stands alone, found it in a list of capabilities")]
+    NotAlone(String),
+    #[error("unknown capability {name:?}: did you mean `{near}`?")]
+    Unknown { name: String, near: String },
+}
+
+// === impl Keep ===
+
+/// What reading maps, reloading tracing programs and following CPUs coming online need.
+impl Default for Keep {
+    fn default() -> Self {
+        Self::Only(CapabilitySet::of(&[CAP_BPF, CAP_PERFMON]))
+    }
+}
+
+impl FromStr for Keep {
+    type Err = KeepError;
+
+    /// `all`, `none` or a list like `cap_bpf,PERFMON`: any case, with or without `cap_`, blanks allowed.
+    fn from_str(text: &str) -> Result<Self, KeepError> {
+        let names: Vec<String> = text
+            .split(',')
+            .map(|name| name.trim().to_lowercase())
+            .collect();
+        match names.as_slice() {
+            [all] if all == "all" => Ok(Self::All),
+            [none] if none == "none" => Ok(Self::Only(CapabilitySet::EMPTY)),
+            names => names
+                .iter()
+                .map(|name| match name.as_str() {
+                    "" => Err(KeepError::Empty(text.to_owned())),
+                    "all" | "none" => Err(KeepError::NotAlone(name.clone())),
+                    name => capability(name),
+                })
+                .collect::<Result<CapabilitySet, _>>()
+                .map(Self::Only),
+        }
+    }
+}
+
+/// As `from_str` reads it.
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Only(set) => f.write_str(&set.to_string().replace(' ', "").to_lowercase()),
+        }
+    }
+}
+
+fn capability(name: &str) -> Result<Capability, KeepError> {
+    if let Ok(capability) = caps::to_canonical(name).parse() {
+        return Ok(capability);
+    }
+    let wanted = name.trim_start_matches("cap_");
+    let near = named()
+        .into_iter()
+        .map(|known| known.to_string().to_lowercase())
+        .min_by_key(|known| distance(known.trim_start_matches("cap_"), wanted))
+        .unwrap_or_default();
+    let name = name.to_owned();
+    Err(KeepError::Unknown { name, near })
+}
+
+/// Levenshtein's distance, of bytes: names of capabilities are ASCII.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        // What `row` held at the column to the left before this round.
+        let mut diagonal = i;
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = *cell;
+            left = replaced.min(diagonal + 1).min(left + 1);
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use caps::Capability::{CAP_BPF, CAP_PERFMON, CAP_SYSLOG};
+
+    use super::{CapabilitySet, Keep, KeepError, distance};
+
+    fn keep(text: &str) -> Result<Keep, KeepError> {
+        text.parse()
+    }
+
+    #[test]
+    fn names_in_any_spelling() {
+        let wanted = Ok(Keep::Only(CapabilitySet::of(&[CAP_BPF, CAP_PERFMON])));
+        assert_eq!(keep("cap_bpf,cap_perfmon"), wanted);
+        assert_eq!(keep("PERFMON, Cap_Bpf ,bpf"), wanted);
+        assert_eq!(keep("all"), Ok(Keep::All));
+        assert_eq!(keep("NONE"), Ok(Keep::Only(CapabilitySet::EMPTY)));
+        assert_eq!(
+            keep("syslog"),
+            Ok(Keep::Only(CapabilitySet::of(&[CAP_SYSLOG])))
+        );
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read() {
+        for text in ["all", "none", "cap_perfmon,cap_bpf"] {
+            assert_eq!(keep(text).unwrap().to_string(), text);
+        }
+        assert_eq!(keep(&Keep::default().to_string()), Ok(Keep::default()));
+    }
+
+    #[test]
+    fn a_wrong_name_gets_its_near_miss() {
+        let near = |text| keep(text).unwrap_err().to_string();
+        assert_eq!(
+            near("cap_bpf,cap_perfmn"),
+            "unknown capability \"cap_perfmn\": did you mean `cap_perfmon`?"
+        );
+        assert!(near("sys_amdin").contains("`cap_sys_admin`"));
+        assert!(near("\u{e9}").starts_with("unknown capability"));
+    }
+
+    #[test]
+    fn lists_that_are_none() {
+        assert_eq!(keep(""), Err(KeepError::Empty(String::new())));
+        assert_eq!(keep("bpf,"), Err(KeepError::Empty("bpf,".to_owned())));
+        assert_eq!(keep("bpf,all"), Err(KeepError::NotAlone("all".to_owned())));
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("bpf", "bpf"), 0);
+        assert_eq!(distance("bpf", ""), 3);
+        assert_eq!(distance("", "bpf"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}
