@@ -47,7 +47,7 @@ mod tests {
     fn interfaces_by_index() {
         let kernel = FakeKernel { interfaces: [(2, "eth0")].into(), ..FakeKernel::default() };
         assert_eq!(say(&Ifname, &kernel, &2_u32.to_ne_bytes()), "eth0");
-        assert_eq!(say(&Ifname, &kernel, &u64::from(2_u32.to_le()).to_ne_bytes()), "eth0");
+        assert_eq!(say(&Ifname, &kernel, &[2_u32.to_ne_bytes(), [0; 4]].concat()), "eth0");
         assert_eq!(say(&Ifname, &kernel, &7_u32.to_ne_bytes()), "~ unknown:7");
         assert_eq!(say(&Ifname, &kernel, &[2, 0]), "! ifname wants 4 bytes, got 2");
     }

@@ -106,13 +106,14 @@ fn decode(
     unknown: impl Fn(i64, &mut Vec<u8>),
 ) {
     let ids = input.iter().filter_map(parse_signed).filter_map(|number| id(kind, number));
-    let mut missing = false;
+    let mut missing = None;
     let names = Answers::ask(ids, |ids| {
-        kernel.pci_names(kind, ids).unwrap_or_else(|| {
-            missing = true;
-            Vec::new()
-        })
+        let names = kernel.pci_names(kind, ids);
+        missing = Some(names.is_none());
+        names.unwrap_or_default()
     });
+    // A batch without a single id has not asked yet whether there is a table.
+    let missing = missing.unwrap_or_else(|| kernel.pci_names(kind, &[]).is_none());
     for cell in input.iter() {
         out.row(|text| {
             if missing {
@@ -208,7 +209,7 @@ mod tests {
         let kernel = FakeKernel::default();
         let texts = [
             say(&PciVendor, &kernel, b"1"),
-            say(&PciDevice, &kernel, b"1"),
+            say(&PciDevice, &kernel, b"x"),
             say(&PciClass, &kernel, b"1"),
             say(&PciSubclass, &kernel, b"1"),
         ];

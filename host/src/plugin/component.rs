@@ -8,13 +8,13 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::exporter::plugin::{decoding, shaping};
+use super::budget::LogBudget;
 use super::engine::Engine;
 use super::error::LoadError;
 use super::instance::Instance;
 use super::state::{self, HostState};
 use super::stats::PluginStats;
 use crate::kernel::KernelFacts;
-use crate::telemetry::RateLimit;
 
 /// The version of exporter:plugin that this host speaks.
 pub(super) const INTERFACE_VERSION: &str = "0.1.0";
@@ -48,7 +48,7 @@ pub(crate) struct Plugin {
     pub(super) shaping: Option<shaping::GuestIndices>,
     pub(super) limits: Limits,
     pub(super) facts: Arc<KernelFacts>,
-    pub(super) log_rate: Arc<RateLimit>,
+    pub(super) log_budget: Arc<LogBudget>,
     pub(super) stats: Arc<PluginStats>,
 }
 
@@ -88,7 +88,7 @@ impl Plugin {
             shaping,
             limits: Limits::default(),
             facts: Arc::clone(facts),
-            log_rate: Arc::new(RateLimit::new(10.0, 50.0)),
+            log_budget: Arc::new(LogBudget::new()),
             stats: Arc::default(),
         })
     }

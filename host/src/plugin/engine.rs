@@ -1,5 +1,6 @@
 //! The one Wasm engine of the process and the clock that ends calls which run too long.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// `cache`: a directory for compiled code, used only if nobody but the host may write there (see `trusted`).
+    /// `cache`: a directory for compiled code. Whoever can write there can run code in this process: it has to be ours alone.
     pub(crate) fn new(cache: Option<&Path>) -> Result<Self, LoadError> {
         let mut config = Config::new();
         config.epoch_interruption(true);
@@ -31,6 +32,7 @@ impl Engine {
             .module_version(ModuleVersionStrategy::Custom(concat!("exporter-host ", env!("CARGO_PKG_VERSION"), " wasmtime ", env!("WASMTIME_VERSION")).into()))
             .map_err(LoadError::engine)?;
         if let Some(directory) = cache {
+            check_trusted(directory)?;
             let mut settings = CacheConfig::new();
             settings.with_directory(directory);
             config.cache(Some(Cache::new(settings).map_err(LoadError::engine)?));
@@ -43,6 +45,36 @@ impl Engine {
     pub(super) fn inner(&self) -> &wasmtime::Engine {
         &self.inner
     }
+}
+
+/// Absolute, a real directory, owned by this user or root, writable for nobody else.
+fn check_trusted(directory: &Path) -> Result<(), LoadError> {
+    let refused = |why: String| Err(LoadError::Cache { directory: directory.display().to_string(), why });
+    if !directory.is_absolute() {
+        return refused("expected an absolute path".into());
+    }
+    let real = match directory.canonicalize() {
+        Ok(real) => real,
+        Err(error) => return refused(error.to_string()),
+    };
+    if real != directory {
+        return refused(format!("a part of the path is a symbolic link, it leads to {}", real.display()));
+    }
+    let metadata = match std::fs::metadata(directory) {
+        Ok(metadata) => metadata,
+        Err(error) => return refused(error.to_string()),
+    };
+    let own = std::fs::metadata("/proc/self").map(|process| process.uid()).unwrap_or_default();
+    if !metadata.is_dir() {
+        return refused("expected a directory".into());
+    }
+    if metadata.uid() != own && metadata.uid() != 0 {
+        return refused(format!("it belongs to user {}, expected {own} or root", metadata.uid()));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return refused(format!("others may write there (mode {:o}): chmod go-w", metadata.mode() & 0o777));
+    }
+    Ok(())
 }
 
 /// An OS thread, not a task: a runtime that is stuck must not stop the clock. It ends with the engine.
@@ -70,6 +102,23 @@ pub(super) fn epochs(budget: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cache_directory_is_ours_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap();
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o700);
+        assert!(check_trusted(&path).is_ok());
+        mode(0o770);
+        assert!(check_trusted(&path).unwrap_err().to_string().contains("others may write there (mode 770)"));
+        mode(0o700);
+        let link = path.join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(check_trusted(&link).unwrap_err().to_string().contains("symbolic link"));
+        assert!(check_trusted(Path::new("relative")).is_err());
+    }
 
     #[test]
     fn a_budget_is_rounded_up_and_the_running_tick_added() {

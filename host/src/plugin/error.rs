@@ -12,6 +12,8 @@ pub(crate) enum LoadError {
     Engine(String),
     #[error("cannot start the WebAssembly epoch thread: {0}")]
     Thread(std::io::Error),
+    #[error("cannot keep compiled code in {directory}: {why}")]
+    Cache { directory: String, why: String },
     #[error("cannot read it: {0}")]
     Read(std::io::Error),
     #[error("it has {found} bytes; a plugin may have {limit} at most")]

@@ -40,7 +40,7 @@ impl Instance {
     /// A new store with a new instance. Runs the component's start code within its limits.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, CallError> {
         let limits = plugin.limits;
-        let state = HostState::new(Arc::clone(&plugin.name), Arc::clone(&plugin.facts), Arc::clone(&plugin.log_rate), limits.memory);
+        let state = HostState::new(Arc::clone(&plugin.name), Arc::clone(&plugin.facts), Arc::clone(&plugin.log_budget), limits.memory);
         let mut store = Store::new(plugin.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);

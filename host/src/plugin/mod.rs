@@ -4,6 +4,7 @@
 //! slots mean is the business of `rows`, which plugins a unit uses that of `unit`.
 
 mod bindings;
+mod budget;
 mod cells;
 mod component;
 mod engine;

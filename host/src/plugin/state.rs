@@ -7,9 +7,9 @@ use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::bindings::exporter::plugin::{kernel, log, types};
+use super::budget::LogBudget;
 use super::error::LoadError;
 use crate::kernel::{KernelFacts, PciKind};
-use crate::telemetry::RateLimit;
 
 /// Longest log line taken from a plugin, in bytes.
 const MAX_LOG_LINE: usize = 4096;
@@ -18,18 +18,18 @@ pub(super) struct HostState {
     pub(super) memory: MemoryLimit,
     plugin: Arc<str>,
     facts: Arc<KernelFacts>,
-    log_rate: Arc<RateLimit>,
+    log_budget: Arc<LogBudget>,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
 impl HostState {
-    pub(super) fn new(plugin: Arc<str>, facts: Arc<KernelFacts>, log_rate: Arc<RateLimit>, memory: usize) -> Self {
+    pub(super) fn new(plugin: Arc<str>, facts: Arc<KernelFacts>, log_budget: Arc<LogBudget>, memory: usize) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(256);
         // No files, no sockets, no environment, no arguments, no input: what a language's runtime drags in finds nothing.
         let wasi = WasiCtxBuilder::new().max_random_size(64 * 1024).build();
-        Self { memory: MemoryLimit::new(memory), plugin, facts, log_rate, wasi, table }
+        Self { memory: MemoryLimit::new(memory), plugin, facts, log_budget, wasi, table }
     }
 }
 
@@ -52,7 +52,7 @@ impl types::Host for HostState {}
 
 impl log::Host for HostState {
     fn write(&mut self, level: log::Level, message: String) {
-        let Some(suppressed) = self.log_rate.allow() else { return };
+        let Some(suppressed) = self.log_budget.take() else { return };
         let mut end = message.len().min(MAX_LOG_LINE);
         while !message.is_char_boundary(end) {
             end -= 1;

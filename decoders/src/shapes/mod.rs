@@ -1,0 +1,6 @@
+//! The shapes of ebpf_exporter's metrics: counters and gauges, and the four kinds of histogram.
+
+mod bucket;
+pub(crate) mod histogram;
+mod key;
+pub(crate) mod value;

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT OR GPL-2.0-only
+//
+// Nothing in it attaches, anywhere.
+
+#include "test.bpf.h"
+
+MAP(HASH, kprobe_total, 4, 16);
+
+SEC("kprobe/exporter_host_has_no_such_function")
+int impossible(struct pt_regs *ctx)
+{
+    u32 key = 1;
+    increment_map(&kprobe_total, &key, 1);
+    return 0;
+}
