@@ -32,6 +32,9 @@ pub(super) struct Mark {
     pub(super) column: usize,
 }
 
+/// A file that is something else altogether has a problem on every line, and nobody reads them all.
+const MAX_LISTED: usize = 100;
+
 /// The problems of one file, in the order in which they were found.
 #[derive(Debug)]
 pub(super) struct Problems {
@@ -39,6 +42,9 @@ pub(super) struct Problems {
     /// What an unknown key is.
     unknown_key: Severity,
     list: Vec<Problem>,
+    any_error: bool,
+    /// Found after the list was full.
+    left_out: usize,
 }
 
 // === impl Severity ===
@@ -132,6 +138,8 @@ impl Problems {
             file: Arc::clone(file),
             unknown_key,
             list: Vec::new(),
+            any_error: false,
+            left_out: 0,
         }
     }
 
@@ -144,32 +152,52 @@ impl Problems {
     }
 
     pub(super) fn error(&mut self, mark: Mark, message: impl Into<String>) {
-        let at = self.position(mark);
-        self.list.push(Problem::error(at, message));
+        self.push(Severity::Error, mark, message.into());
     }
 
     pub(super) fn warning(&mut self, mark: Mark, message: impl Into<String>) {
-        let at = self.position(mark);
-        self.list.push(Problem::warning(at, message));
+        self.push(Severity::Warning, mark, message.into());
     }
 
     pub(super) fn unknown_key(&mut self, mark: Mark, message: impl Into<String>) {
-        let at = self.position(mark);
-        self.list.push(Problem {
-            severity: self.unknown_key,
-            at,
-            message: message.into(),
-        });
+        self.push(self.unknown_key, mark, message.into());
+    }
+
+    fn push(&mut self, severity: Severity, mark: Mark, message: String) {
+        self.any_error |= severity == Severity::Error;
+        if self.list.len() < MAX_LISTED {
+            let at = self.position(mark);
+            self.list.push(Problem {
+                severity,
+                at,
+                message,
+            });
+        } else {
+            self.left_out += 1;
+        }
     }
 
     pub(super) fn any_error(&self) -> bool {
-        self.list.iter().any(Problem::is_error)
+        self.any_error
     }
 
     /// In the order of the file, which is how somebody goes through them.
     pub(super) fn into_sorted(mut self) -> Vec<Problem> {
         self.list
             .sort_by_key(|problem| (problem.at.line, problem.at.column));
+        if self.left_out > 0 {
+            let severity = if self.any_error {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            let message = format!("and {} more problems", self.left_out);
+            self.list.push(Problem {
+                severity,
+                at: Position::whole(&self.file),
+                message,
+            });
+        }
         self.list
     }
 }

@@ -237,6 +237,12 @@ fn our_additions_are_read() {
 }
 
 #[test]
+fn files_of_other_systems_are_read() {
+    let metric = metric("\u{feff}metrics:\r\n  counters:\r\n    - name: c\r\n      help: h\r\n");
+    assert_eq!((metric.name.as_str(), metric.help.as_str()), ("c", "h"));
+}
+
+#[test]
 fn anchors_and_merge_keys_are_resolved() {
     let config = good(
         "metrics:\n  counters:\n    - &one {name: a, help: h, labels: &l [{name: x, size: 4, decoders: [{name: uint}]}]}\n    \
@@ -608,5 +614,58 @@ fn problems_of_fields_are_said() {
         ),
     ] {
         assert_eq!(problems(yaml), expected, "{yaml}");
+    }
+}
+
+#[test]
+fn a_file_of_something_else_is_not_listed_line_by_line() {
+    let text: String = (0..50_000).map(|line| format!("k{line}: 1\n")).collect();
+    let found = read(&text).unwrap_err();
+    assert_eq!(found.len(), 101);
+    assert_eq!(
+        found[100].to_string(),
+        "conf.d/sub/u.yaml: error: and 49901 more problems"
+    );
+}
+
+/// Half-written files are read too: whatever they contain, the answer is a unit or problems with places.
+#[test]
+fn no_text_is_too_broken_to_be_answered() {
+    let good = with_decoder("{name: static_map, static_map: {1: 'a', \"b\": &x c, d: *x}}")
+        + "  histograms:\n    - {name: h, help: >-\n        folded\n      }\nkaddrs: [a, b] # end\n--- |\n  x\n";
+    let mut texts: Vec<String> = good
+        .char_indices()
+        .map(|(end, _)| good[..end].to_owned())
+        .collect();
+    // A fixed sequence of edits, so that a failure can be repeated (xorshift).
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let pieces = [
+        "\n", " ", "\t", ":", "- ", "[", "]", "{", "}", ",", "'", "\"", "|", ">", "&x", "*x", "?",
+        "!", "%", "#", "<<: ", "\u{feff}", "ä", "\r",
+    ];
+    for _ in 0..3000 {
+        let mut text = good.clone();
+        for _ in 0..=random(3) {
+            let at = (0..=random(text.len()))
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap_or(0);
+            text.insert_str(at, pieces[random(pieces.len())]);
+        }
+        texts.push(text);
+    }
+    for text in texts {
+        if let Err(problems) = read(&text) {
+            assert!(
+                problems.iter().any(super::problem::Problem::is_error),
+                "{text}"
+            );
+        }
     }
 }
