@@ -1,4 +1,25 @@
-//! stub
-mod model;
-pub(crate) use model::*;
-pub(crate) fn near_miss<'a>(_a: &str, _b: impl Iterator<Item = &'a str>) -> Option<&'a str> { None }
+//! The YAML: schema, loading, validation. Owns the way from a directory of files to `UnitConfig`s that leave no question open, and the
+//! sentences about everything that is wrong on that way, all of a file's at once. Does not open BPF objects or plugins: what only shows
+//! there is reported by those rooms, as further `Problem`s at the positions that the model carries.
+//!
+//! `discover` finds the files, `parse` makes `node`s of a text, `unit` and its sections (`metric`, `histogram`, `label`) give them meaning,
+//! `load` does all of it for a directory.
+
+pub(crate) mod discover;
+pub(crate) mod duration;
+mod fields;
+mod histogram;
+mod label;
+pub(crate) mod load;
+mod metric;
+pub(crate) mod model;
+mod names;
+pub(crate) mod near;
+mod node;
+mod parse;
+pub(crate) mod problem;
+mod scalar;
+mod unit;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! `exporter-host check DIR`: says what is wrong with the YAML files of a directory, without a kernel and without privileges. Objects and
+//! plugins are not opened.
+
+use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::config::load;
+use crate::config::load::Loaded;
+use crate::config::problem::Problem;
+
+/// Validate the YAML files of a directory; needs no privileges and no kernel support
+#[derive(Debug, Args)]
+pub(crate) struct CheckFlags {
+    /// Directory of the units
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+
+    /// Take an unknown key for an error
+    #[arg(long)]
+    strict: bool,
+
+    /// How problems are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line each: file:line:column: error: message
+    Text,
+    /// One object
+    Json,
+}
+
+/// The exit code is 1 where there is an error. `Err`: `out` could not be written to.
+pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCode> {
+    let report = match load::load(&flags.dir, None, flags.strict) {
+        Ok(loaded) => Report::of(&loaded),
+        Err(error) => Report {
+            ok: false,
+            error: Some(error.to_string()),
+            units: Vec::new(),
+            problems: Vec::new(),
+        },
+    };
+    match flags.format {
+        Format::Text => report.write_text(out)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    Ok(if report.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    /// Why there are no units at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    units: Vec<UnitLine>,
+    problems: Vec<ProblemLine>,
+}
+
+#[derive(Serialize)]
+struct UnitLine {
+    name: String,
+    file: String,
+    ok: bool,
+}
+
+#[derive(Serialize)]
+struct ProblemLine {
+    file: String,
+    /// None: the file as a whole.
+    line: Option<usize>,
+    column: Option<usize>,
+    severity: &'static str,
+    message: String,
+    #[serde(skip)]
+    text: String,
+}
+
+// === impl Report ===
+
+impl Report {
+    fn of(loaded: &Loaded) -> Self {
+        let good = loaded
+            .units
+            .iter()
+            .map(|unit| (&unit.name, &unit.file, true));
+        let bad = loaded
+            .failed
+            .iter()
+            .map(|unit| (&unit.name, &unit.file, false));
+        let mut units: Vec<UnitLine> = good
+            .chain(bad)
+            .map(|(name, file, ok)| UnitLine {
+                name: name.clone(),
+                file: file.display().to_string(),
+                ok,
+            })
+            .collect();
+        units.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut problems: Vec<&Problem> = loaded
+            .warnings
+            .iter()
+            .chain(loaded.failed.iter().flat_map(|unit| &unit.problems))
+            .collect();
+        // Stable: within a file they are in order already.
+        problems.sort_by(|a, b| a.at.file.cmp(&b.at.file));
+        let problems = problems.into_iter().map(ProblemLine::of).collect();
+        Self {
+            ok: loaded.failed.is_empty(),
+            error: None,
+            units,
+            problems,
+        }
+    }
+
+    fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(error) = &self.error {
+            return writeln!(out, "error: {error}");
+        }
+        for problem in &self.problems {
+            writeln!(out, "{}", problem.text)?;
+        }
+        let failed = self.units.iter().filter(|unit| !unit.ok).count();
+        let warnings = self
+            .problems
+            .iter()
+            .filter(|problem| problem.severity == "warning")
+            .count();
+        writeln!(
+            out,
+            "units: {}, with errors: {failed}, warnings: {warnings}",
+            self.units.len()
+        )
+    }
+}
+
+// === impl ProblemLine ===
+
+impl ProblemLine {
+    fn of(problem: &Problem) -> Self {
+        let at = &problem.at;
+        Self {
+            file: at.file.display().to_string(),
+            line: (at.line > 0).then_some(at.line),
+            column: (at.line > 0).then_some(at.column),
+            severity: problem.severity.as_str(),
+            message: problem.message.clone(),
+            text: problem.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn directory() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(
+            dir.path().join("a.yaml"),
+            "metrics: {counters: [{name: c, help: h}]}\ncolour: red\n",
+        )
+        .unwrap();
+        fs::write(
+            dir.path().join("b.yaml"),
+            "metrics: {counters: [{name: c}]}\n",
+        )
+        .unwrap();
+        dir
+    }
+
+    fn output(dir: &Path, strict: bool, format: Format) -> (String, ExitCode) {
+        let mut out = Vec::new();
+        let code = run(
+            &CheckFlags {
+                dir: dir.to_owned(),
+                strict,
+                format,
+            },
+            &mut out,
+        )
+        .unwrap();
+        (String::from_utf8(out).unwrap(), code)
+    }
+
+    #[test]
+    fn text_is_a_line_a_problem() {
+        let dir = directory();
+        let (text, code) = output(dir.path(), false, Format::Text);
+        let path = dir.path().display();
+        assert_eq!(
+            text,
+            format!(
+                "{path}/a.yaml:2:1: warning: unknown key `colour` in a unit (it is ignored)\n\
+                 {path}/b.yaml:1:22: error: the counter `c` needs a `help`: one sentence for its readers\n\
+                 units: 2, with errors: 1, warnings: 1\n"
+            )
+        );
+        assert_eq!(code, ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn only_errors_fail_and_strict_makes_more_of_them() {
+        let dir = directory();
+        fs::remove_file(dir.path().join("b.yaml")).unwrap();
+        assert_eq!(output(dir.path(), false, Format::Text).1, ExitCode::SUCCESS);
+        assert_eq!(output(dir.path(), true, Format::Text).1, ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn json_is_one_object() {
+        let dir = directory();
+        let (text, _) = output(dir.path(), false, Format::Json);
+        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(report["ok"], false);
+        assert_eq!(
+            report["units"][1],
+            json!({"name": "b", "file": dir.path().join("b.yaml"), "ok": false})
+        );
+        let message = "the counter `c` needs a `help`: one sentence for its readers";
+        let expected = json!({"file": dir.path().join("b.yaml"), "line": 1, "column": 22, "severity": "error", "message": message});
+        assert_eq!(report["problems"][1], expected);
+    }
+
+    #[test]
+    fn a_directory_that_is_none_is_an_error_in_both_formats() {
+        let (text, code) = output(Path::new("/nowhere"), false, Format::Text);
+        assert_eq!(
+            text,
+            "error: the config directory /nowhere does not exist: create it, or name another one\n"
+        );
+        assert_eq!(code, ExitCode::FAILURE);
+        let (text, _) = output(Path::new("/nowhere"), false, Format::Json);
+        assert!(
+            text.contains("\"error\": \"the config directory /nowhere does not exist"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! What can be typed: ebpf_exporter's flags with their meaning, and our own. The doc comments are the help text.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use super::check::CheckFlags;
+use super::values;
+use super::values::KeepCapabilities;
+use super::values::ListenAddress;
+use super::version;
+
+/// Prometheus exporter for one Linux node: BPF objects count in the kernel, sandboxed WebAssembly components decode and shape
+#[derive(Debug, Parser)]
+#[command(
+    name = "exporter-host",
+    version = version::line(),
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Switches can be turned off with --no-FLAG. An argument @FILE stands for the lines of FILE, one argument each."
+)]
+pub(super) struct Flags {
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+    #[command(flatten)]
+    pub(super) serve: ServeFlags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    Check(CheckFlags),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeFlags {
+    /// Directory of the units: NAME.yaml and NAME.bpf.o
+    #[arg(long = "config.dir", value_name = "DIR", required = true)]
+    pub(super) config_dir: Option<PathBuf>,
+
+    /// Comma-separated names of the units to run [default: all of the directory]
+    #[arg(long = "config.names", value_name = "NAMES")]
+    pub(super) config_names: Option<String>,
+
+    /// Load and attach everything, say how it went and exit
+    #[arg(long = "config.check")]
+    pub(super) config_check: bool,
+
+    /// Fail where a program cannot be attached
+    #[arg(long = "config.strict")]
+    pub(super) config_strict: bool,
+
+    /// Refuse a YAML with an unknown key instead of warning
+    #[arg(long = "config.strict-keys")]
+    pub(super) config_strict_keys: bool,
+
+    /// Accepted for ebpf_exporter's sake: rows that a decoder drops are remembered anyway, within bounds
+    #[arg(
+        long = "config.skip-cache-size",
+        value_name = "ROWS",
+        default_value_t = 0
+    )]
+    pub(super) config_skip_cache_size: u64,
+
+    /// Directory of further plugins (*.wasm), besides the config directory; repeatable
+    #[arg(long = "plugin.dir", value_name = "DIR")]
+    pub(super) plugin_dir: Vec<PathBuf>,
+
+    /// Address to listen on: :port, host:port, [ipv6]:port, or fd://N for the N-th socket from systemd; repeatable
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9435", value_parser = values::listen_address)]
+    pub(super) web_listen_address: Vec<ListenAddress>,
+
+    /// Path under which the metrics are served
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = values::telemetry_path)]
+    pub(super) web_telemetry_path: String,
+
+    /// Most scrapes at a time, 0 for any number
+    #[arg(long = "web.max-requests", value_name = "N", default_value_t = 40)]
+    pub(super) web_max_requests: usize,
+
+    /// Leave out the exporter's metrics about itself
+    #[arg(long = "web.disable-exporter-metrics")]
+    pub(super) web_disable_exporter_metrics: bool,
+
+    /// Longest time a scrape may take where Prometheus does not say
+    #[arg(long = "web.scrape-timeout", value_name = "DURATION", default_value = "10s", value_parser = values::timeout)]
+    pub(super) web_scrape_timeout: Duration,
+
+    /// Capabilities to keep after start: all, none, or a comma-separated list
+    #[arg(long = "capabilities.keep", value_name = "CAPS", default_value = "cap_bpf,cap_perfmon", value_parser = values::keep_capabilities)]
+    pub(super) capabilities_keep: KeepCapabilities,
+
+    /// BTF file of the kernel for CO-RE, where the kernel has none of its own
+    #[arg(long = "btf.path", value_name = "FILE")]
+    pub(super) btf_path: Option<PathBuf>,
+
+    /// Log what libbpf does, and serve /maps
+    #[arg(long = "debug")]
+    pub(super) debug: bool,
+
+    /// Least severe lines to log
+    #[arg(long = "log.level", value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    pub(super) log_level: LogLevel,
+
+    /// How log lines are written
+    #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Logfmt)]
+    pub(super) log_format: LogFormat,
+
+    /// Leave out the time in log lines
+    #[arg(long = "log.no-timestamps")]
+    pub(super) log_no_timestamps: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Logfmt,
+    Json,
+}

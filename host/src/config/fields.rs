@@ -1,0 +1,249 @@
+//! Reading typed fields out of a `Node`, leniently: what is wrong becomes a problem, and reading goes on. Owns the wording of "expected …,
+//! found …" for types and of unknown keys; knows no key by name.
+
+use std::rc::Rc;
+
+use super::near;
+use super::node::Key;
+use super::node::Node;
+use super::node::NodeValue;
+use super::node::Scalar;
+use super::node::shorten;
+use super::problem::Mark;
+use super::problem::Problems;
+use super::scalar;
+use super::scalar::Numeric;
+
+/// The keys that one kind of mapping may have.
+pub(super) struct Schema {
+    /// With article, for messages: `a counter`.
+    pub(super) what: &'static str,
+    pub(super) known: &'static [&'static str],
+    /// Part of the format, but of no effect in this version.
+    pub(super) later: &'static [&'static str],
+}
+
+/// A mapping whose keys have been checked.
+pub(super) struct Fields<'n> {
+    pub(super) at: Mark,
+    entries: &'n [(Key, Rc<Node>)],
+}
+
+// === impl Fields ===
+
+impl<'n> Fields<'n> {
+    /// None: it is no mapping, which has been said.
+    pub(super) fn of(node: &'n Node, schema: &Schema, problems: &mut Problems) -> Option<Self> {
+        let NodeValue::Mapping(entries) = &node.value else {
+            problems.error(
+                node.at,
+                format!(
+                    "expected {} as a mapping of keys, found {}",
+                    schema.what,
+                    node.describe()
+                ),
+            );
+            return None;
+        };
+        for (key, _) in entries {
+            let (name, what) = (key.scalar.text.as_str(), schema.what);
+            if schema.known.contains(&name) {
+                continue;
+            }
+            if schema.later.contains(&name) {
+                problems.warning(
+                    key.at,
+                    format!("`{name}` of {what} is not supported by this version and is ignored"),
+                );
+                continue;
+            }
+            let all = schema.known.iter().chain(schema.later).copied();
+            let hint = match near::nearest(name, all) {
+                Some(near) => format!(", did you mean `{near}`?"),
+                None => " (it is ignored)".to_owned(),
+            };
+            problems.unknown_key(
+                key.at,
+                format!("unknown key `{}` in {what}{hint}", shorten(name)),
+            );
+        }
+        Some(Self {
+            at: node.at,
+            entries,
+        })
+    }
+
+    /// None also where the key has no value, which is the same as not being there.
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        let (_, node) = self
+            .entries
+            .iter()
+            .find(|(key, _)| key.scalar.text == name)?;
+        if node.is_null() { None } else { Some(node) }
+    }
+
+    pub(super) fn text(&self, name: &str, problems: &mut Problems) -> Option<&'n str> {
+        text(self.get(name)?, &format!("`{name}`"), problems)
+    }
+
+    /// `missing` is the error where the field is missing or empty.
+    pub(super) fn required_text(
+        &self,
+        name: &str,
+        missing: &str,
+        problems: &mut Problems,
+    ) -> Option<&'n str> {
+        let Some(node) = self.get(name) else {
+            problems.error(self.at, missing);
+            return None;
+        };
+        let found = text(node, &format!("`{name}`"), problems)?;
+        if found.is_empty() {
+            problems.error(node.at, missing);
+            return None;
+        }
+        Some(found)
+    }
+
+    pub(super) fn boolean(&self, name: &str, problems: &mut Problems) -> Option<bool> {
+        boolean(self.get(name)?, name, problems)
+    }
+
+    pub(super) fn integer(&self, name: &str, problems: &mut Problems) -> Option<i64> {
+        let node = self.get(name)?;
+        integer(node, name, problems)
+    }
+
+    pub(super) fn float(&self, name: &str, problems: &mut Problems) -> Option<f64> {
+        float(self.get(name)?, &format!("`{name}`"), problems)
+    }
+
+    /// Empty where there is none, and where it is no list, which has been said.
+    pub(super) fn list(&self, name: &str, what: &str, problems: &mut Problems) -> &'n [Rc<Node>] {
+        match self.get(name) {
+            Some(node) => list(node, name, what, problems),
+            None => &[],
+        }
+    }
+}
+
+/// Any scalar, as yaml.v2 fills a string: with its raw text, whether it looks like a number or not.
+pub(super) fn text<'n>(node: &'n Node, what: &str, problems: &mut Problems) -> Option<&'n str> {
+    match &node.value {
+        NodeValue::Scalar(scalar) => Some(scalar.raw_text()),
+        _ => {
+            problems.error(
+                node.at,
+                format!("expected a text for {what}, found {}", node.describe()),
+            );
+            None
+        }
+    }
+}
+
+pub(super) fn list<'n>(
+    node: &'n Node,
+    name: &str,
+    what: &str,
+    problems: &mut Problems,
+) -> &'n [Rc<Node>] {
+    match &node.value {
+        NodeValue::List(items) => items,
+        _ => {
+            problems.error(
+                node.at,
+                format!(
+                    "expected a list of {what} for `{name}`, found {}: write `- …` or `[…]`",
+                    node.describe()
+                ),
+            );
+            &[]
+        }
+    }
+}
+
+pub(super) fn boolean(node: &Node, name: &str, problems: &mut Problems) -> Option<bool> {
+    let found = plain(node).and_then(|scalar| scalar::boolean(&scalar.text));
+    if found.is_none() {
+        let hint = quotes_hint(node, |text| scalar::boolean(text).is_some());
+        problems.error(
+            node.at,
+            format!(
+                "expected `true` or `false` for `{name}`, found {}{hint}",
+                node.describe()
+            ),
+        );
+    }
+    found
+}
+
+/// A float is cut to an integer, as yaml.v2 does; where that loses something, there is a warning.
+pub(super) fn integer(node: &Node, name: &str, problems: &mut Problems) -> Option<i64> {
+    let found = match numeric(node) {
+        Some(Numeric::Integer(value)) => i64::try_from(value).ok(),
+        // The range in which the cast below is exact about whole numbers.
+        Some(Numeric::Float(value)) if value.abs() < 9e18 => {
+            let cut = value as i64;
+            if cut as f64 != value {
+                problems.warning(
+                    node.at,
+                    format!(
+                        "expected an integer for `{name}`, found {}: read as {cut}",
+                        node.describe()
+                    ),
+                );
+            }
+            Some(cut)
+        }
+        _ => None,
+    };
+    if found.is_none() {
+        let hint = quotes_hint(node, |text| scalar::numeric(text).is_some());
+        problems.error(
+            node.at,
+            format!(
+                "expected an integer for `{name}`, found {}{hint}",
+                node.describe()
+            ),
+        );
+    }
+    found
+}
+
+/// Finite ones only.
+pub(super) fn float(node: &Node, what: &str, problems: &mut Problems) -> Option<f64> {
+    let found = match numeric(node) {
+        Some(Numeric::Integer(value)) => Some(value as f64),
+        Some(Numeric::Float(value)) if value.is_finite() => Some(value),
+        _ => None,
+    };
+    if found.is_none() {
+        let hint = quotes_hint(node, |text| scalar::numeric(text).is_some());
+        problems.error(
+            node.at,
+            format!(
+                "expected a number for {what}, found {}{hint}",
+                node.describe()
+            ),
+        );
+    }
+    found
+}
+
+fn numeric(node: &Node) -> Option<Numeric> {
+    scalar::numeric(&plain(node)?.text)
+}
+
+pub(super) fn plain(node: &Node) -> Option<&Scalar> {
+    match &node.value {
+        NodeValue::Scalar(scalar) if scalar.plain => Some(scalar),
+        _ => None,
+    }
+}
+
+fn quotes_hint(node: &Node, fits: impl Fn(&str) -> bool) -> &'static str {
+    match &node.value {
+        NodeValue::Scalar(scalar) if !scalar.plain && fits(&scalar.text) => ": remove the quotes",
+        _ => "",
+    }
+}

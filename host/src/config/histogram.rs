@@ -1,0 +1,213 @@
+//! Histograms: their bucket types and what each of them needs to know.
+
+use serde_json::Map;
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::fields::Schema;
+use super::label;
+use super::metric;
+use super::model::LabelConfig;
+use super::model::MetricConfig;
+use super::model::MetricSource;
+use super::near;
+use super::node::Node;
+use super::node::shorten;
+use super::problem::Mark;
+use super::problem::Problems;
+
+/// Also the names of the shapes.
+pub(super) const BUCKET_TYPES: [&str; 4] = ["exp2", "exp2zero", "linear", "fixed"];
+
+/// Each one is a line of every series of every scrape.
+const MAX_BUCKETS: i64 = 10_000;
+/// 2^1023 is the largest power of two that a float can say.
+const MAX_EXPONENT: i64 = 1023;
+
+const HISTOGRAM: Schema = Schema {
+    what: "a histogram",
+    known: &[
+        "name",
+        "help",
+        "map",
+        "bucket_type",
+        "bucket_multiplier",
+        "bucket_min",
+        "bucket_max",
+        "bucket_keys",
+        "labels",
+    ],
+    later: &[
+        "native",
+        "value",
+        "max_series",
+        "expire",
+        "ringbuf",
+        "perf_event_array",
+        "flush_interval",
+    ],
+};
+
+pub(super) fn read_histogram(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
+    let fields = Fields::of(node, &HISTOGRAM, problems)?;
+    let common = metric::read_common(&fields, &HISTOGRAM, problems);
+    let multiplier = read_multiplier(&fields, problems);
+    let bucket_type = read_bucket_type(&fields, problems);
+    let options = match bucket_type {
+        Some("fixed") => read_keys(&fields, problems),
+        Some(bucket_type) => read_range(&fields, bucket_type, problems),
+        None => None,
+    };
+    let labels = label::read_labels(&fields, problems);
+    if let Some(labels) = &labels {
+        check_labels(&fields, labels, problems);
+    }
+    let mut options = options?;
+    options.insert("bucket_multiplier".to_owned(), Value::from(multiplier?));
+    Some(common?.into_metric(
+        &fields,
+        MetricSource::Map,
+        labels?,
+        (bucket_type?, Value::Object(options)),
+        problems,
+    ))
+}
+
+fn read_bucket_type(fields: &Fields<'_>, problems: &mut Problems) -> Option<&'static str> {
+    let missing = format!(
+        "a histogram needs a `bucket_type`: {}",
+        near::one_of(&BUCKET_TYPES)
+    );
+    let written = fields.required_text("bucket_type", &missing, problems)?;
+    let found = BUCKET_TYPES.into_iter().find(|known| *known == written);
+    if let (None, Some(node)) = (found, fields.get("bucket_type")) {
+        problems.error(
+            node.at,
+            format!(
+                "unknown bucket type `{}`{}",
+                shorten(written),
+                near::suggestion(written, &BUCKET_TYPES)
+            ),
+        );
+    }
+    found
+}
+
+/// 0 is 1, as in ebpf_exporter.
+fn read_multiplier(fields: &Fields<'_>, problems: &mut Problems) -> Option<f64> {
+    let Some(node) = fields.get("bucket_multiplier") else {
+        return Some(1.0);
+    };
+    let multiplier = fields.float("bucket_multiplier", problems)?;
+    if multiplier < 0.0 {
+        problems.error(
+            node.at,
+            format!(
+                "expected a positive number for `bucket_multiplier`, found {}",
+                node.describe()
+            ),
+        );
+        return None;
+    }
+    Some(if multiplier == 0.0 { 1.0 } else { multiplier })
+}
+
+/// `bucket_min` is 0 where it is left out, as in ebpf_exporter.
+fn read_range(
+    fields: &Fields<'_>,
+    bucket_type: &str,
+    problems: &mut Problems,
+) -> Option<Map<String, Value>> {
+    if let Some(node) = fields.get("bucket_keys") {
+        problems.warning(
+            node.at,
+            format!(
+                "`bucket_keys` has no effect on the bucket type `{bucket_type}`, only on `fixed`"
+            ),
+        );
+    }
+    let min = match fields.get("bucket_min") {
+        Some(_) => fields.integer("bucket_min", problems),
+        None => Some(0),
+    };
+    let Some(max_node) = fields.get("bucket_max") else {
+        problems.error(fields.at, format!("a histogram of the bucket type `{bucket_type}` needs a `bucket_max`: the last finite bucket"));
+        return None;
+    };
+    let max = fields.integer("bucket_max", problems);
+    let (min, max) = (min?, max?);
+    if max <= min {
+        problems.error(
+            max_node.at,
+            format!("expected a `bucket_max` greater than `bucket_min`, found {max} and {min}"),
+        );
+        return None;
+    }
+    if max.saturating_sub(min) >= MAX_BUCKETS {
+        problems.error(max_node.at, format!("expected at most {MAX_BUCKETS} buckets, found `bucket_min` {min} and `bucket_max` {max}"));
+        return None;
+    }
+    if bucket_type != "linear" && max > MAX_EXPONENT {
+        problems.error(
+            max_node.at,
+            format!(
+                "expected a `bucket_max` of at most {MAX_EXPONENT} (a power of two), found {max}"
+            ),
+        );
+        return None;
+    }
+    Some(Map::from_iter([
+        ("bucket_min".to_owned(), Value::from(min)),
+        ("bucket_max".to_owned(), Value::from(max)),
+    ]))
+}
+
+/// `bucket_min` and `bucket_max` may stand there too: ebpf_exporter's own JSON schema asks for them.
+fn read_keys(fields: &Fields<'_>, problems: &mut Problems) -> Option<Map<String, Value>> {
+    let Some(node) = fields.get("bucket_keys") else {
+        problems.error(fields.at, "a histogram of the bucket type `fixed` needs `bucket_keys`: the list of its buckets' upper bounds");
+        return None;
+    };
+    let keys = metric::floats(node, "bucket_keys", problems)?;
+    if keys.is_empty() {
+        problems.error(
+            node.at,
+            "expected at least one number in `bucket_keys`, found none",
+        );
+        return None;
+    }
+    for (before, after) in keys.iter().zip(keys.iter().skip(1)) {
+        if after <= before {
+            problems.error(
+                node.at,
+                format!("expected `bucket_keys` in ascending order, found {after} after {before}"),
+            );
+            return None;
+        }
+    }
+    Some(Map::from_iter([(
+        "bucket_keys".to_owned(),
+        Value::from(keys),
+    )]))
+}
+
+fn check_labels(fields: &Fields<'_>, labels: &[LabelConfig], problems: &mut Problems) {
+    let Some((_bucket, others)) = labels.split_last() else {
+        let at = fields.get("labels").map_or(fields.at, |node| node.at);
+        problems.error(
+            at,
+            "a histogram needs at least one label: the last one is the bucket",
+        );
+        return;
+    };
+    for label in others.iter().filter(|label| label.name == "le") {
+        let at = Mark {
+            line: label.at.line,
+            column: label.at.column,
+        };
+        problems.error(
+            at,
+            "the label name `le` of a histogram is taken by its buckets: choose another",
+        );
+    }
+}

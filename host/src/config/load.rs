@@ -1,0 +1,133 @@
+//! A directory -> its units. One bad file is only its own: every other one is loaded.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::discover;
+use super::discover::DiscoverError;
+use super::discover::FoundUnit;
+use super::model::Position;
+use super::model::UnitConfig;
+use super::parse::MAX_BYTES;
+use super::problem::Problem;
+use super::unit;
+use super::unit::ReadUnit;
+
+/// A config directory as of one look at it. Everything is sorted by the units' names.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) units: Vec<UnitConfig>,
+    pub(crate) failed: Vec<FailedUnit>,
+    /// Of the units that can be started; those of a failed one are among its problems.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// A unit that can't be started, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct FailedUnit {
+    pub(crate) name: String,
+    pub(crate) file: Arc<PathBuf>,
+    /// At least one of them an error.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads the units of `dir`, all of them or those in the comma list `names`. Unknown keys are errors under `strict_keys`, else warnings.
+/// `Err` only where there is nothing to be read at all, or the names say nothing.
+pub(crate) fn load(
+    dir: &Path,
+    names: Option<&str>,
+    strict_keys: bool,
+) -> Result<Loaded, DiscoverError> {
+    let discovered = discover::discover(dir, names)?;
+    let mut loaded = Loaded {
+        units: Vec::new(),
+        failed: discovered.failed,
+        warnings: discovered.warnings,
+    };
+    for found in discovered.units {
+        match load_unit(&found, strict_keys) {
+            Ok(read) => {
+                loaded.units.push(read.config);
+                loaded.warnings.extend(read.warnings);
+            }
+            Err(problems) => loaded.failed.push(FailedUnit {
+                name: found.name,
+                file: found.file,
+                problems,
+            }),
+        }
+    }
+    loaded.failed.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(loaded)
+}
+
+fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Vec<Problem>> {
+    match read_bounded(&found.file) {
+        Ok(bytes) => unit::read_unit(&found.name, &found.file, &bytes, strict_keys),
+        Err(error) => Err(vec![Problem::error(
+            Position::whole(&found.file),
+            format!("cannot read the file: {error}"),
+        )]),
+    }
+}
+
+/// One byte more than a file may have is enough to know that it has too many.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for somebody to write into it.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("expected a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const GOOD: &str = "metrics: {counters: [{name: c, help: h}]}\n";
+
+    #[test]
+    fn a_bad_file_takes_nothing_from_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("good.yaml"), GOOD).unwrap();
+        fs::write(dir.path().join("odd.yaml"), format!("colour: red\n{GOOD}")).unwrap();
+        fs::write(dir.path().join("bad.yaml"), "metrics: [").unwrap();
+        fs::write(dir.path().join("huge.yaml"), "#".repeat(10 << 20)).unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("dangling.yaml")).unwrap();
+        let loaded = load(dir.path(), None, false).unwrap();
+        let names: Vec<&str> = loaded.units.iter().map(|unit| unit.name.as_str()).collect();
+        assert_eq!(names, ["good", "odd"]);
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+        let failed: Vec<(&str, &str)> = loaded
+            .failed
+            .iter()
+            .map(|unit| (unit.name.as_str(), unit.problems[0].message.as_str()))
+            .collect();
+        assert_eq!(
+            failed[1],
+            (
+                "dangling",
+                "cannot read the file: No such file or directory (os error 2)"
+            )
+        );
+        assert_eq!(failed[2].0, "huge");
+        assert!(
+            failed[2].1.starts_with("the file is larger than 1 MiB"),
+            "{failed:?}"
+        );
+
+        let strict = load(dir.path(), Some("good,odd"), true).unwrap();
+        assert_eq!(strict.units.len(), 1);
+        assert_eq!(strict.failed[0].name, "odd");
+    }
+}

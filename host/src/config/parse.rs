@@ -1,0 +1,369 @@
+//! YAML text -> `Node`. Owns everything that can be wrong with the text itself: its size, its encoding, its syntax, keys that stand
+//! twice, aliases that multiply. Only the first document counts, as in ebpf_exporter.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use saphyr_parser::Event;
+use saphyr_parser::Marker;
+use saphyr_parser::Parser;
+use saphyr_parser::ScalarStyle;
+use saphyr_parser::Tag;
+
+use super::node::Key;
+use super::node::Node;
+use super::node::NodeValue;
+use super::node::Scalar;
+use super::node::shorten;
+use super::problem::Mark;
+use super::problem::Problems;
+
+/// The real ones have some KiB; a table of 50,000 names still fits.
+pub(super) const MAX_BYTES: usize = 1 << 20;
+/// Counted as if every alias were written out.
+const MAX_NODES: usize = 200_000;
+const MAX_DEPTH: usize = 64;
+
+/// None: an error has been added to `problems`.
+pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Rc<Node>> {
+    let text = text_of(bytes, problems)?;
+    let mut builder = Builder {
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        root: None,
+    };
+    let mut parser = Parser::new_from_str(text);
+    loop {
+        let (event, span) = match parser.next_event() {
+            Some(Ok(next)) => next,
+            Some(Err(error)) => {
+                let (at, hint) = (mark(error.marker()), syntax_hint(error.info()));
+                problems.error(at, format!("not YAML: {}{hint}", error.info()));
+                return None;
+            }
+            None => break,
+        };
+        let at = mark(&span.start);
+        if builder.root.is_some() {
+            match event {
+                Event::DocumentEnd => continue,
+                Event::DocumentStart(_) => problems.warning(
+                    at,
+                    "another document starts here: only the first one of a file is read",
+                ),
+                _ => {}
+            }
+            break;
+        }
+        if let Err(message) = builder.event(event, at, problems) {
+            problems.error(at, message);
+            return None;
+        }
+    }
+    if builder.root.is_none() {
+        problems.error(
+            Mark::default(),
+            "the file is empty: expected a mapping with `metrics`",
+        );
+    }
+    builder.root.map(|built| built.node)
+}
+
+fn text_of<'b>(bytes: &'b [u8], problems: &mut Problems) -> Option<&'b str> {
+    if bytes.len() > MAX_BYTES {
+        problems.error(
+            Mark::default(),
+            "the file is larger than 1 MiB: is it a config? Split it into several units if it is",
+        );
+        return None;
+    }
+    // Before UTF-8: a file in UTF-16 is better told by its NUL bytes than by its first accent.
+    if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
+        problems.error(
+            mark_of_offset(bytes, offset),
+            "a NUL byte: expected text in UTF-8 (a binary file, or UTF-16?)",
+        );
+        return None;
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            problems.error(
+                mark_of_offset(bytes, error.valid_up_to()),
+                "a byte that is not UTF-8: save the file as UTF-8",
+            );
+            None
+        }
+    }
+}
+
+/// What to do about the parser's most frequent complaints.
+fn syntax_hint(info: &str) -> &'static str {
+    if info.contains("mapping values are not allowed") {
+        ": a text that contains `: ` needs quotes"
+    } else if info.contains("tabs disallowed") {
+        ": indent with spaces"
+    } else {
+        ""
+    }
+}
+
+/// The parser counts columns from 0, in characters.
+fn mark(marker: &Marker) -> Mark {
+    Mark {
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+    }
+}
+
+fn mark_of_offset(bytes: &[u8], offset: usize) -> Mark {
+    let before = bytes.get(..offset).unwrap_or(bytes);
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default())
+        .chars()
+        .count()
+        + 1;
+    Mark { line, column }
+}
+
+/// A finished node and how large it is.
+#[derive(Clone)]
+struct Built {
+    node: Rc<Node>,
+    /// Nodes in it, itself included, with every alias written out.
+    nodes: usize,
+    /// Levels below and including it.
+    depth: usize,
+}
+
+/// A list or mapping whose end has not come yet.
+struct Open {
+    at: Mark,
+    anchor: usize,
+    nodes: usize,
+    depth: usize,
+    children: Children,
+}
+
+enum Children {
+    List(Vec<Rc<Node>>),
+    Mapping {
+        entries: Vec<(Key, Rc<Node>)>,
+        seen: HashMap<String, Mark>,
+        /// A key that waits for its value.
+        key: Option<Key>,
+        /// Values of `<<`, in order.
+        merges: Vec<Rc<Node>>,
+    },
+}
+
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Built>,
+    nodes: usize,
+    root: Option<Built>,
+}
+
+// === impl Builder ===
+
+impl Builder {
+    /// `Err`: the sentence for an error at which reading ends.
+    fn event(&mut self, event: Event<'_>, at: Mark, problems: &mut Problems) -> Result<(), String> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain =
+                    style == ScalarStyle::Plain && !tag.is_some_and(|tag| is_string_tag(&tag));
+                let value = NodeValue::Scalar(Scalar {
+                    text: text.into_owned(),
+                    plain,
+                });
+                let built = Built {
+                    node: Rc::new(Node { at, value }),
+                    nodes: 1,
+                    depth: 1,
+                };
+                self.count(1)?;
+                self.finish(built, anchor, at, problems)
+            }
+            Event::Alias(anchor) => {
+                // An anchor is known only once its node is complete.
+                let Some(built) = self.anchors.get(&anchor).cloned() else {
+                    return Err("an alias inside the very node it refers to".to_owned());
+                };
+                self.count(built.nodes)?;
+                self.finish(built, 0, at, problems)
+            }
+            Event::SequenceStart(anchor, _) => self.start(at, anchor, Children::List(Vec::new())),
+            Event::MappingStart(anchor, _) => {
+                let children = Children::Mapping {
+                    entries: Vec::new(),
+                    seen: HashMap::new(),
+                    key: None,
+                    merges: Vec::new(),
+                };
+                self.start(at, anchor, children)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else {
+                    return Ok(());
+                };
+                let value = match open.children {
+                    Children::List(items) => NodeValue::List(items),
+                    Children::Mapping {
+                        entries,
+                        seen,
+                        merges,
+                        ..
+                    } => NodeValue::Mapping(merge(entries, seen, merges, problems)),
+                };
+                let node = Rc::new(Node { at: open.at, value });
+                self.finish(
+                    Built {
+                        node,
+                        nodes: open.nodes,
+                        depth: open.depth,
+                    },
+                    open.anchor,
+                    open.at,
+                    problems,
+                )
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn start(&mut self, at: Mark, anchor: usize, children: Children) -> Result<(), String> {
+        self.count(1)?;
+        if self.open.len() >= MAX_DEPTH {
+            return Err(too_deep());
+        }
+        self.open.push(Open {
+            at,
+            anchor,
+            nodes: 1,
+            depth: 1,
+            children,
+        });
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<(), String> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(format!(
+                "the file has more than {MAX_NODES} values, with aliases written out: split it into several units"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Puts a complete node where it belongs.
+    fn finish(
+        &mut self,
+        built: Built,
+        anchor: usize,
+        at: Mark,
+        problems: &mut Problems,
+    ) -> Result<(), String> {
+        if self.open.len() + built.depth > MAX_DEPTH {
+            return Err(too_deep());
+        }
+        if anchor > 0 {
+            self.anchors.insert(anchor, built.clone());
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(built);
+            return Ok(());
+        };
+        parent.nodes += built.nodes;
+        parent.depth = parent.depth.max(built.depth + 1);
+        match &mut parent.children {
+            Children::List(items) => items.push(built.node),
+            Children::Mapping {
+                entries,
+                seen,
+                key,
+                merges,
+            } => match key.take() {
+                None => *key = Some(key_of(&built.node, at)?),
+                Some(key) if key.scalar.plain && key.scalar.text == "<<" => merges.push(built.node),
+                Some(key) => match seen.get(&key.scalar.text) {
+                    Some(first) => {
+                        problems.error(
+                            key.at,
+                            format!(
+                                "duplicate key `{}`: it is already at {first}",
+                                shorten(&key.scalar.text)
+                            ),
+                        );
+                    }
+                    None => {
+                        seen.insert(key.scalar.text.clone(), key.at);
+                        entries.push((key, built.node));
+                    }
+                },
+            },
+        }
+        Ok(())
+    }
+}
+
+fn too_deep() -> String {
+    format!("more than {MAX_DEPTH} levels of lists and mappings")
+}
+
+fn key_of(node: &Node, at: Mark) -> Result<Key, String> {
+    match &node.value {
+        NodeValue::Scalar(scalar) => Ok(Key {
+            at,
+            scalar: scalar.clone(),
+        }),
+        _ => Err(format!("expected a text as key, found {}", node.describe())),
+    }
+}
+
+/// YAML 1.1's merge key: what is written in the mapping itself wins, then the first of the merged ones.
+fn merge(
+    mut entries: Vec<(Key, Rc<Node>)>,
+    mut seen: HashMap<String, Mark>,
+    merges: Vec<Rc<Node>>,
+    problems: &mut Problems,
+) -> Vec<(Key, Rc<Node>)> {
+    for source in merges {
+        let sources = match &source.value {
+            NodeValue::List(items) => items.clone(),
+            _ => vec![source],
+        };
+        for source in sources {
+            let NodeValue::Mapping(merged) = &source.value else {
+                problems.error(
+                    source.at,
+                    format!(
+                        "expected a mapping to merge with `<<`, found {}",
+                        source.describe()
+                    ),
+                );
+                continue;
+            };
+            for (key, value) in merged {
+                if seen.insert(key.scalar.text.clone(), key.at).is_none() {
+                    entries.push((key.clone(), Rc::clone(value)));
+                }
+            }
+        }
+    }
+    entries
+}
+
+fn is_string_tag(tag: &Tag) -> bool {
+    tag.is_yaml_core_schema() && tag.suffix == "str"
+}

@@ -1,0 +1,203 @@
+//! What is wrong with a config file, and where. Owns the wording's frame (`file:line:column: error: message`) and the list that a reader
+//! fills; does not decide what is wrong. Other rooms make problems too, about things that only show once a plugin or an object is open.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::model::Position;
+
+/// Ordered: an error outweighs a warning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    /// The file is used nevertheless.
+    Warning,
+    /// The file's unit cannot run.
+    Error,
+}
+
+/// One thing that is wrong, or probably not meant, at one place of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) severity: Severity,
+    pub(crate) at: Position,
+    /// What was expected, what was found and what to do: lower case, no full stop.
+    pub(crate) message: String,
+}
+
+/// A place inside the file that is being read. Lines and columns count from 1; 0 means the file as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Mark {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+/// A file that is something else altogether has a problem on every line, and nobody reads them all.
+const MAX_LISTED: usize = 100;
+
+/// The problems of one file, in the order in which they were found.
+#[derive(Debug)]
+pub(super) struct Problems {
+    file: Arc<PathBuf>,
+    /// What an unknown key is.
+    unknown_key: Severity,
+    list: Vec<Problem>,
+    any_error: bool,
+    /// Found after the list was full.
+    left_out: usize,
+}
+
+// === impl Severity ===
+
+impl Severity {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Position ===
+
+impl Position {
+    /// The file as a whole.
+    pub(crate) fn whole(file: &Arc<PathBuf>) -> Self {
+        Self {
+            file: Arc::clone(file),
+            line: 0,
+            column: 0,
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        Ok(())
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    pub(crate) fn error(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            at,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn warning(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            at,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.at, self.severity, self.message)
+    }
+}
+
+// === impl Mark ===
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+// === impl Problems ===
+
+impl Problems {
+    pub(super) fn new(file: &Arc<PathBuf>, strict_keys: bool) -> Self {
+        let unknown_key = if strict_keys {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
+        Self {
+            file: Arc::clone(file),
+            unknown_key,
+            list: Vec::new(),
+            any_error: false,
+            left_out: 0,
+        }
+    }
+
+    pub(super) fn position(&self, mark: Mark) -> Position {
+        Position {
+            file: Arc::clone(&self.file),
+            line: mark.line,
+            column: mark.column,
+        }
+    }
+
+    pub(super) fn error(&mut self, mark: Mark, message: impl Into<String>) {
+        self.push(Severity::Error, mark, message.into());
+    }
+
+    pub(super) fn warning(&mut self, mark: Mark, message: impl Into<String>) {
+        self.push(Severity::Warning, mark, message.into());
+    }
+
+    pub(super) fn unknown_key(&mut self, mark: Mark, message: impl Into<String>) {
+        self.push(self.unknown_key, mark, message.into());
+    }
+
+    fn push(&mut self, severity: Severity, mark: Mark, message: String) {
+        self.any_error |= severity == Severity::Error;
+        if self.list.len() < MAX_LISTED {
+            let at = self.position(mark);
+            self.list.push(Problem {
+                severity,
+                at,
+                message,
+            });
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    pub(super) fn any_error(&self) -> bool {
+        self.any_error
+    }
+
+    /// In the order of the file, which is how somebody goes through them.
+    pub(super) fn into_sorted(mut self) -> Vec<Problem> {
+        self.list
+            .sort_by_key(|problem| (problem.at.line, problem.at.column));
+        if self.left_out > 0 {
+            let severity = if self.any_error {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            let message = format!("and {} more problems", self.left_out);
+            self.list.push(Problem {
+                severity,
+                at: Position::whole(&self.file),
+                message,
+            });
+        }
+        self.list
+    }
+}

@@ -1,0 +1,224 @@
+//! One file's text -> one `UnitConfig`, or everything that is wrong with it.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::fields;
+use super::fields::Fields;
+use super::fields::Schema;
+use super::label;
+use super::metric;
+use super::metric::Metrics;
+use super::model::CgroupIdMap;
+use super::model::CgroupIdMapKind;
+use super::model::Position;
+use super::model::UnitConfig;
+use super::names;
+use super::near;
+use super::node::Node;
+use super::node::shorten;
+use super::parse;
+use super::problem::Problem;
+use super::problem::Problems;
+
+const DEFAULT_NAMESPACE: &str = "ebpf_exporter";
+
+/// `name` and `bpfpath` are fields of ebpf_exporter's own struct: it takes them from a file and overwrites them.
+const UNIT: Schema = Schema {
+    what: "a unit",
+    known: &[
+        "metrics",
+        "kaddrs",
+        "cgroup_id_map",
+        "namespace",
+        "object",
+        "name",
+        "bpfpath",
+    ],
+    later: &[
+        "tracing",
+        "lifecycle",
+        "keepalive",
+        "config_labels",
+        "kernel",
+        "globals",
+        "maps",
+        "programs",
+        "collectors",
+        "processes",
+    ],
+};
+
+const CGROUP_ID_MAP: Schema = Schema {
+    what: "`cgroup_id_map`",
+    known: &["name", "type", "regexps"],
+    later: &[],
+};
+
+const CGROUP_ID_MAP_KINDS: [&str; 2] = ["hash", "cgrp_storage"];
+
+/// A unit that can be started, and what should be said about its file nevertheless.
+#[derive(Debug)]
+pub(crate) struct ReadUnit {
+    pub(crate) config: UnitConfig,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Reads the text of `file`. `Err`: all its problems in the order of the file, at least one of them an error.
+pub(crate) fn read_unit(
+    name: &str,
+    file: &Arc<PathBuf>,
+    bytes: &[u8],
+    strict_keys: bool,
+) -> Result<ReadUnit, Vec<Problem>> {
+    let mut problems = Problems::new(file, strict_keys);
+    // A duplicate key is an error too, but no reason not to look at the rest.
+    let root = parse::parse(bytes, &mut problems);
+    let config = root.and_then(|root| read_root(name, file, &root, &mut problems));
+    match config {
+        Some(config) if !problems.any_error() => Ok(ReadUnit {
+            config,
+            warnings: problems.into_sorted(),
+        }),
+        _ => Err(problems.into_sorted()),
+    }
+}
+
+fn read_root(
+    name: &str,
+    file: &Arc<PathBuf>,
+    root: &Node,
+    problems: &mut Problems,
+) -> Option<UnitConfig> {
+    let fields = Fields::of(root, &UNIT, problems)?;
+    let namespace = read_namespace(&fields, problems);
+    let metrics = match fields.get("metrics") {
+        Some(node) => metric::read_metrics(node, problems),
+        None => Metrics {
+            list: Vec::new(),
+            any_section: false,
+        },
+    };
+    let kaddrs = read_kaddrs(&fields, problems);
+    let cgroup_id_map = fields
+        .get("cgroup_id_map")
+        .map(|node| read_cgroup_id_map(node, problems));
+    let bpf = metrics.any_section || fields.get("tracing").is_some();
+    if !bpf && fields.get("collectors").is_none() {
+        problems.error(fields.at, "the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`");
+    }
+    let object = read_object(name, file, &fields, bpf, problems);
+    Some(UnitConfig {
+        name: name.to_owned(),
+        file: Arc::clone(file),
+        object,
+        namespace: namespace?,
+        metrics: metrics.list,
+        kaddrs,
+        cgroup_id_map: match cgroup_id_map {
+            Some(read) => Some(read?),
+            None => None,
+        },
+    })
+}
+
+fn read_namespace(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
+    let Some(node) = fields.get("namespace") else {
+        return Some(DEFAULT_NAMESPACE.to_owned());
+    };
+    let namespace = fields.text("namespace", problems)?;
+    if let Err(why) = names::check_metric_name(namespace) {
+        problems.error(
+            node.at,
+            format!("the namespace `{}` {why}", shorten(namespace)),
+        );
+    }
+    Some(namespace.to_owned())
+}
+
+/// `object` is relative to the YAML; without it, it is `<name>.bpf.o` beside it.
+fn read_object(
+    name: &str,
+    file: &Path,
+    fields: &Fields<'_>,
+    bpf: bool,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
+    let directory = file.parent().unwrap_or(Path::new(""));
+    match fields.text("object", problems) {
+        Some("") => {
+            let at = fields.get("object").map_or(fields.at, |node| node.at);
+            problems.error(
+                at,
+                "expected the path of a BPF object for `object`, found an empty text",
+            );
+            None
+        }
+        Some(path) => Some(directory.join(path)),
+        None => {
+            let stem = name.rsplit('/').next().unwrap_or(name);
+            bpf.then(|| directory.join(format!("{stem}.bpf.o")))
+        }
+    }
+}
+
+fn read_kaddrs(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, Position)> {
+    let mut symbols = Vec::new();
+    for node in fields.list("kaddrs", "kernel symbols", problems) {
+        match fields::text(node, "a kernel symbol of `kaddrs`", problems) {
+            Some("") => problems.error(
+                node.at,
+                "expected a kernel symbol in `kaddrs`, found nothing",
+            ),
+            Some(symbol) => symbols.push((symbol.to_owned(), problems.position(node.at))),
+            None => {}
+        }
+    }
+    symbols
+}
+
+fn read_cgroup_id_map(node: &Node, problems: &mut Problems) -> Option<CgroupIdMap> {
+    let fields = Fields::of(node, &CGROUP_ID_MAP, problems)?;
+    let map = fields.required_text(
+        "name",
+        "`cgroup_id_map` needs a `name`: the BPF map's",
+        problems,
+    );
+    let kind = match fields.get("type") {
+        Some(node) => match fields.text("type", problems)? {
+            "" | "hash" => Some(CgroupIdMapKind::Hash),
+            "cgrp_storage" => Some(CgroupIdMapKind::CgrpStorage),
+            other => {
+                let hint = near::suggestion(other, &CGROUP_ID_MAP_KINDS);
+                problems.error(
+                    node.at,
+                    format!("unknown type `{}` of `cgroup_id_map`{hint}", shorten(other)),
+                );
+                None
+            }
+        },
+        None => Some(CgroupIdMapKind::Hash),
+    };
+    let patterns = fields.list("regexps", "regular expressions", problems);
+    if patterns.is_empty() {
+        problems.warning(
+            fields.at,
+            "`cgroup_id_map` has no `regexps`: no cgroup will be in it",
+        );
+    }
+    let mut regexps: Vec<Regex> = Vec::new();
+    for node in patterns {
+        if let Some(pattern) = fields::text(node, "a regular expression", problems) {
+            regexps.extend(label::read_regexp(node.at, pattern, problems));
+        }
+    }
+    Some(CgroupIdMap {
+        map: map?.to_owned(),
+        kind: kind?,
+        regexps,
+        at: problems.position(fields.at),
+    })
+}
