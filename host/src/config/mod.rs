@@ -1,3 +1,3 @@
 //! The YAML: schema, loading, validation.
 
-mod model;
+pub(crate) mod model;
