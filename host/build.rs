@@ -11,9 +11,11 @@ fn main() {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
     println!("cargo::rustc-env=STANDARD_PLUGIN={}", build_standard_plugin(&workspace).display());
+    // A uprobe finds `post_attach_mark` (src/bpf/mark.rs) even after strip.
+    println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol=post_attach_mark");
     println!("cargo::rustc-env=WASMTIME_VERSION={}", locked_version(&workspace, "wasmtime"));
-    println!("cargo::rustc-env=BUILD_REVISION={}", revision(&workspace));
-    println!("cargo::rustc-env=BUILD_RUSTC={}", rustc_version());
+    println!("cargo::rustc-env=EXPORTER_HOST_REVISION={}", revision(&workspace));
+    println!("cargo::rustc-env=EXPORTER_HOST_RUSTC={}", rustc_version());
 }
 
 /// A cargo of its own in a target directory of its own: the outer one holds the lock of the usual one.

@@ -18,12 +18,18 @@ impl BatchDecoder for Cgroup {
     }
 
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded) {
-        let ids = input.iter().filter_map(parse_signed).map(i64::cast_unsigned);
+        let ids = input
+            .iter()
+            .filter_map(parse_signed)
+            .map(i64::cast_unsigned);
         let paths = Answers::ask(ids, |ids| kernel.cgroup_paths(ids));
         for cell in input.iter() {
             out.row(|text| {
                 let id = parse_signed(cell).ok_or_else(|| {
-                    format!("cgroup wants a decimal id, got `{}`", String::from_utf8_lossy(cell))
+                    format!(
+                        "cgroup wants a decimal id, got `{}`",
+                        String::from_utf8_lossy(cell)
+                    )
                 })?;
                 if let Some(path) = paths.get(id.cast_unsigned()) {
                     text.extend_from_slice(path.as_bytes());
@@ -47,12 +53,18 @@ mod tests {
     #[test]
     fn paths_by_id() {
         let path = "/sys/fs/cgroup/system.slice/ssh.service";
-        let kernel = FakeKernel { cgroups: [(42, path)].into(), ..FakeKernel::default() };
+        let kernel = FakeKernel {
+            cgroups: [(42, path)].into(),
+            ..FakeKernel::default()
+        };
         let say = |input: &str| say(&Cgroup, &kernel, input.as_bytes());
         assert_eq!(say("42"), path);
         assert_eq!(say("1"), "~ unknown_cgroup_id:1");
         assert_eq!(say("-1"), "~ unknown_cgroup_id:-1");
-        assert_eq!(say("9223372036854775807"), "~ unknown_cgroup_id:9223372036854775807");
+        assert_eq!(
+            say("9223372036854775807"),
+            "~ unknown_cgroup_id:9223372036854775807"
+        );
         assert_eq!(
             say("9223372036854775808"),
             "! cgroup wants a decimal id, got `9223372036854775808`"

@@ -39,12 +39,17 @@ impl Decoder for Errno {
     type Options = NoOptions;
 
     fn open(_: NoOptions) -> Result<Self, Error> {
-        Ok(Self { names: NAMES.split_ascii_whitespace().collect() })
+        Ok(Self {
+            names: NAMES.split_ascii_whitespace().collect(),
+        })
     }
 
     fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
         let number = parse_unsigned(input).ok_or_else(|| {
-            format!("errno wants a decimal number, got `{}`", String::from_utf8_lossy(input))
+            format!(
+                "errno wants a decimal number, got `{}`",
+                String::from_utf8_lossy(input)
+            )
         })?;
         match self.name(number) {
             Some(name) => out.extend_from_slice(name.as_bytes()),
@@ -85,7 +90,10 @@ mod tests {
     #[test]
     fn numbers_without_a_name() {
         for number in ["0", "41", "58", "134", "512", "18446744073709551615"] {
-            assert_eq!(plain::<Errno>(number.as_bytes()), format!("unknown:{number}"));
+            assert_eq!(
+                plain::<Errno>(number.as_bytes()),
+                format!("unknown:{number}")
+            );
         }
         for bad in ["", "-1", "+1", "x", "1 "] {
             let error = format!("! errno wants a decimal number, got `{bad}`");

@@ -18,8 +18,9 @@ impl BatchDecoder for Ifname {
     }
 
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded) {
-        let names =
-            Answers::ask(input.iter().filter_map(read_u32), |indexes| kernel.interface_names(indexes));
+        let names = Answers::ask(input.iter().filter_map(read_u32), |indexes| {
+            kernel.interface_names(indexes)
+        });
         for cell in input.iter() {
             out.row(|text| {
                 let index = read_u32(cell)
@@ -45,18 +46,37 @@ mod tests {
 
     #[test]
     fn interfaces_by_index() {
-        let kernel = FakeKernel { interfaces: [(2, "eth0")].into(), ..FakeKernel::default() };
+        let kernel = FakeKernel {
+            interfaces: [(2, "eth0")].into(),
+            ..FakeKernel::default()
+        };
         assert_eq!(say(&Ifname, &kernel, &2_u32.to_ne_bytes()), "eth0");
-        assert_eq!(say(&Ifname, &kernel, &[2_u32.to_ne_bytes(), [0; 4]].concat()), "eth0");
+        assert_eq!(
+            say(&Ifname, &kernel, &[2_u32.to_ne_bytes(), [0; 4]].concat()),
+            "eth0"
+        );
         assert_eq!(say(&Ifname, &kernel, &7_u32.to_ne_bytes()), "~ unknown:7");
-        assert_eq!(say(&Ifname, &kernel, &[2, 0]), "! ifname wants 4 bytes, got 2");
+        assert_eq!(
+            say(&Ifname, &kernel, &[2, 0]),
+            "! ifname wants 4 bytes, got 2"
+        );
     }
 
     #[test]
     fn one_call_serves_a_batch() {
-        let kernel = FakeKernel { interfaces: [(2, "eth0")].into(), ..FakeKernel::default() };
-        let decoded = decode(&Ifname, &kernel, &[[2, 0, 0, 0], [3, 0, 0, 0], [2, 0, 0, 0]]);
-        assert_eq!(decoded.cells(), &["eth0", "unknown:3", "eth0"].into_iter().collect());
+        let kernel = FakeKernel {
+            interfaces: [(2, "eth0")].into(),
+            ..FakeKernel::default()
+        };
+        let decoded = decode(
+            &Ifname,
+            &kernel,
+            &[[2, 0, 0, 0], [3, 0, 0, 0], [2, 0, 0, 0]],
+        );
+        assert_eq!(
+            decoded.cells(),
+            &["eth0", "unknown:3", "eth0"].into_iter().collect()
+        );
         assert_eq!((decoded.provisional(), kernel.calls.get()), (&[1][..], 1));
     }
 }

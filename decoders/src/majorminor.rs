@@ -18,7 +18,10 @@ struct Device {
 impl Device {
     /// Major: bits 8 to 19. Minor: its low 8 bits in bits 0 to 7, the rest in bits 20 to 31.
     fn from_user(number: u32) -> Self {
-        Self { major: (number >> 8) & 0xfff, minor: (number & 0xff) | ((number >> 12) & 0xf_ff00) }
+        Self {
+            major: (number >> 8) & 0xfff,
+            minor: (number & 0xff) | ((number >> 12) & 0xf_ff00),
+        }
     }
 
     /// As the kernel itself has it: the minor in the low 20 bits, the major above.
@@ -81,6 +84,9 @@ mod tests {
     #[test]
     fn short_input_is_an_error() {
         let kernel = FakeKernel::default();
-        assert_eq!(say(&MajorMinor, &kernel, &[1, 2, 3]), "! majorminor wants 4 bytes, got 3");
+        assert_eq!(
+            say(&MajorMinor, &kernel, &[1, 2, 3]),
+            "! majorminor wants 4 bytes, got 3"
+        );
     }
 }

@@ -33,15 +33,23 @@ impl BatchDecoder for PciVendor {
     }
 
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded) {
-        decode(kernel, PciKind::Vendor, Self::NAME, input, out, |number, text| {
-            push_unknown(text, b"unknown pci vendor: 0x", number, 2);
-        });
+        decode(
+            kernel,
+            PciKind::Vendor,
+            Self::NAME,
+            input,
+            out,
+            |number, text| {
+                push_unknown(text, b"unknown pci vendor: 0x", number, 2);
+            },
+        );
     }
 }
 
 impl BatchDecoder for PciDevice {
     const NAME: &'static str = "pci_device";
-    const SUMMARY: &'static str = "a decimal PCI vendor << 16 | device (after uint): the device's name";
+    const SUMMARY: &'static str =
+        "a decimal PCI vendor << 16 | device (after uint): the device's name";
     type Options = NoOptions;
 
     fn open(_: NoOptions) -> Result<Self, Error> {
@@ -49,9 +57,16 @@ impl BatchDecoder for PciDevice {
     }
 
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded) {
-        decode(kernel, PciKind::Device, Self::NAME, input, out, |number, text| {
-            push_unknown(text, b"unknown pci device: 0x", number, 4);
-        });
+        decode(
+            kernel,
+            PciKind::Device,
+            Self::NAME,
+            input,
+            out,
+            |number, text| {
+                push_unknown(text, b"unknown pci device: 0x", number, 4);
+            },
+        );
     }
 }
 
@@ -65,13 +80,21 @@ impl BatchDecoder for PciClass {
     }
 
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded) {
-        decode(kernel, PciKind::Class, Self::NAME, input, out, push_unknown_class);
+        decode(
+            kernel,
+            PciKind::Class,
+            Self::NAME,
+            input,
+            out,
+            push_unknown_class,
+        );
     }
 }
 
 impl BatchDecoder for PciSubclass {
     const NAME: &'static str = "pci_subclass";
-    const SUMMARY: &'static str = "a decimal PCI class << 8 | subclass (after uint): the subclass's name";
+    const SUMMARY: &'static str =
+        "a decimal PCI class << 8 | subclass (after uint): the subclass's name";
     type Options = NoOptions;
 
     fn open(_: NoOptions) -> Result<Self, Error> {
@@ -81,18 +104,31 @@ impl BatchDecoder for PciSubclass {
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded) {
         // What is said of an unknown subclass depends on whether its class is known.
         let classes = Answers::ask(
-            input.iter().filter_map(parse_signed).filter_map(|number| id(PciKind::Class, number >> 8)),
+            input
+                .iter()
+                .filter_map(parse_signed)
+                .filter_map(|number| id(PciKind::Class, number >> 8)),
             |ids| kernel.pci_names(PciKind::Class, ids).unwrap_or_default(),
         );
-        decode(kernel, PciKind::Subclass, Self::NAME, input, out, |number, text| {
-            let class = number >> 8;
-            if id(PciKind::Class, class).and_then(|id| classes.get(id)).is_none() {
-                return push_unknown_class(class, text);
-            }
-            push_unknown(text, b"unknown pci subclass: 0x", number & 0xff, 2);
-            push_unknown(text, b" (class 0x", class, 2);
-            text.push(b')');
-        });
+        decode(
+            kernel,
+            PciKind::Subclass,
+            Self::NAME,
+            input,
+            out,
+            |number, text| {
+                let class = number >> 8;
+                if id(PciKind::Class, class)
+                    .and_then(|id| classes.get(id))
+                    .is_none()
+                {
+                    return push_unknown_class(class, text);
+                }
+                push_unknown(text, b"unknown pci subclass: 0x", number & 0xff, 2);
+                push_unknown(text, b" (class 0x", class, 2);
+                text.push(b')');
+            },
+        );
     }
 }
 
@@ -105,7 +141,10 @@ fn decode(
     out: &mut Decoded,
     unknown: impl Fn(i64, &mut Vec<u8>),
 ) {
-    let ids = input.iter().filter_map(parse_signed).filter_map(|number| id(kind, number));
+    let ids = input
+        .iter()
+        .filter_map(parse_signed)
+        .filter_map(|number| id(kind, number));
     let mut missing = None;
     let names = Answers::ask(ids, |ids| {
         let names = kernel.pci_names(kind, ids);
@@ -121,7 +160,10 @@ fn decode(
                 return Ok(Answer::Known);
             }
             let number = parse_signed(cell).ok_or_else(|| {
-                format!("{decoder} wants a decimal number, got `{}`", String::from_utf8_lossy(cell))
+                format!(
+                    "{decoder} wants a decimal number, got `{}`",
+                    String::from_utf8_lossy(cell)
+                )
             })?;
             match id(kind, number).and_then(|id| names.get(id)) {
                 Some(name) => text.extend_from_slice(name.as_bytes()),
@@ -168,12 +210,18 @@ mod tests {
         let names = [
             ((PciKind::Vendor, 0x8086), "Intel Corporation"),
             ((PciKind::Vendor, 0x0e11), "Compaq Computer Corporation"),
-            ((PciKind::Device, 0x8086_1533), "I210 Gigabit Network Connection"),
+            (
+                (PciKind::Device, 0x8086_1533),
+                "I210 Gigabit Network Connection",
+            ),
             ((PciKind::Device, 0x0e11_0001), "PCI to EISA Bridge"),
             ((PciKind::Class, 0x02), "Network controller"),
             ((PciKind::Subclass, 0x0200), "Ethernet controller"),
         ];
-        FakeKernel { pci: Some(names.into_iter().collect()), ..FakeKernel::default() }
+        FakeKernel {
+            pci: Some(names.into_iter().collect()),
+            ..FakeKernel::default()
+        }
     }
 
     fn text<D: BatchDecoder>(decoder: D, number: i64) -> String {
@@ -188,9 +236,15 @@ mod tests {
         assert_eq!(text(PciVendor, 1), "unknown pci vendor: 0x01");
         assert_eq!(text(PciVendor, 0x1_8086), "unknown pci vendor: 0x18086");
         assert_eq!(text(PciVendor, -1), "unknown pci vendor: 0x-1");
-        assert_eq!(text(PciDevice, 0x8086_1533), "I210 Gigabit Network Connection");
+        assert_eq!(
+            text(PciDevice, 0x8086_1533),
+            "I210 Gigabit Network Connection"
+        );
         assert_eq!(text(PciDevice, 0x0e11_0001), "PCI to EISA Bridge");
-        assert_eq!(text(PciDevice, 0x8086_ffff), "unknown pci device: 0x8086ffff");
+        assert_eq!(
+            text(PciDevice, 0x8086_ffff),
+            "unknown pci device: 0x8086ffff"
+        );
         assert_eq!(text(PciDevice, 7), "unknown pci device: 0x0007");
     }
 
@@ -199,7 +253,10 @@ mod tests {
         assert_eq!(text(PciClass, 2), "Network controller");
         assert_eq!(text(PciClass, 3), "unknown pci class: 0x03");
         assert_eq!(text(PciSubclass, 0x0200), "Ethernet controller");
-        assert_eq!(text(PciSubclass, 0x0207), "unknown pci subclass: 0x07 (class 0x02)");
+        assert_eq!(
+            text(PciSubclass, 0x0207),
+            "unknown pci subclass: 0x07 (class 0x02)"
+        );
         assert_eq!(text(PciSubclass, 0x0300), "unknown pci class: 0x03");
         assert_eq!(text(PciSubclass, 0x1_0200), "unknown pci class: 0x102");
     }
@@ -219,11 +276,21 @@ mod tests {
     #[test]
     fn one_bad_number_is_one_error() {
         let decoded = decode(&PciVendor, &kernel(), &["32902", "x", ""]);
-        assert_eq!(decoded.cells(), &["Intel Corporation", "", ""].into_iter().collect());
-        let errors: Vec<_> = decoded.errors().iter().map(|error| error.message.as_str()).collect();
+        assert_eq!(
+            decoded.cells(),
+            &["Intel Corporation", "", ""].into_iter().collect()
+        );
+        let errors: Vec<_> = decoded
+            .errors()
+            .iter()
+            .map(|error| error.message.as_str())
+            .collect();
         assert_eq!(
             errors,
-            ["pci_vendor wants a decimal number, got `x`", "pci_vendor wants a decimal number, got ``"]
+            [
+                "pci_vendor wants a decimal number, got `x`",
+                "pci_vendor wants a decimal number, got ``"
+            ]
         );
     }
 }

@@ -30,9 +30,14 @@ impl Decoder for StaticMap {
 
     fn open(options: Options) -> Result<Self, Error> {
         let map = options.static_map.map(|map| {
-            map.into_iter().map(|(input, text)| (input.into_bytes(), text.into())).collect()
+            map.into_iter()
+                .map(|(input, text)| (input.into_bytes(), text.into()))
+                .collect()
         });
-        Ok(Self { map, allow_unknown: options.allow_unknown })
+        Ok(Self {
+            map,
+            allow_unknown: options.allow_unknown,
+        })
     }
 
     fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
@@ -60,12 +65,17 @@ mod tests {
     use crate::testing::say;
 
     fn text(options: &str, input: &str) -> String {
-        say(&open::<StaticMap>(options).unwrap(), &FakeKernel::default(), input.as_bytes())
+        say(
+            &open::<StaticMap>(options).unwrap(),
+            &FakeKernel::default(),
+            input.as_bytes(),
+        )
     }
 
     #[test]
     fn texts_for_texts() {
-        let options = r#"{"static_map": {"1": "read", "0x10": "", "": "nothing", "2": 3, "3": true}}"#;
+        let options =
+            r#"{"static_map": {"1": "read", "0x10": "", "": "nothing", "2": 3, "3": true}}"#;
         assert_eq!(text(options, "1"), "read");
         assert_eq!(text(options, "0x10"), "");
         assert_eq!(text(options, ""), "nothing");
@@ -88,6 +98,9 @@ mod tests {
     #[test]
     fn without_a_table_the_text_says_so() {
         assert_eq!(text("{}", "1"), "empty mapping");
-        assert_eq!(text(r#"{"static_map": null, "allow_unknown": true}"#, "1"), "empty mapping");
+        assert_eq!(
+            text(r#"{"static_map": null, "allow_unknown": true}"#, "1"),
+            "empty mapping"
+        );
     }
 }

@@ -21,7 +21,9 @@ impl Decoder for Uint {
             [a] => push_number(out, a),
             [a, b] => push_number(out, u16::from_ne_bytes([a, b])),
             [a, b, c, d] => push_number(out, u32::from_ne_bytes([a, b, c, d])),
-            [a, b, c, d, e, f, g, h] => push_number(out, u64::from_ne_bytes([a, b, c, d, e, f, g, h])),
+            [a, b, c, d, e, f, g, h] => {
+                push_number(out, u64::from_ne_bytes([a, b, c, d, e, f, g, h]))
+            }
             _ => return Err(format!("uint wants 1, 2, 4 or 8 bytes, got {}", input.len()).into()),
         }
         Ok(Answer::Known)
@@ -38,7 +40,10 @@ mod tests {
         assert_eq!(plain::<Uint>(&[200]), "200");
         assert_eq!(plain::<Uint>(&0xfffe_u16.to_ne_bytes()), "65534");
         assert_eq!(plain::<Uint>(&u32::MAX.to_ne_bytes()), "4294967295");
-        assert_eq!(plain::<Uint>(&u64::MAX.to_ne_bytes()), "18446744073709551615");
+        assert_eq!(
+            plain::<Uint>(&u64::MAX.to_ne_bytes()),
+            "18446744073709551615"
+        );
         assert_eq!(plain::<Uint>(&[0; 8]), "0");
         for length in [0, 3, 5, 7, 9, 16] {
             let error = format!("! uint wants 1, 2, 4 or 8 bytes, got {length}");

@@ -10,7 +10,10 @@ use std::str::Chars;
 
 /// The pattern as the regex crate takes it. What Go would refuse is left to the regex crate to refuse.
 pub(super) fn translate(pattern: &str) -> String {
-    let mut translator = Translator { rest: pattern.chars().peekable(), out: String::new() };
+    let mut translator = Translator {
+        rest: pattern.chars().peekable(),
+        out: String::new(),
+    };
     translator.pattern();
     translator.out
 }
@@ -56,7 +59,8 @@ impl Translator<'_> {
             (digits, rest.next())
         };
         // Go takes no leading zeros here.
-        let is_number = |digits: &str| !digits.is_empty() && (digits == "0" || !digits.starts_with('0'));
+        let is_number =
+            |digits: &str| !digits.is_empty() && (digits == "0" || !digits.starts_with('0'));
         match number() {
             (min, Some('}')) => is_number(&min),
             (min, Some(',')) => match number() {
@@ -79,12 +83,15 @@ impl Translator<'_> {
     }
 
     fn literal(&mut self, char: char) {
-        self.out.push_str(&regex::escape(char.encode_utf8(&mut [0; 4])));
+        self.out
+            .push_str(&regex::escape(char.encode_utf8(&mut [0; 4])));
     }
 
     /// What follows a backslash.
     fn escape(&mut self, in_class: bool) {
-        let Some(char) = self.rest.next() else { return self.out.push('\\') };
+        let Some(char) = self.rest.next() else {
+            return self.out.push('\\');
+        };
         match char {
             'd' => self.out.push_str("[0-9]"),
             'D' => self.out.push_str("[^0-9]"),
@@ -127,7 +134,10 @@ impl Translator<'_> {
     /// `\0`, `\12` or `\123`; `\1` alone would be a back-reference, which neither knows.
     fn octal(&mut self, first: char) {
         let mut digits = String::from(first);
-        while let Some(digit) = self.rest.next_if(|next| digits.len() < 3 && ('0'..='7').contains(next)) {
+        while let Some(digit) = self
+            .rest
+            .next_if(|next| digits.len() < 3 && ('0'..='7').contains(next))
+        {
             digits.push(digit);
         }
         match u32::from_str_radix(&digits, 8) {
@@ -155,7 +165,13 @@ impl Translator<'_> {
             match char {
                 ']' => return self.out.push(']'),
                 '[' if self.is_posix_class() => self.copy_through(']', '['),
-                '\\' if self.rest.peek().is_some_and(|next| "dDsSwWpP".contains(*next)) => self.escape(true),
+                '\\' if self
+                    .rest
+                    .peek()
+                    .is_some_and(|next| "dDsSwWpP".contains(*next)) =>
+                {
+                    self.escape(true)
+                }
                 _ => {
                     self.class_char(char);
                     if self.is_range()
@@ -186,7 +202,8 @@ impl Translator<'_> {
     /// Whether `[` starts `[:name:]`.
     fn is_posix_class(&self) -> bool {
         let rest: String = self.rest.clone().collect();
-        rest.strip_prefix(':').is_some_and(|rest| rest.contains(":]"))
+        rest.strip_prefix(':')
+            .is_some_and(|rest| rest.contains(":]"))
     }
 }
 
@@ -221,7 +238,9 @@ impl Repaired {
 
     /// A position in the text as one in the bytes.
     pub(super) fn original(&self, position: usize) -> usize {
-        let replaced = self.replaced.partition_point(|&replaced| replaced < position);
+        let replaced = self
+            .replaced
+            .partition_point(|&replaced| replaced < position);
         position - replaced * (char::REPLACEMENT_CHARACTER.len_utf8() - 1)
     }
 }
@@ -234,7 +253,8 @@ mod tests {
 
     /// What Go's pattern finds in the text.
     fn find<'a>(pattern: &str, text: &'a str) -> Option<&'a str> {
-        let regex = Regex::new(&translate(pattern)).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        let regex =
+            Regex::new(&translate(pattern)).unwrap_or_else(|error| panic!("{pattern}: {error}"));
         let found = regex.find(text.as_bytes())?;
         Some(str::from_utf8(found.as_bytes()).unwrap())
     }

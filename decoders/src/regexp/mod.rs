@@ -39,9 +39,15 @@ impl Decoder for Regexp {
     type Options = Options;
 
     fn open(options: Options) -> Result<Self, Error> {
-        let patterns = options.regexps.ok_or("regexp wants `regexps`, a list of patterns")?;
-        let patterns = patterns.iter().map(|pattern| Pattern::new(pattern.as_str()));
-        Ok(Self { patterns: patterns.collect::<Result<_, _>>()? })
+        let patterns = options
+            .regexps
+            .ok_or("regexp wants `regexps`, a list of patterns")?;
+        let patterns = patterns
+            .iter()
+            .map(|pattern| Pattern::new(pattern.as_str()));
+        Ok(Self {
+            patterns: patterns.collect::<Result<_, _>>()?,
+        })
     }
 
     fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
@@ -49,7 +55,11 @@ impl Decoder for Regexp {
         // themselves.
         let repaired = go::Repaired::new(input);
         let searched = repaired.as_ref().map_or(input, go::Repaired::text);
-        let Some((start, end)) = self.patterns.iter().find_map(|pattern| pattern.find(searched)) else {
+        let Some((start, end)) = self
+            .patterns
+            .iter()
+            .find_map(|pattern| pattern.find(searched))
+        else {
             return Ok(Answer::Drop);
         };
         let (start, end) = match &repaired {
@@ -68,7 +78,9 @@ impl Pattern {
         let regex = RegexBuilder::new(&go::translate(pattern))
             .size_limit(SIZE_LIMIT)
             .build()
-            .map_err(|error| format!("`{pattern}` in `regexps` is no pattern: {}", reason(&error)))?;
+            .map_err(|error| {
+                format!("`{pattern}` in `regexps` is no pattern: {}", reason(&error))
+            })?;
         let groups = (regex.captures_len() > 1).then(|| RefCell::new(regex.capture_locations()));
         Ok(Self { regex, groups })
     }
@@ -76,7 +88,10 @@ impl Pattern {
     /// What the first group found, or the match; a group that took no part found nothing.
     fn find(&self, text: &[u8]) -> Option<(usize, usize)> {
         let Some(groups) = &self.groups else {
-            return self.regex.find(text).map(|found| (found.start(), found.end()));
+            return self
+                .regex
+                .find(text)
+                .map(|found| (found.start(), found.end()));
         };
         let mut groups = groups.borrow_mut();
         self.regex.captures_read(&mut groups, text)?;
@@ -99,7 +114,10 @@ mod tests {
     use crate::testing::say;
 
     fn bytes(patterns: &[&str], input: &[u8]) -> (Answer, Vec<u8>) {
-        let patterns: Vec<String> = patterns.iter().map(|pattern| format!("{pattern:?}")).collect();
+        let patterns: Vec<String> = patterns
+            .iter()
+            .map(|pattern| format!("{pattern:?}"))
+            .collect();
         let regexp: Regexp = open(&format!(r#"{{"regexps": [{}]}}"#, patterns.join(","))).unwrap();
         decode_one(&regexp, &FakeKernel::default(), input).unwrap()
     }
@@ -121,7 +139,10 @@ mod tests {
 
     #[test]
     fn the_first_group_is_the_answer() {
-        assert_eq!(find(&["^/system.slice/(.*)$"], "/system.slice/ssh").as_deref(), Some("ssh"));
+        assert_eq!(
+            find(&["^/system.slice/(.*)$"], "/system.slice/ssh").as_deref(),
+            Some("ssh")
+        );
         assert_eq!(find(&["^(a)?b"], "b").as_deref(), Some(""));
         assert_eq!(find(&["(a+)(b+)"], "xaabb").as_deref(), Some("aa"));
         assert_eq!(find(&["(?:a+)b"], "xaabb").as_deref(), Some("aab"));
@@ -137,22 +158,39 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_utf8_are_characters() {
-        assert_eq!(bytes(&["^(.*)$"], b"a\xff\xfe"), (Answer::Known, b"a\xff\xfe".to_vec()));
-        assert_eq!(bytes(&["^a(..)b$"], b"a\xe2\x82b"), (Answer::Known, b"\xe2\x82".to_vec()));
-        assert_eq!(bytes(&["^.(é)."], "\u{e4}é\u{20ac}".as_bytes()), (Answer::Known, "é".into()));
-        assert_eq!(bytes(&["b+"], b"\xff\xffbb\xff"), (Answer::Known, b"bb".to_vec()));
+        assert_eq!(
+            bytes(&["^(.*)$"], b"a\xff\xfe"),
+            (Answer::Known, b"a\xff\xfe".to_vec())
+        );
+        assert_eq!(
+            bytes(&["^a(..)b$"], b"a\xe2\x82b"),
+            (Answer::Known, b"\xe2\x82".to_vec())
+        );
+        assert_eq!(
+            bytes(&["^.(é)."], "\u{e4}é\u{20ac}".as_bytes()),
+            (Answer::Known, "é".into())
+        );
+        assert_eq!(
+            bytes(&["b+"], b"\xff\xffbb\xff"),
+            (Answer::Known, b"bb".to_vec())
+        );
     }
 
     #[test]
     fn options_are_checked_at_open() {
         let error = |options| open::<Regexp>(options).unwrap_err().to_string();
         assert_eq!(error("{}"), "regexp wants `regexps`, a list of patterns");
-        assert_eq!(error(r#"{"regexps": null}"#), "regexp wants `regexps`, a list of patterns");
+        assert_eq!(
+            error(r#"{"regexps": null}"#),
+            "regexp wants `regexps`, a list of patterns"
+        );
         assert_eq!(
             error(r#"{"regexps": ["ok", "a(b"]}"#),
             "`a(b` in `regexps` is no pattern: unclosed group"
         );
-        assert!(error(r#"{"regexps": ["(((a{1000}){1000}){1000})"]}"#).contains("exceeds size limit"));
+        assert!(
+            error(r#"{"regexps": ["(((a{1000}){1000}){1000})"]}"#).contains("exceeds size limit")
+        );
         assert!(error(r#"{"regexp": []}"#).contains("has no option `regexp`"));
         let number: Regexp = open(r#"{"regexps": [42]}"#).unwrap();
         assert_eq!(say(&number, &FakeKernel::default(), b"x42"), "42");

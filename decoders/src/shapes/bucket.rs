@@ -97,7 +97,11 @@ impl Buckets {
             .into());
         }
         let bounds = checked(keys.iter().map(|&key| (key * multiplier, key)))?;
-        Ok(Self { keys: Keys::List { keys, sum }, multiplier, bounds })
+        Ok(Self {
+            keys: Keys::List { keys, sum },
+            multiplier,
+            bounds,
+        })
     }
 
     /// Where a key's number goes.
@@ -132,7 +136,10 @@ impl Options {
         match self.bucket_multiplier {
             0.0 => Ok(1.0),
             multiplier if multiplier > 0.0 && multiplier.is_finite() => Ok(multiplier),
-            multiplier => Err(format!("bucket_multiplier must be a positive number, found {multiplier}").into()),
+            multiplier => Err(format!(
+                "bucket_multiplier must be a positive number, found {multiplier}"
+            )
+            .into()),
         }
     }
 }
@@ -163,7 +170,9 @@ fn checked(pairs: impl Iterator<Item = (f64, f64)>) -> Result<Vec<f64>, Error> {
     let mut bounds: Vec<f64> = Vec::new();
     for (bound, key) in pairs {
         if !bound.is_finite() {
-            return Err(format!("the bound of bucket {key} is {bound}: that is no finite bucket").into());
+            return Err(
+                format!("the bound of bucket {key} is {bound}: that is no finite bucket").into(),
+            );
         }
         if let Some(before) = bounds.last().filter(|before| **before >= bound) {
             return Err(format!(
@@ -182,11 +191,20 @@ mod tests {
 
     fn options(min: i64, max: i64, multiplier: f64) -> Options {
         let bucket_keys = Vec::new();
-        Options { bucket_min: min, bucket_max: max, bucket_multiplier: multiplier, bucket_keys }
+        Options {
+            bucket_min: min,
+            bucket_max: max,
+            bucket_multiplier: multiplier,
+            bucket_keys,
+        }
     }
 
     fn keys(keys: &[f64], multiplier: f64) -> Options {
-        Options { bucket_multiplier: multiplier, bucket_keys: keys.to_vec(), ..Options::default() }
+        Options {
+            bucket_multiplier: multiplier,
+            bucket_keys: keys.to_vec(),
+            ..Options::default()
+        }
     }
 
     fn range(scale: Scale, min: i64, max: i64, multiplier: f64) -> Buckets {
@@ -196,35 +214,69 @@ mod tests {
     #[test]
     fn powers_of_two_are_exact() {
         for exponent in -1074..=1023_i32 {
-            assert_eq!(power_of_two(exponent.into()), 2_f64.powf(exponent.into()), "{exponent}");
+            assert_eq!(
+                power_of_two(exponent.into()),
+                2_f64.powf(exponent.into()),
+                "{exponent}"
+            );
         }
-        assert_eq!((power_of_two(1024), power_of_two(-1075)), (f64::INFINITY, 0.0));
-        assert_eq!((power_of_two(i64::MAX), power_of_two(i64::MIN)), (f64::INFINITY, 0.0));
+        assert_eq!(
+            (power_of_two(1024), power_of_two(-1075)),
+            (f64::INFINITY, 0.0)
+        );
+        assert_eq!(
+            (power_of_two(i64::MAX), power_of_two(i64::MIN)),
+            (f64::INFINITY, 0.0)
+        );
     }
 
     #[test]
     fn bounds_of_each_kind() {
         assert_eq!(range(Scale::Exp2, 0, 3, 0.0).bounds, [1.0, 2.0, 4.0, 8.0]);
-        assert_eq!(range(Scale::Exp2, 2, 3, 0.000001).bounds, [4.0 * 0.000001, 8.0 * 0.000001]);
-        assert_eq!(range(Scale::Exp2Zero, 0, 3, 0.5).bounds, [0.0, 0.5, 1.0, 2.0]);
+        assert_eq!(
+            range(Scale::Exp2, 2, 3, 0.000001).bounds,
+            [4.0 * 0.000001, 8.0 * 0.000001]
+        );
+        assert_eq!(
+            range(Scale::Exp2Zero, 0, 3, 0.5).bounds,
+            [0.0, 0.5, 1.0, 2.0]
+        );
         assert_eq!(range(Scale::Exp2Zero, 1, 3, 1.0).bounds, [1.0, 2.0, 4.0]);
-        assert_eq!(range(Scale::Linear, 1, 3, 0.1).bounds, [0.1, 0.2, 0.30000000000000004]);
+        assert_eq!(
+            range(Scale::Linear, 1, 3, 0.1).bounds,
+            [0.1, 0.2, 0.30000000000000004]
+        );
         assert_eq!(range(Scale::Linear, -1, 1, 1.0).bounds, [-1.0, 0.0, 1.0]);
         let fixed = Buckets::list(&keys(&[0.0, 5.0, 10.0], 2.0)).unwrap();
-        assert_eq!((fixed.bounds, fixed.multiplier), (vec![0.0, 10.0, 20.0], 2.0));
+        assert_eq!(
+            (fixed.bounds, fixed.multiplier),
+            (vec![0.0, 10.0, 20.0], 2.0)
+        );
     }
 
     #[test]
     fn keys_go_to_their_bucket_and_the_one_after_to_the_sum() {
         let buckets = range(Scale::Exp2, 2, 4, 1.0);
         let slots = [1, 2, 4, 5, 6, u64::MAX].map(|key| buckets.slot(key));
-        let expected =
-            [Slot::None, Slot::Bucket(0), Slot::Bucket(2), Slot::Sum, Slot::None, Slot::None];
+        let expected = [
+            Slot::None,
+            Slot::Bucket(0),
+            Slot::Bucket(2),
+            Slot::Sum,
+            Slot::None,
+            Slot::None,
+        ];
         assert_eq!(slots, expected);
         let buckets = Buckets::list(&keys(&[0.0, 5.0, 10.0], 0.0)).unwrap();
         let slots = [0, 1, 5, 10, 11, 12].map(|key| buckets.slot(key));
-        let expected =
-            [Slot::Bucket(0), Slot::None, Slot::Bucket(1), Slot::Bucket(2), Slot::Sum, Slot::None];
+        let expected = [
+            Slot::Bucket(0),
+            Slot::None,
+            Slot::Bucket(1),
+            Slot::Bucket(2),
+            Slot::Sum,
+            Slot::None,
+        ];
         assert_eq!(slots, expected);
         assert_eq!(range(Scale::Linear, -1, 1, 1.0).slot(0), Slot::Bucket(1));
     }
@@ -240,15 +292,24 @@ mod tests {
     #[test]
     fn a_max_below_min_leaves_the_sum_alone() {
         let buckets = range(Scale::Linear, 5, 3, 1.0);
-        assert_eq!((buckets.bounds.len(), buckets.slot(4), buckets.slot(5)), (0, Slot::Sum, Slot::None));
+        assert_eq!(
+            (buckets.bounds.len(), buckets.slot(4), buckets.slot(5)),
+            (0, Slot::Sum, Slot::None)
+        );
     }
 
     #[test]
     fn what_makes_no_histogram() {
         let range = |scale, min, max, multiplier| {
-            Buckets::range(scale, &options(min, max, multiplier)).unwrap_err().to_string()
+            Buckets::range(scale, &options(min, max, multiplier))
+                .unwrap_err()
+                .to_string()
         };
-        let list = |list: &[f64], multiplier| Buckets::list(&keys(list, multiplier)).unwrap_err().to_string();
+        let list = |list: &[f64], multiplier| {
+            Buckets::list(&keys(list, multiplier))
+                .unwrap_err()
+                .to_string()
+        };
         let same = "bucket_min and bucket_max are both 3: a histogram needs at least two buckets";
         assert_eq!(range(Scale::Exp2, 3, 3, 1.0), same);
         assert_eq!(
@@ -259,7 +320,10 @@ mod tests {
         assert!(range(Scale::Exp2, 1, 1024, 1.0).contains("bucket 1024 is inf"));
         assert!(range(Scale::Exp2Zero, -1, 2, 1.0).contains("not above"));
         assert!(range(Scale::Linear, i64::MIN, i64::MAX, 1.0).contains("more than 65536"));
-        assert_eq!(list(&[], 1.0), "bucket_keys is missing or empty: list the key of each bucket");
+        assert_eq!(
+            list(&[], 1.0),
+            "bucket_keys is missing or empty: list the key of each bucket"
+        );
         assert_eq!(list(&[1.0, 2.0, 1.0], 1.0), "bucket_keys lists 1 twice");
         assert_eq!(list(&[0.0, -0.0], 1.0), "bucket_keys lists 0 twice");
         assert!(list(&[3.0, 2.0], 1.0).starts_with("bucket_keys lists 3, but"));

@@ -37,7 +37,10 @@ impl Histogram {
             return Err("a histogram needs at least one label: the last one is the bucket".into());
         }
         if buckets.bounds.is_empty() {
-            log::warn(&format!("{}: bucket_max is below bucket_min, so there are no buckets", metric.name));
+            log::warn(&format!(
+                "{}: bucket_max is below bucket_min, so there are no buckets",
+                metric.name
+            ));
         }
         family.bounds.clone_from(&buckets.bounds);
         let column = family.labels.len();
@@ -46,13 +49,18 @@ impl Histogram {
 
     fn place(&self, labels: &[Cells], out: &mut Placed) {
         // Rows come without a bucket column only where the host broke its word; they are then all left without an answer.
-        let Some(column) = labels.get(self.column) else { return };
+        let Some(column) = labels.get(self.column) else {
+            return;
+        };
         for (row, cell) in (0..).zip(column.iter()) {
             match key::parse(cell) {
                 Some(key) => out.place(self.placement(row, key)),
                 None => out.fail(
                     row,
-                    format!("the bucket label `{}` is no unsigned number", String::from_utf8_lossy(cell)),
+                    format!(
+                        "the bucket label `{}` is no unsigned number",
+                        String::from_utf8_lossy(cell)
+                    ),
                 ),
             }
         }
@@ -60,7 +68,10 @@ impl Histogram {
 
     fn placement(&self, row: u32, key: u64) -> Placement {
         match self.buckets.slot(key) {
-            Slot::Sum => Placement { scale: self.buckets.multiplier, ..Placement::of(row, Slot::Sum) },
+            Slot::Sum => Placement {
+                scale: self.buckets.multiplier,
+                ..Placement::of(row, Slot::Sum)
+            },
             slot => Placement::of(row, slot),
         }
     }
@@ -84,12 +95,14 @@ impl Shaper for Exp2 {
 
 impl Shaper for Exp2Zero {
     const NAME: &'static str = "exp2zero";
-    const SUMMARY: &'static str = "a histogram whose bucket 0 holds zeros and bucket i values up to 2^(i-1)";
+    const SUMMARY: &'static str =
+        "a histogram whose bucket 0 holds zeros and bucket i values up to 2^(i-1)";
     const OPTIONS_SCHEMA: &'static str = OPTIONS_SCHEMA;
     type Options = Options;
 
     fn open(options: Options, metric: &Metric) -> Result<(Self, Shape), Error> {
-        let (histogram, shape) = Histogram::open(metric, Buckets::range(Scale::Exp2Zero, &options)?)?;
+        let (histogram, shape) =
+            Histogram::open(metric, Buckets::range(Scale::Exp2Zero, &options)?)?;
         Ok((Self(histogram), shape))
     }
 
@@ -116,7 +129,8 @@ impl Shaper for Linear {
 
 impl Shaper for Fixed {
     const NAME: &'static str = "fixed";
-    const SUMMARY: &'static str = "a histogram whose bucket k holds values up to k, for the keys that are listed";
+    const SUMMARY: &'static str =
+        "a histogram whose bucket k holds values up to k, for the keys that are listed";
     const OPTIONS_SCHEMA: &'static str = OPTIONS_SCHEMA;
     type Options = Options;
 
@@ -137,7 +151,8 @@ mod tests {
 
     use super::*;
 
-    const METRIC: &str = r#""metric": {"name": "lat", "help": "Latency", "labels": ["disk", "bucket"]}"#;
+    const METRIC: &str =
+        r#""metric": {"name": "lat", "help": "Latency", "labels": ["disk", "bucket"]}"#;
 
     fn open<S: Shaper>(options: &str) -> (S, Shape) {
         open_shaper(&format!("{{{options}, {METRIC}}}")).unwrap()
@@ -149,17 +164,29 @@ mod tests {
 
     #[test]
     fn the_last_label_is_the_bucket() {
-        let (exp2, shape) = open::<Exp2>(r#""bucket_min": 0, "bucket_max": 3, "bucket_multiplier": 0.5"#);
-        let [family] = &shape.families[..] else { panic!("one family") };
-        assert_eq!((family.name.as_str(), family.kind), ("lat", Kind::Histogram));
+        let (exp2, shape) =
+            open::<Exp2>(r#""bucket_min": 0, "bucket_max": 3, "bucket_multiplier": 0.5"#);
+        let [family] = &shape.families[..] else {
+            panic!("one family")
+        };
+        assert_eq!(
+            (family.name.as_str(), family.kind),
+            ("lat", Kind::Histogram)
+        );
         assert_eq!(family.labels, ["disk"]);
         assert_eq!(family.bounds, [0.5, 1.0, 2.0, 4.0]);
-        let labels = [column(&["sda", "sda", "sdb", "sdb"]), column(&["0", "0x3", "4", "5"])];
+        let labels = [
+            column(&["sda", "sda", "sdb", "sdb"]),
+            column(&["0", "0x3", "4", "5"]),
+        ];
         let placed = place(&exp2, 4, &labels);
         let expected = [
             Placement::of(0, Slot::Bucket(0)),
             Placement::of(1, Slot::Bucket(3)),
-            Placement { scale: 0.5, ..Placement::of(2, Slot::Sum) },
+            Placement {
+                scale: 0.5,
+                ..Placement::of(2, Slot::Sum)
+            },
             Placement::of(3, Slot::None),
         ];
         assert_eq!(placed.placements(), expected);
@@ -172,8 +199,11 @@ mod tests {
         let labels = [column(&["a", "a", "a"]), column(&["1", "x", ""])];
         let placed = place(&linear, 3, &labels);
         assert_eq!(placed.placements(), [Placement::of(0, Slot::Bucket(1))]);
-        let errors: Vec<_> =
-            placed.errors().iter().map(|error| (error.row, error.message.as_str())).collect();
+        let errors: Vec<_> = placed
+            .errors()
+            .iter()
+            .map(|error| (error.row, error.message.as_str()))
+            .collect();
         let expected = [
             (1, "the bucket label `x` is no unsigned number"),
             (2, "the bucket label `` is no unsigned number"),
@@ -185,7 +215,10 @@ mod tests {
     fn each_kind_has_its_formula() {
         let range = r#""bucket_min": 0, "bucket_max": 2, "bucket_keys": [7]"#;
         assert_eq!(open::<Exp2>(range).1.families[0].bounds, [1.0, 2.0, 4.0]);
-        assert_eq!(open::<Exp2Zero>(range).1.families[0].bounds, [0.0, 1.0, 2.0]);
+        assert_eq!(
+            open::<Exp2Zero>(range).1.families[0].bounds,
+            [0.0, 1.0, 2.0]
+        );
         assert_eq!(open::<Linear>(range).1.families[0].bounds, [0.0, 1.0, 2.0]);
         let list = r#""bucket_keys": [1, 2, 4.5], "bucket_min": 0, "bucket_max": 0"#;
         assert_eq!(open::<Fixed>(list).1.families[0].bounds, [1.0, 2.0, 4.5]);
@@ -199,8 +232,12 @@ mod tests {
             "a histogram needs at least one label: the last one is the bucket"
         );
         assert!(error(&format!("{{{METRIC}}}")).contains("are both 0"));
-        assert!(error(&format!(r#"{{"buckets": 1, {METRIC}}}"#)).contains("has no option `buckets`"));
-        assert!(error(&format!(r#"{{"bucket_max": "3", {METRIC}}}"#)).contains("option `bucket_max`"));
+        assert!(
+            error(&format!(r#"{{"buckets": 1, {METRIC}}}"#)).contains("has no option `buckets`")
+        );
+        assert!(
+            error(&format!(r#"{{"bucket_max": "3", {METRIC}}}"#)).contains("option `bucket_max`")
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub(super) fn parse(text: &[u8]) -> Option<u64> {
             }
         } else {
             let digit = char::from(byte).to_digit(radix)?;
-            number = number.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))?;
+            number = number
+                .checked_mul(u64::from(radix))?
+                .checked_add(u64::from(digit))?;
         }
         before = byte;
     }
@@ -56,8 +58,31 @@ mod tests {
     #[test]
     fn what_is_no_number() {
         let cases = [
-            "", "_", "_1", "1_", "1__0", "0x", "0b", "0o", "0x_", "08", "0b2", "0o8", "-1", "+1", "1.0", "1e3",
-            " 1", "1 ", "a", "x", "0_", "18446744073709551616", "0x1ffffffffffffffff", "1_a", "\u{661}",
+            "",
+            "_",
+            "_1",
+            "1_",
+            "1__0",
+            "0x",
+            "0b",
+            "0o",
+            "0x_",
+            "08",
+            "0b2",
+            "0o8",
+            "-1",
+            "+1",
+            "1.0",
+            "1e3",
+            " 1",
+            "1 ",
+            "a",
+            "x",
+            "0_",
+            "18446744073709551616",
+            "0x1ffffffffffffffff",
+            "1_a",
+            "\u{661}",
         ];
         for text in cases {
             assert_eq!(parse(text.as_bytes()), None, "{text}");

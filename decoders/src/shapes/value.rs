@@ -59,7 +59,10 @@ mod tests {
         let kinds = [shape.families[0].kind, gauge.families[0].kind];
         assert_eq!(kinds, [Kind::Counter, Kind::Gauge]);
         let family = &shape.families[0];
-        assert_eq!((family.name.as_str(), family.help.as_str()), ("calls", "Calls"));
+        assert_eq!(
+            (family.name.as_str(), family.help.as_str()),
+            ("calls", "Calls")
+        );
         assert_eq!((family.labels.len(), shape.numbers.len()), (2, 0));
         let placed = place(&counter, 2, &[]);
         let expected = [Placement::of(0, Slot::Value), Placement::of(1, Slot::Value)];

@@ -85,9 +85,14 @@ impl Decoder for Syscall {
 
     fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
         let number = parse_signed(input).ok_or_else(|| {
-            format!("syscall wants a decimal number, got `{}`", String::from_utf8_lossy(input))
+            format!(
+                "syscall wants a decimal number, got `{}`",
+                String::from_utf8_lossy(input)
+            )
         })?;
-        let name = usize::try_from(number).ok().and_then(|number| self.names.get(number));
+        let name = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.names.get(number));
         match name.filter(|name| !name.is_empty()) {
             Some(name) => out.extend_from_slice(name.as_bytes()),
             None => {
@@ -118,11 +123,20 @@ mod tests {
 
     fn name(options: &str, number: i64) -> String {
         let decoder: Syscall = open(options).unwrap();
-        say(&decoder, &FakeKernel::default(), number.to_string().as_bytes())
+        say(
+            &decoder,
+            &FakeKernel::default(),
+            number.to_string().as_bytes(),
+        )
     }
 
     fn known(options: &str) -> usize {
-        open::<Syscall>(options).unwrap().names.iter().filter(|name| !name.is_empty()).count()
+        open::<Syscall>(options)
+            .unwrap()
+            .names
+            .iter()
+            .filter(|name| !name.is_empty())
+            .count()
     }
 
     #[test]
@@ -195,7 +209,10 @@ mod tests {
             assert_eq!(name(arm, number), format!("unknown_syscall:{number}"));
         }
         assert_eq!(known(arm), 317);
-        assert_eq!(name(r#"{"arch": "arm64", "names": "kernel"}"#, 94), "exit_group");
+        assert_eq!(
+            name(r#"{"arch": "arm64", "names": "kernel"}"#, 94),
+            "exit_group"
+        );
     }
 
     #[test]
@@ -205,7 +222,12 @@ mod tests {
             let error = format!("! syscall wants a decimal number, got `{bad}`");
             assert_eq!(say(&decoder, &FakeKernel::default(), bad.as_bytes()), error);
         }
-        let error = open::<Syscall>(r#"{"arch": "mips"}"#).unwrap_err().to_string();
-        assert!(error.starts_with("option `arch` of syscall: unknown variant `mips`"), "{error}");
+        let error = open::<Syscall>(r#"{"arch": "mips"}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("option `arch` of syscall: unknown variant `mips`"),
+            "{error}"
+        );
     }
 }

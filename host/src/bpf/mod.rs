@@ -1,1 +1,46 @@
-//! (being written)
+//! Everything that touches the kernel's BPF side: objects, attached programs, maps read in batches, perf event arrays, the cgroup id map.
+//!
+//! Owns file descriptors, links and all `unsafe` code of the host. Does not know labels, series or metrics: it hands out bytes ([`Batch`]) and sentences (errors).
+//! Calls block (system calls, compilation in the kernel): from async code they belong into `spawn_blocking`. Nothing here needs a runtime.
+
+mod attach;
+mod cgroup_id_map;
+mod cpus;
+mod errno;
+mod log;
+mod map;
+mod mark;
+mod object;
+mod program;
+mod reader;
+mod samples;
+mod symbols;
+mod sys;
+#[cfg(test)]
+mod testing;
+
+pub(crate) use self::attach::Attached;
+pub(crate) use self::attach::ProgramStatus;
+pub(crate) use self::cgroup_id_map::CgroupIdKeeper;
+pub(crate) use self::cgroup_id_map::KeeperError;
+pub(crate) use self::cgroup_id_map::KeeperStats;
+pub(crate) use self::map::Map;
+pub(crate) use self::map::MapInfo;
+pub(crate) use self::mark::post_attach_mark;
+pub(crate) use self::object::LoadedObject;
+pub(crate) use self::object::ObjectError;
+pub(crate) use self::object::OpenObject;
+pub(crate) use self::object::OpenOptions;
+pub(crate) use self::object::ProgramDecl;
+pub(crate) use self::program::RunStats;
+pub(crate) use self::reader::Batch;
+pub(crate) use self::reader::MapReader;
+pub(crate) use self::reader::ReadError;
+pub(crate) use self::reader::WalkStats;
+pub(crate) use self::samples::SampleCounter;
+pub(crate) use self::samples::SampleError;
+pub(crate) use self::samples::SampleOptions;
+pub(crate) use self::samples::SampleStats;
+
+/// A map's type, as the kernel numbers them.
+pub(crate) use libbpf_rs::MapType;

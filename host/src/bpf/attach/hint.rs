@@ -1,0 +1,41 @@
+//! What usually is behind a failed attach, by kind of section and error.
+
+use std::path::Path;
+
+/// Part of a sentence, or `None` where the error says enough.
+pub(super) fn hint(section: &str, errno: i32) -> Option<String> {
+    let (kind, target) = section.split_once('/').unwrap_or((section, ""));
+    let denied = matches!(errno, libc::EPERM | libc::EACCES);
+    let absent = matches!(errno, libc::ENOENT | libc::ESRCH);
+    let hint = match kind {
+        "kprobe" | "kretprobe" | "ksyscall" | "kretsyscall" if !Path::new("/sys/bus/event_source/devices/kprobe").exists() => {
+            "this kernel was built without kprobes (CONFIG_KPROBES)".to_owned()
+        }
+        "kprobe" | "kretprobe" | "ksyscall" | "kretsyscall" if absent => {
+            format!("this kernel has no function `{}` that can be probed (see /proc/kallsyms)", target.trim_end_matches('/'))
+        }
+        "kprobe.multi" | "kretprobe.multi" | "kprobe.session" if errno == libc::EOPNOTSUPP => {
+            "this kernel has no multi-kprobes (CONFIG_FPROBE)".to_owned()
+        }
+        "tp" | "tracepoint" if absent => format!("this kernel has no tracepoint `{target}` (see /sys/kernel/tracing/events), or tracefs is not mounted"),
+        "tp" | "tracepoint" if denied => {
+            "attaching a tracepoint reads its id from tracefs, which needs CAP_DAC_READ_SEARCH (raw_tp and tp_btf do not), and CAP_PERFMON".to_owned()
+        }
+        "raw_tp" | "raw_tracepoint" | "raw_tp.w" | "raw_tracepoint.w" | "tp_btf" if absent => format!("this kernel has no tracepoint `{target}`"),
+        "uprobe" | "uretprobe" | "uprobe.s" | "uretprobe.s" | "uprobe.multi" | "uretprobe.multi" if absent => {
+            format!("there is no such file, or no such function in it: `{target}`")
+        }
+        "uprobe" | "uretprobe" | "uprobe.s" | "uretprobe.s" if denied => {
+            "uprobes through perf_event_open need CAP_SYS_ADMIN; kernel 6.6 and newer have multi-uprobes, which need CAP_BPF and CAP_PERFMON".to_owned()
+        }
+        "usdt" | "usdt.s" if absent => format!("there is no such file, or it has no such probe (see `readelf -n`): `{target}`"),
+        "lsm" | "lsm.s" if denied || errno == libc::EOPNOTSUPP => "BPF is not among this kernel's security modules (`lsm=…,bpf` on its command line)".to_owned(),
+        "xdp" | "xdp.frags" => "the section names no interface: use `xdp/<interface>`".to_owned(),
+        "tc" | "tcx" | "classifier" | "action" | "netkit" => "traffic control programs are loaded, but not attached, by exporter-host".to_owned(),
+        "struct_ops" | "struct_ops.s" => "struct_ops maps are created, but not registered, by exporter-host".to_owned(),
+        _ if denied => "not permitted: attaching needs CAP_BPF and CAP_PERFMON, for network and cgroup programs CAP_NET_ADMIN".to_owned(),
+        _ if errno == libc::EOPNOTSUPP => format!("programs in `{section}` cannot be attached by their section's name"),
+        _ => return None,
+    };
+    Some(hint)
+}

@@ -1,0 +1,225 @@
+//! Attaching programs by the name of their section, and what came of it.
+//!
+//! Most sections are libbpf's to attach. Ours are `perf_event/…` (perf_event.rs), `xdp/<interface>` (xdp.rs), and plain uprobes where the kernel has the multi link
+//! (uprobe.rs). Every attachment is made of real links, owned here; dropping them detaches.
+
+mod hint;
+mod perf_event;
+mod uprobe;
+mod xdp;
+
+use std::os::fd::AsFd;
+
+use libbpf_rs::Link;
+use libbpf_rs::OpenProgramMut;
+use libbpf_rs::ProgramMut;
+use libbpf_rs::ProgramType;
+
+use self::perf_event::PerfEvents;
+use self::uprobe::MultiUprobe;
+use self::xdp::Interfaces;
+use super::errno;
+use super::log;
+use super::object::ProgramDecl;
+use super::program::KernelProgram;
+use super::program::RunStats;
+
+/// Whether a program runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Attached {
+    Yes,
+    /// Why not, in a sentence.
+    Failed(String),
+    /// Turned off by its author with `SEC("?…")`: neither attached nor failed.
+    Disabled,
+    /// Loaded; not attached yet, or detached again.
+    No,
+}
+
+impl Attached {
+    pub(crate) fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+/// One program of a loaded object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProgramStatus {
+    /// The function's name, not cut to the kernel's 15 characters.
+    pub(crate) name: String,
+    pub(crate) section: String,
+    /// `None` if the program is not in the kernel.
+    pub(crate) id: Option<u32>,
+    /// 16 hexadecimal digits; `None` if the program is not in the kernel.
+    pub(crate) tag: Option<String>,
+    pub(crate) attached: Attached,
+}
+
+/// How a program will be attached; decided when the object is opened, because some ways want another program type at load.
+#[derive(Debug)]
+pub(super) enum AttachPlan {
+    Libbpf,
+    PerfEvents(PerfEvents),
+    Xdp(Interfaces),
+    MultiUprobe(MultiUprobe),
+    /// Cannot be attached, and why.
+    Impossible(String),
+}
+
+impl AttachPlan {
+    /// Chooses, and sets the type of programs whose section libbpf does not know.
+    pub(super) fn prepare(section: &str, program: &mut OpenProgramMut<'_>) -> Self {
+        if let Some(items) = section.strip_prefix("perf_event/") {
+            program.set_prog_type(ProgramType::PerfEvent);
+            return match PerfEvents::parse(items) {
+                Ok(events) => Self::PerfEvents(events),
+                Err(why) => Self::Impossible(format!("section `{section}`: {why}")),
+            };
+        }
+        if let Some(interfaces) = Interfaces::parse(section) {
+            program.set_prog_type(ProgramType::Xdp);
+            program.set_attach_type(libbpf_rs::ProgramAttachType::Xdp);
+            return Self::Xdp(interfaces);
+        }
+        if program.prog_type() == ProgramType::Unspec {
+            // The load of the whole object would fail for this one.
+            program.set_autoload(false);
+            return Self::Impossible(format!(
+                "section `{section}` is of a kind that neither libbpf nor exporter-host knows"
+            ));
+        }
+        // Probing costs a system call or two, and programs that are off need no plan.
+        if program.autoload()
+            && let Some(probe) = MultiUprobe::parse(section)
+            && super::sys::has_uprobe_multi()
+        {
+            program.set_attach_type(libbpf_rs::ProgramAttachType::TraceUprobeMulti);
+            return Self::MultiUprobe(probe);
+        }
+        Self::Libbpf
+    }
+
+    fn attach(&self, section: &str, program: &ProgramMut<'_>) -> Result<Vec<Link>, String> {
+        match self {
+            Self::Libbpf => by_libbpf(section, || program.attach()).map(|link| vec![link]),
+            Self::PerfEvents(events) => events.attach(program),
+            Self::Xdp(interfaces) => interfaces.attach(program),
+            Self::MultiUprobe(probe) => {
+                by_libbpf(section, || probe.attach(program)).map(|link| vec![link])
+            }
+            Self::Impossible(why) => Err(why.clone()),
+        }
+    }
+}
+
+/// Runs an attach call of libbpf; a failure becomes a sentence with the error, what usually is behind it, and libbpf's last word.
+fn by_libbpf(
+    section: &str,
+    attach: impl FnOnce() -> libbpf_rs::Result<Link>,
+) -> Result<Link, String> {
+    let (result, said) = log::capture(attach);
+    result.map_err(|error| {
+        let errno = errno::of(&error);
+        let mut why = errno::text(errno);
+        if let Some(hint) = hint::hint(section, errno) {
+            why.push_str(": ");
+            why.push_str(&hint);
+        }
+        if let Some(line) = said.last() {
+            why.push_str("; libbpf says: ");
+            why.push_str(line);
+        }
+        why
+    })
+}
+
+/// A program of a loaded object, with its links.
+#[derive(Debug)]
+pub(super) struct AttachedProgram {
+    declared: ProgramDecl,
+    plan: AttachPlan,
+    /// `None` if it is not in the kernel.
+    kernel: Option<KernelProgram>,
+    links: Vec<Link>,
+    attached: Attached,
+}
+
+impl AttachedProgram {
+    pub(super) fn new(object: &libbpf_rs::Object, declared: ProgramDecl, plan: AttachPlan) -> Self {
+        // A program that was not loaded has no descriptor to ask for.
+        let kernel = object
+            .progs()
+            .filter(|program| program.autoload())
+            .find(|program| program.name() == declared.name.as_str())
+            .and_then(|program| {
+                program
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .and_then(KernelProgram::new)
+                    .ok()
+            });
+        let attached = if declared.autoload {
+            Attached::No
+        } else {
+            Attached::Disabled
+        };
+        Self {
+            declared,
+            plan,
+            kernel,
+            links: Vec::new(),
+            attached,
+        }
+    }
+
+    /// Does nothing if it is attached already.
+    pub(super) fn attach(&mut self, object: &libbpf_rs::Object) {
+        if !self.declared.autoload || !self.links.is_empty() {
+            return;
+        }
+        let program = object
+            .progs_mut()
+            .find(|program| program.name() == self.declared.name.as_str());
+        let result = match (&self.plan, program) {
+            (AttachPlan::Impossible(why), _) => Err(why.clone()),
+            (plan, Some(program)) => plan.attach(&self.declared.section, &program),
+            (_, None) => Err("the program is not in the object any more".to_owned()),
+        };
+        self.attached = match result {
+            Ok(links) => {
+                self.links = links;
+                Attached::Yes
+            }
+            Err(why) => Attached::Failed(why),
+        };
+    }
+
+    pub(super) fn detach(&mut self) {
+        self.links.clear();
+        if self.attached == Attached::Yes {
+            self.attached = Attached::No;
+        }
+    }
+
+    pub(super) fn status(&self) -> ProgramStatus {
+        ProgramStatus {
+            name: self.declared.name.clone(),
+            section: self.declared.section.clone(),
+            id: self.kernel.as_ref().map(|program| program.id),
+            tag: self.kernel.as_ref().map(|program| program.tag.clone()),
+            attached: self.attached.clone(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    pub(super) fn run_stats(&self) -> Option<RunStats> {
+        self.kernel.as_ref()?.run_stats(&self.declared.name).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

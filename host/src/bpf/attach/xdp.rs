@@ -1,0 +1,124 @@
+//! `SEC("xdp/eth0")`, `SEC("xdp/eth*")`: a link on each interface that matches now, in this network namespace.
+
+use std::fs;
+
+use libbpf_rs::Link;
+use libbpf_rs::ProgramMut;
+use regex::Regex;
+
+use crate::bpf::sys;
+
+/// Which interfaces.
+#[derive(Debug, Clone)]
+pub(super) enum Interfaces {
+    Named(String),
+    /// `*` and `?` stand for any characters and any one character.
+    Matching {
+        pattern: String,
+        regex: Regex,
+    },
+}
+
+impl Interfaces {
+    /// `None` for other sections: `xdp/devmap` and `xdp/cpumap` are libbpf's.
+    pub(super) fn parse(section: &str) -> Option<Self> {
+        let name = section.strip_prefix("xdp/")?;
+        if name.is_empty() || name == "devmap" || name == "cpumap" {
+            return None;
+        }
+        if !name.contains(['*', '?']) {
+            return Some(Self::Named(name.to_owned()));
+        }
+        let expression = regex::escape(name).replace("\\*", ".*").replace("\\?", ".");
+        let regex = Regex::new(&format!("^{expression}$")).ok()?;
+        Some(Self::Matching {
+            pattern: name.to_owned(),
+            regex,
+        })
+    }
+
+    /// On all of them, or on none.
+    pub(super) fn attach(&self, program: &ProgramMut<'_>) -> Result<Vec<Link>, String> {
+        let names = match self {
+            Self::Named(name) => vec![name.clone()],
+            Self::Matching { pattern, regex } => {
+                let names: Vec<String> = present()?
+                    .into_iter()
+                    .filter(|name| regex.is_match(name))
+                    .collect();
+                if names.is_empty() {
+                    return Err(format!(
+                        "no interface of this network namespace matches `{pattern}`"
+                    ));
+                }
+                names
+            }
+        };
+        names
+            .iter()
+            .map(|name| {
+                let index = sys::interface_index(name).map_err(|error| {
+                    format!("{error}: there is no interface `{name}` in this network namespace")
+                })?;
+                super::by_libbpf("xdp/…", || program.attach_xdp(index))
+                    .map_err(|why| format!("interface `{name}`: {why}{}", hint(&why)))
+            })
+            .collect()
+    }
+}
+
+fn hint(why: &str) -> &'static str {
+    if why.contains(&format!("(os error {})", libc::EBUSY)) {
+        " (another XDP program is attached to it)"
+    } else {
+        ""
+    }
+}
+
+/// The interfaces of this thread's network namespace.
+fn present() -> Result<Vec<String>, String> {
+    const PATH: &str = "/proc/thread-self/net/dev";
+    let text = fs::read_to_string(PATH)
+        .map_err(|error| format!("cannot list the interfaces: {PATH}: {error}"))?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim().to_owned())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections() {
+        for other in [
+            "xdp",
+            "xdp/",
+            "xdp/devmap",
+            "xdp/cpumap",
+            "xdp.frags",
+            "tp/xdp/eth0",
+        ] {
+            assert!(Interfaces::parse(other).is_none(), "{other}");
+        }
+        assert!(
+            matches!(Interfaces::parse("xdp/eth0"), Some(Interfaces::Named(name)) if name == "eth0")
+        );
+        let Some(Interfaces::Matching { regex, .. }) = Interfaces::parse("xdp/eth?.1*") else {
+            panic!()
+        };
+        assert!(regex.is_match("eth0.1") && regex.is_match("eth0.100"));
+        assert!(
+            !regex.is_match("eth0x100") && !regex.is_match("eth00.1") && !regex.is_match("veth0.1")
+        );
+    }
+
+    #[test]
+    fn the_loopback_is_there() {
+        assert!(present().unwrap().iter().any(|name| name == "lo"));
+        assert!(sys::interface_index("lo").unwrap() > 0);
+        assert!(sys::interface_index("nosuchif0").is_err());
+    }
+}

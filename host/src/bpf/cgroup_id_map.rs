@@ -1,0 +1,390 @@
+//! Tells a map which cgroups match the unit's regular expressions, and keeps it told while cgroups come and go.
+//!
+//! A thread watches the cgroup2 tree with inotify. A full look at the tree follows soon after anything was made (sub-directories may have been made before the watch was on)
+//! and now and then anyway; where inotify does not work, that is all there is, more often.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use libbpf_rs::MapType;
+use notify::EventKind;
+use notify::RecursiveMode;
+use notify::Watcher as _;
+use notify::event::CreateKind;
+use notify::event::RemoveKind;
+use parking_lot::Mutex;
+use regex::Regex;
+
+use super::map::Map;
+use crate::config::model::CgroupIdMap;
+use crate::config::model::CgroupIdMapKind;
+
+/// Between full looks when inotify works.
+const RESCAN: Duration = Duration::from_secs(30);
+/// And when it does not.
+const POLL: Duration = Duration::from_secs(1);
+/// From something new to the full look after it.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Why the map cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeeperError {
+    #[error("cgroup_id_map `{map}` is of type {kind:?}: `type: {wanted}` needs {expected}")]
+    Kind {
+        map: String,
+        kind: MapType,
+        wanted: &'static str,
+        expected: &'static str,
+    },
+    #[error(
+        "cgroup_id_map `{map}` has keys of {key} and values of {value} bytes: `type: {wanted}` needs keys of {expected} and values of 8"
+    )]
+    Size {
+        map: String,
+        key: usize,
+        value: usize,
+        wanted: &'static str,
+        expected: usize,
+    },
+    #[error(
+        "cgroup_id_map `{map}`: no cgroup2 file system is mounted (see /proc/self/mountinfo); mount one, in a container bind the host's"
+    )]
+    NoCgroup2 { map: String },
+    #[error("cgroup_id_map `{map}`: cannot read the cgroups in {path}: {source}")]
+    Walk {
+        map: String,
+        path: String,
+        source: io::Error,
+    },
+    #[error("cgroup_id_map `{map}`: cannot start its thread: {source}")]
+    Thread { map: String, source: io::Error },
+}
+
+/// How the map is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct KeeperStats {
+    /// Cgroups that match now.
+    pub(crate) matching: usize,
+    /// Updates and deletions that the kernel refused since the start; a full map for one.
+    pub(crate) errors: u64,
+}
+
+/// Keeps one map until it is dropped. The map's entries stay.
+#[derive(Debug)]
+pub(crate) struct CgroupIdKeeper {
+    stats: Arc<Mutex<KeeperStats>>,
+    events: mpsc::Sender<Event>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Made(PathBuf),
+    Removed(PathBuf),
+    /// Events were lost.
+    Lost,
+    Stop,
+}
+
+impl CgroupIdKeeper {
+    /// Fills the map, then keeps it. Best before the programs are attached.
+    pub(crate) fn start(config: &CgroupIdMap, map: Map) -> Result<Self, KeeperError> {
+        let name = || map.info().name.clone();
+        check(config, &map)?;
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let root =
+            cgroup2_mount(&mountinfo).ok_or_else(|| KeeperError::NoCgroup2 { map: name() })?;
+        let (sender, receiver) = mpsc::channel();
+        let watcher = watch(&root, sender.clone());
+        let rescan = if watcher.is_some() { RESCAN } else { POLL };
+        let stats = Arc::new(Mutex::new(KeeperStats::default()));
+        let mut members = Members {
+            map,
+            kind: config.kind,
+            regexps: config.regexps.clone(),
+            told: BTreeMap::new(),
+            stats: Arc::clone(&stats),
+            complained: false,
+        };
+        // Reading the root itself must work; what goes wrong below it is a cgroup that has just gone.
+        fs::read_dir(&root).map_err(|source| KeeperError::Walk {
+            map: members.map.info().name.clone(),
+            path: root.display().to_string(),
+            source,
+        })?;
+        members.reconcile(&root);
+        let name = members.map.info().name.clone();
+        let thread = thread::Builder::new()
+            .name("bpf-cgroups".to_owned())
+            .spawn(move || {
+                keep(&mut members, &root, &receiver, rescan);
+                drop(watcher);
+            })
+            .map_err(|source| KeeperError::Thread { map: name, source })?;
+        Ok(Self {
+            stats,
+            events: sender,
+            thread: Some(thread),
+        })
+    }
+
+    pub(crate) fn stats(&self) -> KeeperStats {
+        *self.stats.lock()
+    }
+}
+
+impl Drop for CgroupIdKeeper {
+    fn drop(&mut self) {
+        // Fails only if the thread is gone.
+        let _ = self.events.send(Event::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn check(config: &CgroupIdMap, map: &Map) -> Result<(), KeeperError> {
+    let info = map.info();
+    let (wanted, expected_size, kind_fits, expected) = match config.kind {
+        CgroupIdMapKind::Hash => {
+            let fits = matches!(info.kind, MapType::Hash | MapType::LruHash);
+            ("hash", size_of::<u64>(), fits, "a BPF_MAP_TYPE_HASH")
+        }
+        CgroupIdMapKind::CgrpStorage => (
+            "cgrp_storage",
+            size_of::<i32>(),
+            info.kind == MapType::CGrpStorage,
+            "a BPF_MAP_TYPE_CGRP_STORAGE",
+        ),
+    };
+    if !kind_fits {
+        return Err(KeeperError::Kind {
+            map: info.name.clone(),
+            kind: info.kind,
+            wanted,
+            expected,
+        });
+    }
+    if info.key_size != expected_size || info.value_size != size_of::<u64>() {
+        return Err(KeeperError::Size {
+            map: info.name.clone(),
+            key: info.key_size,
+            value: info.value_size,
+            wanted,
+            expected: expected_size,
+        });
+    }
+    Ok(())
+}
+
+/// Where the cgroup2 hierarchy is mounted: `/sys/fs/cgroup`, on hybrid hosts below it. The mount that shows most of it, if several.
+fn cgroup2_mount(mountinfo: &str) -> Option<PathBuf> {
+    let mut best: Option<(usize, PathBuf)> = None;
+    for line in mountinfo.lines() {
+        // proc(5): ID, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options.
+        let Some((mount, filesystem)) = line.split_once(" - ") else {
+            continue;
+        };
+        if filesystem.split(' ').next() != Some("cgroup2") {
+            continue;
+        }
+        let mut fields = mount.split(' ').skip(3);
+        let (Some(root), Some(point)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        if best.as_ref().is_none_or(|(length, _)| root.len() < *length) {
+            best = Some((root.len(), PathBuf::from(unescape(point))));
+        }
+    }
+    best.map(|(_, point)| point)
+}
+
+/// Blanks and the like are written as `\040`.
+fn unescape(field: &str) -> String {
+    field
+        .replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
+}
+
+/// `None`: inotify does not work here.
+fn watch(root: &Path, events: mpsc::Sender<Event>) -> Option<notify::RecommendedWatcher> {
+    let handler = move |result: notify::Result<notify::Event>| {
+        let events_of = |event: notify::Event| {
+            let wrap = match event.kind {
+                _ if event.need_rescan() => return vec![Event::Lost],
+                EventKind::Create(CreateKind::Folder | CreateKind::Any) => Event::Made,
+                EventKind::Remove(RemoveKind::Folder | RemoveKind::Any | RemoveKind::Other) => {
+                    Event::Removed
+                }
+                _ => return Vec::new(),
+            };
+            event.paths.into_iter().map(wrap).collect()
+        };
+        for event in result.map_or_else(|_| vec![Event::Lost], events_of) {
+            // Fails only when the keeper has stopped.
+            let _ = events.send(event);
+        }
+    };
+    let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
+        watcher.watch(root, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    watcher
+        .inspect_err(|error| tracing::warn!(root = %root.display(), %error, "cannot watch the cgroups: looking once a second instead"))
+        .ok()
+}
+
+/// The thread: until told to stop.
+fn keep(members: &mut Members, root: &Path, events: &mpsc::Receiver<Event>, rescan: Duration) {
+    let mut next_look = Instant::now() + rescan;
+    loop {
+        match events.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
+            Ok(Event::Made(path)) => {
+                members.visit(&path, &mut |_| ());
+                next_look = next_look.min(Instant::now() + SETTLE);
+            }
+            Ok(Event::Removed(path)) => members.forget(&path),
+            Ok(Event::Lost) => next_look = next_look.min(Instant::now() + SETTLE),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                members.reconcile(root);
+                next_look = Instant::now() + rescan;
+            }
+            Ok(Event::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// The map and what it has been told.
+struct Members {
+    map: Map,
+    kind: CgroupIdMapKind,
+    regexps: Vec<Regex>,
+    /// Matching cgroups: path and id.
+    told: BTreeMap<PathBuf, u64>,
+    stats: Arc<Mutex<KeeperStats>>,
+    /// One line in the log is enough; the counter has the rest.
+    complained: bool,
+}
+
+impl Members {
+    /// Makes the map agree with the tree.
+    fn reconcile(&mut self, root: &Path) {
+        let mut present = BTreeMap::new();
+        self.visit(root, &mut |(path, id)| {
+            present.insert(path, id);
+        });
+        let gone: Vec<PathBuf> = self
+            .told
+            .iter()
+            .filter(|(path, id)| present.get(*path) != Some(id))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in gone {
+            self.remove(&path);
+        }
+    }
+
+    /// Tells the map about every matching cgroup at and below `directory`, and `found` about each.
+    fn visit(&mut self, directory: &Path, found: &mut dyn FnMut((PathBuf, u64))) {
+        // Cgroups go away while we look: no error.
+        let Ok(metadata) = fs::symlink_metadata(directory) else {
+            return;
+        };
+        if !metadata.is_dir() {
+            return;
+        }
+        let text = directory.to_string_lossy();
+        if self.regexps.iter().any(|regexp| regexp.is_match(&text)) {
+            self.add(directory, metadata.ino());
+            found((directory.to_owned(), metadata.ino()));
+        }
+        let Ok(entries) = fs::read_dir(directory) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.visit(&entry.path(), found);
+            }
+        }
+    }
+
+    fn add(&mut self, path: &Path, id: u64) {
+        match self.told.get(path).copied() {
+            Some(known) if known == id => return,
+            // Removed and made again under the same name.
+            Some(_) => self.remove(path),
+            None => {}
+        }
+        let one = 1_u64.to_ne_bytes();
+        let result = match self.kind {
+            CgroupIdMapKind::Hash => self.map.update(&id.to_ne_bytes(), &one),
+            CgroupIdMapKind::CgrpStorage => fs::File::open(path)
+                .and_then(|directory| self.map.update(&directory.as_raw_fd().to_ne_bytes(), &one)),
+        };
+        match result {
+            Ok(()) => {
+                self.told.insert(path.to_owned(), id);
+                self.stats.lock().matching = self.told.len();
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.complain(path, &error),
+        }
+    }
+
+    /// Removes `path` and everything below it.
+    fn forget(&mut self, path: &Path) {
+        let below: Vec<PathBuf> = self
+            .told
+            .range(path.to_owned()..)
+            .take_while(|(told, _)| told.starts_with(path))
+            .map(|(told, _)| told.clone())
+            .collect();
+        for path in below {
+            // Made again meanwhile, perhaps: then the event for that is on its way.
+            self.remove(&path);
+        }
+    }
+
+    fn remove(&mut self, path: &Path) {
+        let Some(id) = self.told.remove(path) else {
+            return;
+        };
+        self.stats.lock().matching = self.told.len();
+        // The kernel frees a cgroup's local storage itself.
+        if self.kind == CgroupIdMapKind::Hash
+            && let Err(error) = self.map.delete(&id.to_ne_bytes())
+        {
+            self.complain(path, &error);
+        }
+    }
+
+    fn complain(&mut self, path: &Path, error: &io::Error) {
+        self.stats.lock().errors += 1;
+        if !self.complained {
+            self.complained = true;
+            tracing::warn!(
+                map = self.map.info().name,
+                max_entries = self.map.info().max_entries,
+                cgroup = %path.display(),
+                %error,
+                "cannot tell the map about a cgroup: raise max_entries or narrow the regexps if it is full"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

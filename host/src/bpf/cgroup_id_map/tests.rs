@@ -1,0 +1,181 @@
+//! With cgroups of this test's own, in whichever tree this machine has.
+
+use super::*;
+use crate::bpf::testing;
+use crate::config::model::Position;
+
+/// A cgroup, removed when dropped.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(parent: &Path, name: &str) -> Self {
+        let path = parent.join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn id(&self) -> [u8; 8] {
+        fs::metadata(&self.0).unwrap().ino().to_ne_bytes()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+fn config(kind: CgroupIdMapKind, regexp: &str) -> CgroupIdMap {
+    let at = Position {
+        file: Arc::new(PathBuf::from("test.yaml")),
+        line: 1,
+        column: 1,
+    };
+    CgroupIdMap {
+        map: "exporter_test".to_owned(),
+        kind,
+        regexps: vec![Regex::new(regexp).unwrap()],
+        at,
+    }
+}
+
+fn root() -> PathBuf {
+    cgroup2_mount(&fs::read_to_string("/proc/self/mountinfo").unwrap()).unwrap()
+}
+
+fn wait_until(mut fits: impl FnMut() -> bool, what: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !fits() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn cgroups_come_and_go_root() {
+    let name = format!("exporter-test-{}", std::process::id());
+    let before = Cgroup::new(&root(), &name);
+    let map = testing::map(MapType::Hash, 8, 8, 64, 0);
+    let keeper = CgroupIdKeeper::start(
+        &config(CgroupIdMapKind::Hash, &format!("{name}(/in.*)?$")),
+        map.try_clone().unwrap(),
+    )
+    .unwrap();
+    assert!(
+        map.lookup(&before.id()).unwrap().is_some(),
+        "not there from the start"
+    );
+    assert_eq!(keeper.stats().matching, 1);
+
+    let inner = Cgroup::new(&before.0, "in");
+    // Made right after its parent: perhaps before there is a watch on that.
+    let innermost = Cgroup::new(&inner.0, "innermost");
+    let outside = Cgroup::new(&before.0, "outside");
+    wait_until(|| keeper.stats().matching == 3, "new ones are not noticed");
+    assert_eq!(
+        map.lookup(&innermost.id()).unwrap().unwrap(),
+        1_u64.to_ne_bytes()
+    );
+    assert!(map.lookup(&outside.id()).unwrap().is_none());
+
+    let gone = innermost.id();
+    drop(innermost);
+    wait_until(
+        || map.lookup(&gone).unwrap().is_none(),
+        "still there after removal",
+    );
+    assert_eq!(
+        keeper.stats(),
+        KeeperStats {
+            matching: 2,
+            errors: 0
+        }
+    );
+    let started = Instant::now();
+    drop(keeper);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    drop((inner, outside));
+}
+
+#[test]
+fn a_full_map_is_counted_root() {
+    let map = testing::map(MapType::Hash, 8, 8, 1, 0);
+    let name = format!("exporter-full-{}", std::process::id());
+    let outer = Cgroup::new(&root(), &name);
+    let inner = Cgroup::new(&outer.0, "inner");
+    let keeper = CgroupIdKeeper::start(&config(CgroupIdMapKind::Hash, &name), map).unwrap();
+    assert_eq!(
+        keeper.stats(),
+        KeeperStats {
+            matching: 1,
+            errors: 1
+        }
+    );
+    drop(inner);
+}
+
+#[test]
+fn cgroup_storage_root() {
+    let compiled = testing::compile(
+        "struct { __uint(type, 32); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, int); __type(value, u64); } cgroups SEC(\".maps\");\n\
+         SEC(\"raw_tp/sys_enter\") int f(void *ctx) { return 0; }",
+    );
+    let object = crate::bpf::OpenObject::open(&compiled.path, &crate::bpf::OpenOptions::default())
+        .unwrap()
+        .load()
+        .unwrap();
+    let map = object.map("cgroups").unwrap();
+    let name = format!("exporter-storage-{}", std::process::id());
+    let cgroup = Cgroup::new(&root(), &name);
+    let keeper = CgroupIdKeeper::start(
+        &config(CgroupIdMapKind::CgrpStorage, &name),
+        map.try_clone().unwrap(),
+    )
+    .unwrap();
+    assert_eq!(
+        keeper.stats(),
+        KeeperStats {
+            matching: 1,
+            errors: 0
+        }
+    );
+    let directory = fs::File::open(&cgroup.0).unwrap();
+    assert_eq!(
+        map.lookup(&directory.as_raw_fd().to_ne_bytes())
+            .unwrap()
+            .unwrap(),
+        1_u64.to_ne_bytes()
+    );
+    // And as the other kind it is refused.
+    let error = CgroupIdKeeper::start(&config(CgroupIdMapKind::Hash, "x"), map)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("needs a BPF_MAP_TYPE_HASH"), "{error}");
+}
+
+#[test]
+fn sizes_are_checked_root() {
+    for (key, value) in [(4, 8), (8, 4)] {
+        let map = testing::map(MapType::Hash, key, value, 8, 0);
+        let error = CgroupIdKeeper::start(&config(CgroupIdMapKind::Hash, "x"), map)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("keys of {key} and values of {value} bytes")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn mounts() {
+    let hybrid = "30 24 0:26 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro\n\
+        31 30 0:27 /user.slice /mnt/a rw - cgroup2 cgroup2 rw\n\
+        32 30 0:27 / /sys/fs/cgroup/with\\040blank rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n\
+        33 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+    assert_eq!(
+        cgroup2_mount(hybrid),
+        Some(PathBuf::from("/sys/fs/cgroup/with blank"))
+    );
+    assert_eq!(cgroup2_mount("garbage\n1 2 - cgroup2\n"), None);
+}

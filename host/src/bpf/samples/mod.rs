@@ -1,0 +1,429 @@
+//! Counting samples of a perf event array: the first bytes of each are a key, and each adds 1 to its key's count.
+//!
+//! A thread of its own empties the per-CPU buffers into a bounded table ([`table`]); [`SampleCounter::walk`] hands the table out as the same [`Batch`]es that maps give.
+//! CPUs that come online later have no buffer: their samples are not seen.
+
+mod table;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use libbpf_rs::ErrorKind;
+use libbpf_rs::MapHandle;
+use libbpf_rs::PerfBuffer;
+use libbpf_rs::PerfBufferBuilder;
+use parking_lot::Mutex;
+
+use self::table::Table;
+use super::errno;
+use super::log;
+use super::object::LoadedObject;
+use super::object::ObjectError;
+use super::reader::Batch;
+use super::reader::WalkStats;
+
+/// How long the thread may take to notice that it should stop.
+const POLL: Duration = Duration::from_millis(100);
+/// Rows handed out at a time.
+const BATCH: usize = 4096;
+
+/// How a perf event array is counted.
+#[derive(Debug, Clone)]
+pub(crate) struct SampleOptions {
+    /// Bytes at the beginning of each sample that are its key.
+    pub(crate) key_size: usize,
+    /// All counts start again at 0 this often.
+    pub(crate) flush_interval: Duration,
+    /// Different keys counted until then; samples with further ones are only counted as overflow.
+    pub(crate) max_rows: usize,
+    /// Pages of each CPU's buffer, a power of 2. Halved until the kernel grants it.
+    pub(crate) pages: usize,
+}
+
+impl SampleOptions {
+    /// As ebpf_exporter has it: 1024 pages a CPU.
+    pub(crate) fn new(key_size: usize, flush_interval: Duration) -> Self {
+        Self {
+            key_size,
+            flush_interval,
+            max_rows: 65_536,
+            pages: 1024,
+        }
+    }
+}
+
+/// What has happened since the start; flushes do not reset it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SampleStats {
+    /// Samples counted under a key.
+    pub(crate) counted: u64,
+    /// Samples the kernel dropped because a buffer was full.
+    pub(crate) lost: u64,
+    /// Samples shorter than a key.
+    pub(crate) short: u64,
+    /// Samples with a key that had no place in the table.
+    pub(crate) overflowed: u64,
+    /// Keys in the table now.
+    pub(crate) rows: usize,
+    /// Pages of each CPU's buffer that the kernel granted.
+    pub(crate) pages: usize,
+}
+
+/// Why samples cannot be counted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SampleError {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error(
+        "map `{map}` is not a BPF_MAP_TYPE_PERF_EVENT_ARRAY: take `perf_event_array` out, or change the map"
+    )]
+    NotPerfEventArray { map: String },
+    #[error("the labels of `{map}` have no bytes: samples need a key of at least one")]
+    NoKey { map: String },
+    #[error("cannot open the perf buffers of map `{map}`: {reason}")]
+    Buffers { map: String, reason: String },
+    #[error("cannot start the thread that reads map `{map}`: {source}")]
+    Thread { map: String, source: io::Error },
+}
+
+/// Counts one perf event array until it is dropped, which takes up to a tenth of a second.
+#[derive(Debug)]
+pub(crate) struct SampleCounter {
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    pages: usize,
+    /// Copied out of the table for a walk: whoever looks at the rows may take its time.
+    keys: Vec<u8>,
+    counts: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    table: Mutex<Table>,
+    key_size: usize,
+}
+
+/// The buffers refer to the map by the number of this handle's descriptor, so it goes last.
+struct Buffers {
+    buffers: PerfBuffer<'static>,
+    _map: MapHandle,
+}
+
+impl SampleCounter {
+    /// Attach the programs after this: samples sent before have nowhere to go.
+    pub(crate) fn start(
+        object: &LoadedObject,
+        map: &str,
+        options: &SampleOptions,
+    ) -> Result<Self, SampleError> {
+        let name = || map.to_owned();
+        let handle = object.map_handle(map)?;
+        if libbpf_rs::MapCore::map_type(&handle) != libbpf_rs::MapType::PerfEventArray {
+            return Err(SampleError::NotPerfEventArray { map: name() });
+        }
+        if options.key_size == 0 {
+            return Err(SampleError::NoKey { map: name() });
+        }
+        let table = Table::new(
+            options.key_size,
+            options.max_rows,
+            options.flush_interval,
+            Instant::now(),
+        );
+        let shared = Arc::new(Shared {
+            table: Mutex::new(table),
+            key_size: options.key_size,
+        });
+        let (buffers, pages) =
+            open(handle, &shared, options.pages).map_err(|reason| SampleError::Buffers {
+                map: name(),
+                reason,
+            })?;
+        if pages < options.pages {
+            tracing::warn!(
+                map,
+                pages,
+                wanted = options.pages,
+                "the memlock limit allows smaller perf buffers only: more samples may be lost"
+            );
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (shared, stop, map) = (Arc::clone(&shared), Arc::clone(&stop), name());
+            thread::Builder::new()
+                .name("bpf-samples".to_owned())
+                .spawn(move || poll(&buffers, &shared, &stop, &map))
+                .map_err(|source| SampleError::Thread {
+                    map: name(),
+                    source,
+                })?
+        };
+        Ok(Self {
+            shared,
+            stop,
+            thread: Some(thread),
+            pages,
+            keys: Vec::new(),
+            counts: Vec::new(),
+        })
+    }
+
+    /// Visits all rows: values are u64 counts.
+    pub(crate) fn walk(&mut self, mut visit: impl FnMut(Batch<'_>)) -> WalkStats {
+        let key_size = self.shared.key_size;
+        self.shared
+            .table
+            .lock()
+            .copy(Instant::now(), &mut self.keys, &mut self.counts);
+        let mut entries = 0;
+        let keys = self.keys.chunks(BATCH * key_size);
+        for (keys, values) in keys.zip(self.counts.chunks(BATCH * size_of::<u64>())) {
+            let count = keys.len() / key_size;
+            visit(Batch {
+                keys,
+                values,
+                count,
+                key_size,
+                value_size: 8,
+                value_stride: 8,
+                cpus: 1,
+                cpu_stride: 8,
+            });
+            entries += count;
+        }
+        WalkStats {
+            entries,
+            complete: true,
+            ..WalkStats::default()
+        }
+    }
+
+    pub(crate) fn stats(&self) -> SampleStats {
+        SampleStats {
+            pages: self.pages,
+            ..self.shared.table.lock().stats()
+        }
+    }
+}
+
+impl Drop for SampleCounter {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It does not panic; and if it did, there is nothing left to do.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Opens the buffers with as many pages as the memlock limits allow.
+fn open(
+    map: MapHandle,
+    shared: &Arc<Shared>,
+    mut pages: usize,
+) -> Result<(Buffers, usize), String> {
+    const FEWEST: usize = 8;
+    loop {
+        // Weak: libbpf-rs leaks the callbacks of buffers it could not open.
+        let (on_sample, on_loss) = (Arc::downgrade(shared), Arc::downgrade(shared));
+        let (built, said) = log::capture(|| {
+            PerfBufferBuilder::new(&map)
+                .pages(pages)
+                .sample_cb(move |_cpu, sample: &[u8]| {
+                    with_table(&on_sample, |table| table.count(sample))
+                })
+                .lost_cb(move |_cpu, count| with_table(&on_loss, |table| table.lose(count)))
+                .build()
+        });
+        let error = match built {
+            Ok(buffers) => return Ok((Buffers { buffers, _map: map }, pages)),
+            Err(error) => errno::of(&error),
+        };
+        if pages <= FEWEST || !matches!(error, libc::EPERM | libc::ENOMEM) {
+            return Err(format!(
+                "{}; libbpf says: {}",
+                errno::text(error),
+                said.summary()
+            ));
+        }
+        pages /= 2;
+    }
+}
+
+fn with_table(shared: &Weak<Shared>, act: impl FnOnce(&mut Table)) {
+    if let Some(shared) = shared.upgrade() {
+        act(&mut shared.table.lock());
+    }
+}
+
+/// The thread: until told to stop.
+fn poll(buffers: &Buffers, shared: &Shared, stop: &AtomicBool, map: &str) {
+    let mut told = false;
+    while !stop.load(Ordering::Relaxed) {
+        match buffers.buffers.poll(POLL) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                if !told {
+                    tracing::error!(map, %error, "cannot read the perf buffers: trying again");
+                    told = true;
+                }
+                // Whatever it is, do not spin.
+                thread::sleep(POLL);
+            }
+        }
+        shared.table.lock().flush_if_due(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::OpenObject;
+    use crate::bpf::OpenOptions;
+    use crate::bpf::testing;
+
+    /// Sends {slot, 7} for each getsid() that this process calls with a large number, and a short sample for others.
+    fn source() -> String {
+        format!(
+            "struct {{ __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __type(key, u32); __type(value, u32); }} events SEC(\".maps\");\n\
+             struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, u32); __type(value, u64); }} other SEC(\".maps\");\n\
+             SEC(\"raw_tp/sys_enter\") int send(struct bpf_raw_tracepoint_args *ctx) {{\n\
+                if (bpf_get_current_pid_tgid() >> 32 != {pid} || ctx->args[1] != {getsid}) return 0;\n\
+                u64 pid = 0; bpf_probe_read_kernel(&pid, 8, (void *)ctx->args[0] + {rdi});\n\
+                u32 key[2] = {{ (u32)pid, 7 }};\n\
+                bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, key, sizeof(key)); return 0; }}",
+            pid = std::process::id(),
+            getsid = libc::SYS_getsid,
+            rdi = std::mem::offset_of!(libc::user_regs_struct, rdi),
+        )
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "a system call nobody else in this process makes"
+    )]
+    fn send(key: u32) {
+        // SAFETY: takes a number, touches no memory.
+        unsafe { libc::getsid(key as i32) };
+    }
+
+    fn rows(counter: &mut SampleCounter) -> Vec<(u32, u64)> {
+        let mut rows = Vec::new();
+        counter.walk(|batch| {
+            rows.extend(batch.rows().map(|(key, value)| {
+                assert_eq!(key[4..], 7_u32.to_ne_bytes());
+                (
+                    u32::from_ne_bytes(key[..4].try_into().unwrap()),
+                    u64::from_ne_bytes(value.try_into().unwrap()),
+                )
+            }));
+        });
+        rows.sort_unstable();
+        rows
+    }
+
+    fn wait_for(counter: &SampleCounter, samples: u64) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while {
+            let stats = counter.stats();
+            stats.counted + stats.overflowed + stats.short + stats.lost
+        } < samples
+        {
+            assert!(Instant::now() < deadline, "{:?}", counter.stats());
+            thread::yield_now();
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn samples_are_counted_by_key_root() {
+        let compiled = testing::compile(&source());
+        let mut object = OpenObject::open(&compiled.path, &OpenOptions::default())
+            .unwrap()
+            .load()
+            .unwrap();
+        let hour = Duration::from_secs(3600);
+        let options = SampleOptions {
+            max_rows: 3,
+            ..SampleOptions::new(8, hour)
+        };
+        let mut counter = SampleCounter::start(&object, "events", &options).unwrap();
+        assert!(
+            object
+                .attach()
+                .iter()
+                .all(|program| !program.attached.is_failed())
+        );
+        for key in [1000, 1001, 1000, 1002, 1000, 1003, 1004] {
+            send(key);
+        }
+        wait_for(&counter, 7);
+        assert_eq!(rows(&mut counter), [(1000, 3), (1001, 1), (1002, 1)]);
+        let stats = counter.stats();
+        assert_eq!(
+            (
+                stats.counted,
+                stats.overflowed,
+                stats.short,
+                stats.lost,
+                stats.rows
+            ),
+            (5, 2, 0, 0, 3)
+        );
+        assert!(stats.pages >= 8);
+
+        let started = Instant::now();
+        drop(counter);
+        assert!(started.elapsed() < Duration::from_secs(1));
+
+        // Keys longer than the samples: each is an error.
+        let mut counter = SampleCounter::start(
+            &object,
+            "events",
+            &SampleOptions {
+                pages: 8,
+                ..SampleOptions::new(64, hour)
+            },
+        )
+        .unwrap();
+        send(1000);
+        wait_for(&counter, 1);
+        assert_eq!(counter.stats().short, 1);
+        assert_eq!(counter.walk(|_| panic!("no rows")).entries, 0);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn other_maps_are_refused_root() {
+        let compiled = testing::compile(&source());
+        let object = OpenObject::open(&compiled.path, &OpenOptions::default())
+            .unwrap()
+            .load()
+            .unwrap();
+        let options = SampleOptions::new(8, Duration::from_secs(1));
+        let refused = |map: &str, options: &SampleOptions| {
+            SampleCounter::start(&object, map, options).unwrap_err()
+        };
+        assert!(matches!(
+            refused("other", &options),
+            SampleError::NotPerfEventArray { .. }
+        ));
+        assert!(matches!(
+            refused("nosuch", &options),
+            SampleError::Object(ObjectError::NoMap { .. })
+        ));
+        assert!(matches!(
+            refused("events", &SampleOptions::new(0, Duration::from_secs(1))),
+            SampleError::NoKey { .. }
+        ));
+    }
+}

@@ -1,0 +1,207 @@
+//! The system calls that libbpf-rs does not offer, each behind a function that cannot be called wrongly. All of the room's `unsafe` is here, in map.rs (buffers whose
+//! sizes come from the map), in reader/mapped.rs (shared memory) and in mark.rs.
+
+use std::ffi::CString;
+use std::io;
+use std::mem;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use libbpf_rs::AsRawLibbpf as _;
+use libbpf_rs::MapType;
+
+use super::errno;
+
+/// What the kernel tells about a loaded program.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ProgramInfo {
+    pub(super) id: u32,
+    pub(super) tag: [u8; 8],
+    pub(super) run_time_ns: u64,
+    pub(super) run_cnt: u64,
+}
+
+/// Needs no capability on kernel 6.1 and newer.
+pub(super) fn program_info(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut len = mem::size_of_val(&info) as u32;
+    #[expect(
+        unsafe_code,
+        reason = "libbpf-rs has this only with all instructions and line infos copied out"
+    )]
+    // SAFETY: `info` is valid for writes of `len` bytes; being all zero it asks for no further buffers.
+    let ret =
+        unsafe { libbpf_sys::bpf_prog_get_info_by_fd(fd.as_raw_fd(), &raw mut info, &raw mut len) };
+    errno::check(ret)?;
+    Ok(ProgramInfo {
+        id: info.id,
+        tag: info.tag,
+        run_time_ns: info.run_time_ns,
+        run_cnt: info.run_cnt,
+    })
+}
+
+/// A map's type before loading. libbpf-rs 0.27 takes BPF_MAP_TYPE_CGRP_STORAGE for unknown on the way from the number, so we go by the number.
+pub(super) fn declared_map_type(map: &libbpf_rs::OpenMap<'_>) -> MapType {
+    #[expect(unsafe_code, reason = "libbpf-rs does not hand out the number")]
+    // SAFETY: the pointer is that of a live map: `map` borrows it.
+    map_type(unsafe { libbpf_sys::bpf_map__type(map.as_libbpf_object().as_ptr()) })
+}
+
+/// A map's type by its number, see [`declared_map_type`].
+pub(super) fn map_type(number: u32) -> MapType {
+    if number == libbpf_sys::BPF_MAP_TYPE_CGRP_STORAGE {
+        MapType::CGrpStorage
+    } else {
+        MapType::from(number)
+    }
+}
+
+/// How often a perf event overflows, and thus runs its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sampling {
+    /// Never: the event only counts.
+    Never,
+    /// So many times a second.
+    Frequency(u64),
+    /// Every so many events.
+    Period(u64),
+}
+
+/// Opens a perf event for all processes on one CPU, kernel and user space. It does not run before it is enabled.
+pub(super) fn perf_event_open(
+    kind: u32,
+    config: u64,
+    sampling: Sampling,
+    cpu: u32,
+) -> io::Result<OwnedFd> {
+    let mut attr = libbpf_sys::perf_event_attr {
+        type_: kind,
+        config,
+        ..Default::default()
+    };
+    attr.size = mem::size_of_val(&attr) as u32;
+    match sampling {
+        Sampling::Never => {}
+        Sampling::Frequency(hz) => {
+            attr.__bindgen_anon_1.sample_freq = hz;
+            attr.set_freq(1);
+        }
+        Sampling::Period(events) => attr.__bindgen_anon_1.sample_period = events,
+    }
+    let (pid, group) = (-1_i32, -1_i32);
+    #[expect(
+        unsafe_code,
+        reason = "the C library has no wrapper for perf_event_open"
+    )]
+    // SAFETY: `attr` is valid for reads of the `size` bytes it says; all other arguments are plain numbers.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attr,
+            pid,
+            cpu as i32,
+            group,
+            libc::c_ulong::from(libbpf_sys::PERF_FLAG_FD_CLOEXEC),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
+    // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// The interface's index in this thread's network namespace.
+pub(super) fn interface_index(name: &str) -> io::Result<i32> {
+    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+    #[expect(
+        unsafe_code,
+        reason = "/sys/class/net shows the namespace it was mounted in, not ours, and the standard library has no call"
+    )]
+    // SAFETY: `name` is a NUL-terminated string that outlives the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    if index == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(index as i32)
+    }
+}
+
+/// Whether this kernel attaches uprobes through uprobe.multi links (6.6 and newer), which need CAP_BPF and CAP_PERFMON only. Asked once.
+pub(super) fn has_uprobe_multi() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| probe_uprobe_multi().unwrap_or(false))
+}
+
+/// Asks by trying to link a probe into a directory: EBADF means that the kernel knew what was asked of it, EINVAL that it did not.
+fn probe_uprobe_multi() -> io::Result<bool> {
+    let instructions = [
+        libbpf_sys::bpf_insn {
+            code: (libbpf_sys::BPF_ALU64 | libbpf_sys::BPF_MOV | libbpf_sys::BPF_K) as u8,
+            ..Default::default()
+        },
+        libbpf_sys::bpf_insn {
+            code: (libbpf_sys::BPF_JMP | libbpf_sys::BPF_EXIT) as u8,
+            ..Default::default()
+        },
+    ];
+    let mut load = libbpf_sys::bpf_prog_load_opts {
+        expected_attach_type: libbpf_sys::BPF_TRACE_UPROBE_MULTI,
+        ..Default::default()
+    };
+    load.sz = mem::size_of_val(&load) as _;
+    #[expect(
+        unsafe_code,
+        reason = "libbpf probes for this too, but keeps the answer to itself"
+    )]
+    // SAFETY: all pointers are to live values; the count is that of `instructions`.
+    let fd = unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_KPROBE,
+            std::ptr::null(),
+            c"GPL".as_ptr(),
+            instructions.as_ptr(),
+            instructions.len() as _,
+            &raw mut load,
+        )
+    };
+    let fd = errno::check(fd)?;
+    #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
+    // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
+    let program = unsafe { OwnedFd::from_raw_fd(fd) };
+
+    let offset: libc::c_ulong = 0;
+    let mut link = libbpf_sys::bpf_link_create_opts::default();
+    link.sz = mem::size_of_val(&link) as _;
+    link.__bindgen_anon_1.uprobe_multi =
+        libbpf_sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_3 {
+            path: c"/".as_ptr(),
+            offsets: &raw const offset,
+            cnt: 1,
+            ..Default::default()
+        };
+    #[expect(unsafe_code, reason = "see above")]
+    // SAFETY: `link` and what it points to live until the call returns.
+    let ret = unsafe {
+        libbpf_sys::bpf_link_create(
+            program.as_raw_fd(),
+            -1,
+            libbpf_sys::BPF_TRACE_UPROBE_MULTI,
+            &raw const link,
+        )
+    };
+    match errno::check(ret) {
+        Ok(fd) => {
+            #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
+            // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            Ok(false)
+        }
+        Err(error) => Ok(error.raw_os_error() == Some(libc::EBADF)),
+    }
+}
