@@ -4,7 +4,6 @@
 //! Go's `\d \s \w \b` are ASCII, its classes know no nesting and no set operations, `\Q…\E` quotes, `\<` is a `<`, and a brace that is
 //! no repetition is a brace.
 
-use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::Chars;
 

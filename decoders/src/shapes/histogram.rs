@@ -88,8 +88,8 @@ impl Shaper for Exp2 {
         Ok((Self(histogram), shape))
     }
 
-    fn place(&self, _: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
-        self.0.place(labels, out);
+    fn place(&self, rows: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
+        self.0.place(rows, labels, out);
     }
 }
 
@@ -106,8 +106,8 @@ impl Shaper for Exp2Zero {
         Ok((Self(histogram), shape))
     }
 
-    fn place(&self, _: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
-        self.0.place(labels, out);
+    fn place(&self, rows: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
+        self.0.place(rows, labels, out);
     }
 }
 
@@ -122,8 +122,8 @@ impl Shaper for Linear {
         Ok((Self(histogram), shape))
     }
 
-    fn place(&self, _: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
-        self.0.place(labels, out);
+    fn place(&self, rows: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
+        self.0.place(rows, labels, out);
     }
 }
 
@@ -139,8 +139,8 @@ impl Shaper for Fixed {
         Ok((Self(histogram), shape))
     }
 
-    fn place(&self, _: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
-        self.0.place(labels, out);
+    fn place(&self, rows: u32, _: &Cells, labels: &[Cells], out: &mut Placed) {
+        self.0.place(rows, labels, out);
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Syscall {
 /// Which table.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Arch {
+pub(crate) enum Arch {
     /// 64-bit x86.
     #[default]
     #[serde(alias = "amd64")]
@@ -30,7 +30,7 @@ pub enum Arch {
 /// Whose names.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Names {
+pub(crate) enum Names {
     /// Those of ebpf_exporter, which dashboards already use.
     #[default]
     Compatible,

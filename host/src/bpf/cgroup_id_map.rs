@@ -84,8 +84,9 @@ pub(crate) struct KeeperStats {
 #[derive(Debug)]
 pub(crate) struct CgroupIdKeeper {
     stats: Arc<Mutex<KeeperStats>>,
-    events: mpsc::Sender<Event>,
-    thread: Option<JoinHandle<()>>,
+    /// The map and the root of the cgroups, until the thread has them.
+    idle: Option<(Members, PathBuf)>,
+    running: Option<(mpsc::Sender<Event>, JoinHandle<()>)>,
 }
 
 #[derive(Debug)]
@@ -98,16 +99,13 @@ enum Event {
 }
 
 impl CgroupIdKeeper {
-    /// Fills the map, then keeps it. Best before the programs are attached.
-    pub(crate) fn start(config: &CgroupIdMap, map: Map) -> Result<Self, KeeperError> {
+    /// Fills the map. Best before the programs are attached.
+    pub(crate) fn open(config: &CgroupIdMap, map: Map) -> Result<Self, KeeperError> {
         let name = || map.info().name.clone();
         check(config, &map)?;
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let root =
             cgroup2_mount(&mountinfo).ok_or_else(|| KeeperError::NoCgroup2 { map: name() })?;
-        let (sender, receiver) = mpsc::channel();
-        let watcher = watch(&root, sender.clone());
-        let rescan = if watcher.is_some() { RESCAN } else { POLL };
         let stats = Arc::new(Mutex::new(KeeperStats::default()));
         let mut members = Members {
             map,
@@ -124,19 +122,33 @@ impl CgroupIdKeeper {
             source,
         })?;
         members.reconcile(&root);
-        let name = members.map.info().name.clone();
+        Ok(Self {
+            stats,
+            idle: Some((members, root)),
+            running: None,
+        })
+    }
+
+    /// Begins to follow the cgroups as they come and go, in a thread of its own: see `SampleCounter::run`.
+    pub(crate) fn run(&mut self) -> Result<(), KeeperError> {
+        let Some((mut members, root)) = self.idle.take() else {
+            return Ok(());
+        };
+        let (sender, receiver) = mpsc::channel();
+        let watcher = watch(&root, sender.clone());
+        let rescan = if watcher.is_some() { RESCAN } else { POLL };
+        // What came while nobody watched.
+        members.reconcile(&root);
+        let map = members.map.info().name.clone();
         let thread = thread::Builder::new()
             .name("bpf-cgroups".to_owned())
             .spawn(move || {
                 keep(&mut members, &root, &receiver, rescan);
                 drop(watcher);
             })
-            .map_err(|source| KeeperError::Thread { map: name, source })?;
-        Ok(Self {
-            stats,
-            events: sender,
-            thread: Some(thread),
-        })
+            .map_err(|source| KeeperError::Thread { map, source })?;
+        self.running = Some((sender, thread));
+        Ok(())
     }
 
     pub(crate) fn stats(&self) -> KeeperStats {
@@ -146,9 +158,9 @@ impl CgroupIdKeeper {
 
 impl Drop for CgroupIdKeeper {
     fn drop(&mut self) {
-        // Fails only if the thread is gone.
-        let _ = self.events.send(Event::Stop);
-        if let Some(thread) = self.thread.take() {
+        if let Some((events, thread)) = self.running.take() {
+            // Fails only if the thread is gone.
+            let _ = events.send(Event::Stop);
             let _ = thread.join();
         }
     }
@@ -268,6 +280,7 @@ fn keep(members: &mut Members, root: &Path, events: &mpsc::Receiver<Event>, resc
 }
 
 /// The map and what it has been told.
+#[derive(Debug)]
 struct Members {
     map: Map,
     kind: CgroupIdMapKind,

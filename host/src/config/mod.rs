@@ -21,5 +21,10 @@ pub(crate) mod problem;
 mod scalar;
 mod unit;
 
+pub(crate) use load::load;
+pub(crate) use model::{CgroupIdMap, CgroupIdMapKind, LabelConfig, MetricConfig, MetricSource, PluginUse, Position, UnitConfig};
+pub(crate) use near::nearest;
+pub(crate) use problem::Problem;
+
 #[cfg(test)]
 mod tests;

@@ -117,7 +117,7 @@ impl Registry {
 }
 
 fn unknown(kind: &'static str, name: &str, index: &BTreeMap<String, Vec<Arc<str>>>) -> LookupError {
-    let hint = crate::config::near_miss(name, index.keys().map(String::as_str)).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+    let hint = crate::config::nearest(name, index.keys().map(String::as_str)).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
     let known: Vec<&str> = index.keys().map(String::as_str).collect();
     LookupError::Unknown { kind, name: name.to_owned(), hint, known: known.join(", ") }
 }

@@ -96,8 +96,11 @@ pub(crate) enum SampleError {
 /// Counts one perf event array until it is dropped, which takes up to a tenth of a second.
 #[derive(Debug)]
 pub(crate) struct SampleCounter {
+    map: String,
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
+    /// The buffers until the thread has them.
+    idle: Option<Buffers>,
     thread: Option<JoinHandle<()>>,
     pages: usize,
     /// Copied out of the table for a walk: whoever looks at the rows may take its time.
@@ -118,8 +121,8 @@ struct Buffers {
 }
 
 impl SampleCounter {
-    /// Attach the programs after this: samples sent before have nowhere to go.
-    pub(crate) fn start(
+    /// Opens the buffers; nothing empties them before `run`. Attach the programs after this: samples sent before have nowhere to go.
+    pub(crate) fn open(
         object: &LoadedObject,
         map: &str,
         options: &SampleOptions,
@@ -155,25 +158,38 @@ impl SampleCounter {
                 "the memlock limit allows smaller perf buffers only: more samples may be lost"
             );
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (shared, stop, map) = (Arc::clone(&shared), Arc::clone(&stop), name());
-            thread::Builder::new()
-                .name("bpf-samples".to_owned())
-                .spawn(move || poll(&buffers, &shared, &stop, &map))
-                .map_err(|source| SampleError::Thread {
-                    map: name(),
-                    source,
-                })?
-        };
         Ok(Self {
+            map: name(),
             shared,
-            stop,
-            thread: Some(thread),
+            stop: Arc::new(AtomicBool::new(false)),
+            idle: Some(buffers),
+            thread: None,
             pages,
             keys: Vec::new(),
             counts: Vec::new(),
         })
+    }
+
+    /// Starts the thread that empties the buffers. It is not part of `open` since capabilities are dropped in between, and that takes a
+    /// process with one thread.
+    pub(crate) fn run(&mut self) -> Result<(), SampleError> {
+        let Some(buffers) = self.idle.take() else {
+            return Ok(());
+        };
+        let (shared, stop, map) = (
+            Arc::clone(&self.shared),
+            Arc::clone(&self.stop),
+            self.map.clone(),
+        );
+        let thread = thread::Builder::new()
+            .name("bpf-samples".to_owned())
+            .spawn(move || poll(&buffers, &shared, &stop, &map))
+            .map_err(|source| SampleError::Thread {
+                map: self.map.clone(),
+                source,
+            })?;
+        self.thread = Some(thread);
+        Ok(())
     }
 
     /// Visits all rows: values are u64 counts.
