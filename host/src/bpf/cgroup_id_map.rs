@@ -3,6 +3,9 @@
 //! A thread watches the cgroup2 tree with inotify. A full look at the tree follows soon after anything was made (sub-directories may have been made before the watch was on)
 //! and now and then anyway; where inotify does not work, that is all there is, more often.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -398,6 +401,3 @@ impl Members {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

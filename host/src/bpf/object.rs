@@ -1,5 +1,9 @@
 //! A unit's BPF object: opened (what is in it), filled in (kaddrs), loaded (in the kernel). Attaching its programs is attach/.
 
+mod error;
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -11,6 +15,8 @@ use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
 use libbpf_rs::ObjectBuilder;
 
+pub(crate) use self::error::ObjectError;
+use self::error::load_reason;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
 use super::attach::ProgramStatus;
@@ -33,85 +39,6 @@ pub(crate) struct OpenOptions {
     pub(crate) btf: Option<PathBuf>,
     /// Lets libbpf's debug lines through to tracing (`--debug`).
     pub(crate) debug: bool,
-}
-
-/// Why an object is not running.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ObjectError {
-    #[error("there is no BPF object {path}: build it, or say where it is with `object:`")]
-    Missing { path: String },
-    #[error("cannot read the BPF object {path}: {source}")]
-    Unreadable { path: String, source: io::Error },
-    #[error("{path} is not a BPF object: {why}")]
-    NotBpf { path: String, why: String },
-    #[error("the BPF object {path} has neither maps nor programs: is it the right file?")]
-    Empty { path: String },
-    #[error("cannot read the BTF file {path}: {source}; see --btf.path")]
-    Btf { path: String, source: io::Error },
-    #[error("cannot open the BPF object {path}: {reason}{}", said(.log))]
-    Open {
-        path: String,
-        reason: String,
-        log: String,
-    },
-    #[error("the kernel does not take the BPF object {path}: {reason}{}", said(.log))]
-    Load {
-        path: String,
-        reason: String,
-        log: String,
-    },
-    #[error("the BPF object {path} has no map `{map}`: {}", list("it has", .known))]
-    NoMap {
-        path: String,
-        map: String,
-        known: Vec<String>,
-    },
-    #[error("the BPF object {path} has no global variable `kaddr_{symbol}`: add `const volatile u64 kaddr_{symbol} = 0;`{}", list("; it has", .known))]
-    NoKaddr {
-        path: String,
-        symbol: String,
-        known: Vec<String>,
-    },
-    #[error(
-        "`kaddr_{symbol}` in the BPF object {path} has {size} bytes: expected `const volatile u64 kaddr_{symbol} = 0;`"
-    )]
-    KaddrSize {
-        path: String,
-        symbol: String,
-        size: usize,
-    },
-    #[error("cannot use map `{map}` of the BPF object {path}: {source}")]
-    Map {
-        path: String,
-        map: String,
-        source: io::Error,
-    },
-}
-
-fn said(log: &str) -> String {
-    if log.is_empty() {
-        String::new()
-    } else {
-        format!("; libbpf says: {log}")
-    }
-}
-
-fn list(verb: &str, names: &[String]) -> String {
-    const MOST: usize = 12;
-    if names.is_empty() {
-        return if verb.starts_with(';') {
-            String::new()
-        } else {
-            "it has none".to_owned()
-        };
-    }
-    let shown: Vec<String> = names
-        .iter()
-        .take(MOST)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    let more = if names.len() > MOST { ", …" } else { "" };
-    format!("{verb} {}{more}", shown.join(", "))
 }
 
 /// A program as the object declares it.
@@ -432,185 +359,5 @@ fn no_map(path: &str, maps: &[MapInfo], name: &str) -> ObjectError {
         path: path.to_owned(),
         map: name.to_owned(),
         known,
-    }
-}
-
-fn load_reason(errno: i32) -> String {
-    let hint = match errno {
-        libc::EPERM => {
-            ": loading needs CAP_BPF and CAP_PERFMON (and CAP_SYS_RESOURCE or a raised memlock limit before 5.11), and some kernels refuse fentry and lsm programs to everybody"
-        }
-        libc::ENOMEM => ": the memlock limit or the memory is too small for the maps",
-        libc::E2BIG => ": a program or a map is too large",
-        _ => "",
-    };
-    format!("{}{hint}", errno::text(errno))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bpf::testing;
-
-    const COUNTER: &str = "struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 128); __type(key, u64); __type(value, u64); } a_map_with_a_long_name SEC(\".maps\");\n\
-        const volatile u64 kaddr_jiffies = 0; const volatile u64 kaddr_two = 0; const volatile u32 kaddr_small = 0; volatile u64 seen = 0;\n\
-        SEC(\"raw_tp/sys_enter\") int count(void *ctx) { u64 one = 1, key = kaddr_jiffies + kaddr_two + kaddr_small; seen += 1;\n\
-            bpf_map_update_elem(&a_map_with_a_long_name, &key, &one, BPF_ANY); return 0; }\n\
-        SEC(\"?raw_tp/sys_exit\") int off(void *ctx) { return 0; }";
-
-    fn open(path: &Path) -> Result<OpenObject, ObjectError> {
-        OpenObject::open(path, &OpenOptions::default())
-    }
-
-    #[test]
-    fn what_is_in_an_object() {
-        let compiled = testing::compile(COUNTER);
-        let object = open(&compiled.path).unwrap();
-        let map = object.map("a_map_with_a_long_name").unwrap();
-        assert_eq!(
-            (
-                map.kind,
-                map.key_size,
-                map.value_size,
-                map.max_entries,
-                map.internal
-            ),
-            (MapType::Hash, 8, 8, 128, false)
-        );
-        let internal: Vec<&str> = object
-            .maps()
-            .iter()
-            .filter(|map| map.internal)
-            .map(|map| map.name.as_str())
-            .collect();
-        assert_eq!(internal, ["test.rodata", "test.bss"]);
-        let programs: Vec<_> = object
-            .programs()
-            .map(|p| (p.name.as_str(), p.section.as_str(), p.autoload))
-            .collect();
-        assert_eq!(
-            programs,
-            [
-                ("count", "raw_tp/sys_enter", true),
-                ("off", "raw_tp/sys_exit", false)
-            ]
-        );
-        let error = object.map("amap").unwrap_err().to_string();
-        assert!(
-            error.ends_with("has no map `amap`: it has `a_map_with_a_long_name`"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn kaddrs_reach_the_program_root() {
-        let compiled = testing::compile(COUNTER);
-        let mut object = open(&compiled.path).unwrap();
-        object.set_kaddr("two", 5).unwrap();
-        object.set_kaddr("jiffies", 0xffff_8000_0000_0000).unwrap();
-        let missing = object.set_kaddr("jiffy", 1).unwrap_err().to_string();
-        assert!(
-            missing.contains("const volatile u64 kaddr_jiffy = 0;")
-                && missing.contains("`kaddr_jiffies`"),
-            "{missing}"
-        );
-        let small = object.set_kaddr("small", 1).unwrap_err().to_string();
-        assert!(small.contains("has 4 bytes"), "{small}");
-        let mut loaded = object.load().unwrap();
-        let map = loaded.map("a_map_with_a_long_name").unwrap();
-        assert_eq!(map.info().name, "a_map_with_a_long_name");
-        let status = loaded.attach();
-        assert!(
-            status.iter().all(|program| !program.attached.is_failed()),
-            "{status:?}"
-        );
-        fs::metadata("/").unwrap();
-        assert!(
-            map.lookup(&0xffff_8000_0000_0005_u64.to_ne_bytes())
-                .unwrap()
-                .is_some()
-        );
-    }
-
-    #[test]
-    fn files_that_are_no_objects() {
-        let dir = tempfile::tempdir().unwrap();
-        let text = dir.path().join("text.bpf.o");
-        fs::write(&text, "metrics:\n").unwrap();
-        let compiled = testing::compile("int unused;");
-        let broken = dir.path().join("broken.bpf.o");
-        fs::write(&broken, &fs::read(&compiled.path).unwrap()[..200]).unwrap();
-        for (path, expected) in [
-            (dir.path().join("none.bpf.o"), "there is no BPF object"),
-            (dir.path().to_owned(), "not a regular file"),
-            (text, "is not an ELF file"),
-            (
-                PathBuf::from("/proc/self/exe"),
-                "compiled for another machine",
-            ),
-            (broken, "cannot open the BPF object"),
-            (compiled.path.clone(), "neither maps nor programs"),
-        ] {
-            let error = open(&path).unwrap_err().to_string();
-            assert!(
-                error.contains(expected) && error.contains(&path.display().to_string()),
-                "{error}"
-            );
-        }
-        let options = OpenOptions {
-            btf: Some(dir.path().join("no.btf")),
-            debug: false,
-        };
-        let error = OpenObject::open(&compiled.path, &options)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("no.btf") && error.contains("--btf.path"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn the_verifier_is_quoted_root() {
-        let compiled = testing::compile(
-            "SEC(\"raw_tp/sys_enter\") int bad(void *ctx) { return *(int *)(long)bpf_get_prandom_u32(); }",
-        );
-        let error = open(&compiled.path)
-            .unwrap()
-            .load()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("bad") && error.contains("invalid mem access"),
-            "{error}"
-        );
-        assert!(error.len() < 2500, "{error}");
-    }
-
-    #[test]
-    fn dropping_unloads_root() {
-        let compiled = testing::compile(COUNTER);
-        let mut loaded = open(&compiled.path).unwrap().load().unwrap();
-        let ids: Vec<u32> = loaded
-            .attach()
-            .iter()
-            .filter_map(|program| program.id)
-            .collect();
-        assert_eq!(ids.len(), 1);
-        drop(loaded);
-        // Freed after a grace period of RCU.
-        let gone = |id: u32| libbpf_rs::Program::fd_from_id(id).is_err();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-        while !ids.iter().all(|&id| gone(id)) {
-            assert!(std::time::Instant::now() < deadline, "program still loaded");
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn objects_may_change_threads() {
-        fn is_send<T: Send>() {}
-        is_send::<OpenObject>();
-        is_send::<LoadedObject>();
     }
 }

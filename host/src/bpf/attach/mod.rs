@@ -5,6 +5,8 @@
 
 mod hint;
 mod perf_event;
+#[cfg(test)]
+mod tests;
 mod uprobe;
 mod xdp;
 
@@ -149,7 +151,7 @@ impl AttachedProgram {
         // A program that was not loaded has no descriptor to ask for.
         let kernel = object
             .progs()
-            .filter(|program| program.autoload())
+            .filter(libbpf_rs::Program::autoload)
             .find(|program| program.name() == declared.name.as_str())
             .and_then(|program| {
                 program
@@ -220,6 +222,3 @@ impl AttachedProgram {
         self.kernel.as_ref()?.run_stats(&self.declared.name).ok()
     }
 }
-
-#[cfg(test)]
-mod tests;

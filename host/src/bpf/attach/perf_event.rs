@@ -14,7 +14,7 @@ use crate::bpf::sys::Sampling;
 
 /// What the section says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PerfEvents {
+pub(in crate::bpf) struct PerfEvents {
     kind: u32,
     config: u64,
     sampling: Sampling,

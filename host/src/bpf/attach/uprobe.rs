@@ -7,7 +7,7 @@ use libbpf_rs::UprobeMultiOpts;
 
 /// A probe at the beginning (or return) of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MultiUprobe {
+pub(in crate::bpf) struct MultiUprobe {
     file: String,
     function: String,
     retprobe: bool,

@@ -10,7 +10,7 @@ use crate::bpf::sys;
 
 /// Which interfaces.
 #[derive(Debug, Clone)]
-pub(super) enum Interfaces {
+pub(in crate::bpf) enum Interfaces {
     Named(String),
     /// `*` and `?` stand for any characters and any one character.
     Matching {

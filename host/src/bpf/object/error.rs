@@ -1,0 +1,97 @@
+//! Why an object is not running: one sentence for each reason.
+
+use std::io;
+
+use crate::bpf::errno;
+
+/// Why an object is not running.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ObjectError {
+    #[error("there is no BPF object {path}: build it, or say where it is with `object:`")]
+    Missing { path: String },
+    #[error("cannot read the BPF object {path}: {source}")]
+    Unreadable { path: String, source: io::Error },
+    #[error("{path} is not a BPF object: {why}")]
+    NotBpf { path: String, why: String },
+    #[error("the BPF object {path} has neither maps nor programs: is it the right file?")]
+    Empty { path: String },
+    #[error("cannot read the BTF file {path}: {source}; see --btf.path")]
+    Btf { path: String, source: io::Error },
+    #[error("cannot open the BPF object {path}: {reason}{}", said(.log))]
+    Open {
+        path: String,
+        reason: String,
+        log: String,
+    },
+    #[error("the kernel does not take the BPF object {path}: {reason}{}", said(.log))]
+    Load {
+        path: String,
+        reason: String,
+        log: String,
+    },
+    #[error("the BPF object {path} has no map `{map}`: {}", list("it has", .known))]
+    NoMap {
+        path: String,
+        map: String,
+        known: Vec<String>,
+    },
+    #[error("the BPF object {path} has no global variable `kaddr_{symbol}`: add `const volatile u64 kaddr_{symbol} = 0;`{}", list("; it has", .known))]
+    NoKaddr {
+        path: String,
+        symbol: String,
+        known: Vec<String>,
+    },
+    #[error(
+        "`kaddr_{symbol}` in the BPF object {path} has {size} bytes: expected `const volatile u64 kaddr_{symbol} = 0;`"
+    )]
+    KaddrSize {
+        path: String,
+        symbol: String,
+        size: usize,
+    },
+    #[error("cannot use map `{map}` of the BPF object {path}: {source}")]
+    Map {
+        path: String,
+        map: String,
+        source: io::Error,
+    },
+}
+
+fn said(log: &str) -> String {
+    if log.is_empty() {
+        String::new()
+    } else {
+        format!("; libbpf says: {log}")
+    }
+}
+
+fn list(verb: &str, names: &[String]) -> String {
+    const MOST: usize = 12;
+    if names.is_empty() {
+        return if verb.starts_with(';') {
+            String::new()
+        } else {
+            "it has none".to_owned()
+        };
+    }
+    let shown: Vec<String> = names
+        .iter()
+        .take(MOST)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let more = if names.len() > MOST { ", …" } else { "" };
+    format!("{verb} {}{more}", shown.join(", "))
+}
+
+/// The error of a failed load, with what usually is behind it.
+pub(super) fn load_reason(errno: i32) -> String {
+    let hint = match errno {
+        libc::EPERM => {
+            ": loading needs CAP_BPF and CAP_PERFMON, for network and cgroup programs CAP_NET_ADMIN, before 5.11 CAP_SYS_RESOURCE; some kernels refuse fentry and lsm programs to everybody"
+        }
+        libc::ENOMEM => ": the memlock limit or the memory is too small for the maps",
+        libc::E2BIG => ": a program or a map is too large",
+        _ => "",
+    };
+    format!("{}{hint}", errno::text(errno))
+}

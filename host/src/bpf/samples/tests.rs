@@ -1,0 +1,142 @@
+//! Samples sent by a program of this test's own.
+
+use super::*;
+use crate::bpf::OpenObject;
+use crate::bpf::OpenOptions;
+use crate::bpf::testing;
+
+/// Sends {slot, 7} for each getsid() that this process calls with a large number, and a short sample for others.
+fn source() -> String {
+    format!(
+        "struct {{ __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __type(key, u32); __type(value, u32); }} events SEC(\".maps\");\n\
+         struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, u32); __type(value, u64); }} other SEC(\".maps\");\n\
+         SEC(\"raw_tp/sys_enter\") int send(struct bpf_raw_tracepoint_args *ctx) {{\n\
+            if (bpf_get_current_pid_tgid() >> 32 != {pid} || ctx->args[1] != {getsid}) return 0;\n\
+            u64 pid = 0; bpf_probe_read_kernel(&pid, 8, (void *)ctx->args[0] + {rdi});\n\
+            u32 key[2] = {{ (u32)pid, 7 }};\n\
+            bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, key, sizeof(key)); return 0; }}",
+        pid = std::process::id(),
+        getsid = libc::SYS_getsid,
+        rdi = std::mem::offset_of!(libc::user_regs_struct, rdi),
+    )
+}
+
+#[expect(
+    unsafe_code,
+    reason = "a system call nobody else in this process makes"
+)]
+fn send(key: u32) {
+    // SAFETY: takes a number, touches no memory.
+    unsafe { libc::getsid(key as i32) };
+}
+
+fn rows(counter: &mut SampleCounter) -> Vec<(u32, u64)> {
+    let mut rows = Vec::new();
+    counter.walk(|batch| {
+        rows.extend(batch.rows().map(|(key, value)| {
+            assert_eq!(key[4..], 7_u32.to_ne_bytes());
+            (
+                u32::from_ne_bytes(key[..4].try_into().unwrap()),
+                u64::from_ne_bytes(value.try_into().unwrap()),
+            )
+        }));
+    });
+    rows.sort_unstable();
+    rows
+}
+
+fn wait_for(counter: &SampleCounter, samples: u64) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while {
+        let stats = counter.stats();
+        stats.counted + stats.overflowed + stats.short + stats.lost
+    } < samples
+    {
+        assert!(Instant::now() < deadline, "{:?}", counter.stats());
+        thread::yield_now();
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn samples_are_counted_by_key_root() {
+    let compiled = testing::compile(&source());
+    let mut object = OpenObject::open(&compiled.path, &OpenOptions::default())
+        .unwrap()
+        .load()
+        .unwrap();
+    let hour = Duration::from_secs(3600);
+    let options = SampleOptions {
+        max_rows: 3,
+        ..SampleOptions::new(8, hour)
+    };
+    let mut counter = SampleCounter::start(&object, "events", &options).unwrap();
+    assert!(
+        object
+            .attach()
+            .iter()
+            .all(|program| !program.attached.is_failed())
+    );
+    for key in [1000, 1001, 1000, 1002, 1000, 1003, 1004] {
+        send(key);
+    }
+    wait_for(&counter, 7);
+    assert_eq!(rows(&mut counter), [(1000, 3), (1001, 1), (1002, 1)]);
+    let stats = counter.stats();
+    assert_eq!(
+        (
+            stats.counted,
+            stats.overflowed,
+            stats.short,
+            stats.lost,
+            stats.rows
+        ),
+        (5, 2, 0, 0, 3)
+    );
+    assert!(stats.pages >= 8);
+
+    let started = Instant::now();
+    drop(counter);
+    assert!(started.elapsed() < Duration::from_secs(1));
+
+    // Keys longer than the samples: each is an error.
+    let mut counter = SampleCounter::start(
+        &object,
+        "events",
+        &SampleOptions {
+            pages: 8,
+            ..SampleOptions::new(64, hour)
+        },
+    )
+    .unwrap();
+    send(1000);
+    wait_for(&counter, 1);
+    assert_eq!(counter.stats().short, 1);
+    assert_eq!(counter.walk(|_| panic!("no rows")).entries, 0);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn other_maps_are_refused_root() {
+    let compiled = testing::compile(&source());
+    let object = OpenObject::open(&compiled.path, &OpenOptions::default())
+        .unwrap()
+        .load()
+        .unwrap();
+    let options = SampleOptions::new(8, Duration::from_secs(1));
+    let refused = |map: &str, options: &SampleOptions| {
+        SampleCounter::start(&object, map, options).unwrap_err()
+    };
+    assert!(matches!(
+        refused("other", &options),
+        SampleError::NotPerfEventArray { .. }
+    ));
+    assert!(matches!(
+        refused("nosuch", &options),
+        SampleError::Object(ObjectError::NoMap { .. })
+    ));
+    assert!(matches!(
+        refused("events", &SampleOptions::new(0, Duration::from_secs(1))),
+        SampleError::NoKey { .. }
+    ));
+}
