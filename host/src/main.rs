@@ -8,8 +8,28 @@ mod kernel;
 mod plugin;
 mod privileges;
 mod rows;
+mod serve;
 mod telemetry;
 mod unit;
 mod web;
 
-fn main() {}
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cli::Command;
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(answer) => return cli::report(&answer),
+    };
+    let outcome = match command {
+        Command::Check(flags) => cli::check::run(&flags, &mut io::stdout().lock()).map_err(Into::into),
+        Command::Serve(settings) => serve::run(*settings),
+    };
+    outcome.unwrap_or_else(|error| {
+        // Nothing can be done about a closed stderr.
+        let _ = writeln!(io::stderr(), "exporter-host: {error:#}");
+        ExitCode::FAILURE
+    })
+}

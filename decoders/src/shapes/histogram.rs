@@ -47,12 +47,12 @@ impl Histogram {
         Ok((Self { buckets, column }, Shape::of(family)))
     }
 
-    fn place(&self, labels: &[Cells], out: &mut Placed) {
-        // Rows come without a bucket column only where the host broke its word; they are then all left without an answer.
+    fn place(&self, rows: u32, labels: &[Cells], out: &mut Placed) {
         let Some(column) = labels.get(self.column) else {
-            return;
+            // Only a host that broke its word comes here.
+            return (0..rows).for_each(|row| out.fail(row, "the column of bucket labels is missing"));
         };
-        for (row, cell) in (0..).zip(column.iter()) {
+        for (row, cell) in (0..rows).zip(column.iter()) {
             match key::parse(cell) {
                 Some(key) => out.place(self.placement(row, key)),
                 None => out.fail(

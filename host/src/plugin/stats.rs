@@ -63,3 +63,21 @@ impl PluginStats {
         }
     }
 }
+
+impl Snapshot {
+    /// What has come since an earlier snapshot of the same plugin. The high-water mark stays what it is.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let failures = self.failures.iter().map(|&(reason, count)| {
+            let before = earlier.failures.iter().find(|(known, _)| *known == reason).map_or(0, |(_, count)| *count);
+            (reason, count - before)
+        });
+        Self {
+            calls: self.calls - earlier.calls,
+            seconds: self.seconds - earlier.seconds,
+            rows: self.rows - earlier.rows,
+            restarts: self.restarts - earlier.restarts,
+            memory_high_water: self.memory_high_water,
+            failures: failures.collect(),
+        }
+    }
+}

@@ -263,9 +263,9 @@ impl Metric {
         self.table.retain(|entry| entry.meaning.remap(&moved));
     }
 
-    /// Keys and series in memory.
-    pub(crate) fn size(&self) -> (usize, usize) {
-        (self.table.len(), self.series.len())
+    /// Keys in memory.
+    pub(crate) fn remembered(&self) -> usize {
+        self.table.len()
     }
 
     /// The series that a key of the map adds to, as last decoded; for people. Keys split by CPU are shown by their first CPU.

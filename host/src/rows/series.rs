@@ -116,10 +116,6 @@ impl SeriesSet {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.series.len()
-    }
-
     /// Leaves out the series that no scrape since `oldest` has added to. Gives, for each old id, the new one and how far its slots moved down.
     pub(super) fn compact(&mut self, oldest: u32) -> Vec<Option<(u32, SlotId)>> {
         let mut kept = Self::new(std::mem::take(&mut self.families));

@@ -86,6 +86,17 @@ impl Fleet {
         }
     }
 
+    /// Calls `visit` with each running unit that is not being scraped right now.
+    pub(crate) fn for_each_idle(&self, mut visit: impl FnMut(&Arc<str>, &Running)) {
+        for slot in &self.units {
+            if let Some(state) = slot.state.try_lock_for(VIEW_PATIENCE)
+                && let State::Running(unit) = &*state
+            {
+                visit(&slot.name, unit);
+            }
+        }
+    }
+
     /// Detaches and unloads everything.
     pub(crate) fn stop(&self) {
         for slot in &self.units {

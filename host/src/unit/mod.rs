@@ -11,6 +11,6 @@ mod running;
 mod source;
 
 pub(crate) use error::UnitError;
-pub(crate) use fleet::{Fleet, State, UnitView};
+pub(crate) use fleet::{Fleet, Scraped, State, UnitView};
 pub(crate) use prepare::{Environment, Prepared, prepare};
-pub(crate) use running::Running;
+pub(crate) use running::{Running, UnitScrape};

@@ -34,7 +34,7 @@ pub(super) struct KernelSide {
     pub(super) object: LoadedObject,
     pub(super) programs: Vec<ProgramStatus>,
     /// Keeps the cgroup id map up to date.
-    pub(super) _keeper: Option<CgroupIdKeeper>,
+    pub(super) keeper: Option<CgroupIdKeeper>,
 }
 
 /// The value of a metric's map, in bytes: one u64.
@@ -53,11 +53,11 @@ pub(crate) fn prepare(config: UnitConfig, environment: &Environment) -> Result<P
     let groups = open_sources(&config, layouts, &object)?;
     // The map that says which cgroups count is filled before anything counts.
     let keeper = match &config.cgroup_id_map {
-        Some(wanted) => Some(CgroupIdKeeper::start(wanted, object.map(&wanted.map)?)?),
+        Some(wanted) => Some(CgroupIdKeeper::open(wanted, object.map(&wanted.map)?)?),
         None => None,
     };
     let programs = object.attach();
-    Ok(Prepared { config, kernel: Some(KernelSide { object, programs, _keeper: keeper }), groups })
+    Ok(Prepared { config, kernel: Some(KernelSide { object, programs, keeper }), groups })
 }
 
 /// Lays every metric's labels over its map's keys; all that does not fit is reported at once.
@@ -122,8 +122,8 @@ fn open_sources(config: &UnitConfig, layouts: Vec<Layout>, object: &LoadedObject
                 EntrySource::Map(Box::new(MapReader::new(object.map(&metric.map)?)?))
             }
             MetricSource::PerfEventArray { flush_interval } => {
-                let options = SampleOptions { key_size: layout.row_key_size, flush_interval, ..SampleOptions::default() };
-                EntrySource::Samples(SampleCounter::start(object.map(&metric.map)?, options)?)
+                let options = SampleOptions::new(layout.row_key_size, flush_interval);
+                EntrySource::Samples(SampleCounter::open(object, &metric.map, &options)?)
             }
         };
         groups.push(Group { map: metric.map.as_str().into(), source, metrics: vec![(index, layout)] });

@@ -37,6 +37,8 @@ pub(crate) struct UnitScrape {
 
 pub(crate) struct MetricScrape {
     pub(crate) metric: Arc<str>,
+    /// Keys in memory.
+    pub(crate) remembered: usize,
     pub(crate) walked: Walked,
 }
 
@@ -52,7 +54,7 @@ pub(crate) struct MapFill {
 impl Running {
     /// Opens the unit's decoders and shapers; every one that cannot be opened is reported. Runs plugin code.
     pub(crate) fn open(prepared: Prepared, registry: &Registry) -> Result<Self, UnitError> {
-        let Prepared { config, kernel, groups } = prepared;
+        let Prepared { config, mut kernel, groups } = prepared;
         let mut opener = Opener { registry, plugins: Plugins::default(), problems: Vec::new() };
         let mut opened = Vec::with_capacity(groups.len());
         for group in groups {
@@ -69,11 +71,21 @@ impl Running {
         if !opener.problems.is_empty() {
             return Err(UnitError::Config(opener.problems));
         }
+        for group in &mut opened {
+            group.source.run()?;
+        }
+        if let Some(keeper) = kernel.as_mut().and_then(|kernel| kernel.keeper.as_mut()) {
+            keeper.run()?;
+        }
         Ok(Self { config, groups: opened, plugins: opener.plugins, kernel })
     }
 
     pub(crate) fn programs(&self) -> &[ProgramStatus] {
         self.kernel.as_ref().map(|kernel| kernel.programs.as_slice()).unwrap_or_default()
+    }
+
+    pub(crate) fn metrics(&self) -> usize {
+        self.config.metrics.len()
     }
 
     /// Run counts of the programs, as the kernel keeps them.
@@ -121,7 +133,7 @@ impl Running {
                 let (families, walked) = metric.finish();
                 decode += walked.decode_time;
                 scrape.families.extend(families);
-                scrape.metrics.push(MetricScrape { metric: Arc::clone(metric.name()), walked });
+                scrape.metrics.push(MetricScrape { metric: Arc::clone(metric.name()), remembered: metric.remembered(), walked });
             }
             scrape.render += started.elapsed();
             scrape.decode += decode;

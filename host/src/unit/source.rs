@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bpf::{Batch, MapReader, ReadError, SampleCounter};
+use crate::bpf::{Batch, MapReader, ReadError, SampleCounter, SampleError};
 
 pub(super) enum EntrySource {
     Map(Box<MapReader>),
@@ -17,6 +17,14 @@ pub(super) struct Group<M> {
 }
 
 impl EntrySource {
+    /// Starts what runs beside the scrapes.
+    pub(super) fn run(&mut self) -> Result<(), SampleError> {
+        match self {
+            Self::Map(_) => Ok(()),
+            Self::Samples(samples) => samples.run(),
+        }
+    }
+
     /// Visits every entry in batches.
     pub(super) fn walk(&mut self, visit: impl FnMut(Batch<'_>)) -> Result<(), ReadError> {
         match self {

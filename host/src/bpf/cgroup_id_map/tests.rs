@@ -56,11 +56,12 @@ fn cgroups_come_and_go_root() {
     let name = format!("exporter-test-{}", std::process::id());
     let before = Cgroup::new(&root(), &name);
     let map = testing::map(MapType::Hash, 8, 8, 64, 0);
-    let keeper = CgroupIdKeeper::start(
+    let mut keeper = CgroupIdKeeper::open(
         &config(CgroupIdMapKind::Hash, &format!("{name}(/in.*)?$")),
         map.try_clone().unwrap(),
     )
     .unwrap();
+    keeper.run().unwrap();
     assert!(
         map.lookup(&before.id()).unwrap().is_some(),
         "not there from the start"
@@ -103,7 +104,8 @@ fn a_full_map_is_counted_root() {
     let name = format!("exporter-full-{}", std::process::id());
     let outer = Cgroup::new(&root(), &name);
     let inner = Cgroup::new(&outer.0, "inner");
-    let keeper = CgroupIdKeeper::start(&config(CgroupIdMapKind::Hash, &name), map).unwrap();
+    let mut keeper = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, &name), map).unwrap();
+    keeper.run().unwrap();
     assert_eq!(
         keeper.stats(),
         KeeperStats {
@@ -127,11 +129,12 @@ fn cgroup_storage_root() {
     let map = object.map("cgroups").unwrap();
     let name = format!("exporter-storage-{}", std::process::id());
     let cgroup = Cgroup::new(&root(), &name);
-    let keeper = CgroupIdKeeper::start(
+    let mut keeper = CgroupIdKeeper::open(
         &config(CgroupIdMapKind::CgrpStorage, &name),
         map.try_clone().unwrap(),
     )
     .unwrap();
+    keeper.run().unwrap();
     assert_eq!(
         keeper.stats(),
         KeeperStats {
@@ -147,7 +150,7 @@ fn cgroup_storage_root() {
         1_u64.to_ne_bytes()
     );
     // And as the other kind it is refused.
-    let error = CgroupIdKeeper::start(&config(CgroupIdMapKind::Hash, "x"), map)
+    let error = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, "x"), map)
         .unwrap_err()
         .to_string();
     assert!(error.contains("needs a BPF_MAP_TYPE_HASH"), "{error}");
@@ -157,7 +160,7 @@ fn cgroup_storage_root() {
 fn sizes_are_checked_root() {
     for (key, value) in [(4, 8), (8, 4)] {
         let map = testing::map(MapType::Hash, key, value, 8, 0);
-        let error = CgroupIdKeeper::start(&config(CgroupIdMapKind::Hash, "x"), map)
+        let error = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, "x"), map)
             .unwrap_err()
             .to_string();
         assert!(

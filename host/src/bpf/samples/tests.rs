@@ -70,7 +70,8 @@ fn samples_are_counted_by_key_root() {
         max_rows: 3,
         ..SampleOptions::new(8, hour)
     };
-    let mut counter = SampleCounter::start(&object, "events", &options).unwrap();
+    let mut counter = SampleCounter::open(&object, "events", &options).unwrap();
+    counter.run().unwrap();
     assert!(
         object
             .attach()
@@ -100,7 +101,7 @@ fn samples_are_counted_by_key_root() {
     assert!(started.elapsed() < Duration::from_secs(1));
 
     // Keys longer than the samples: each is an error.
-    let mut counter = SampleCounter::start(
+    let mut counter = SampleCounter::open(
         &object,
         "events",
         &SampleOptions {
@@ -109,6 +110,7 @@ fn samples_are_counted_by_key_root() {
         },
     )
     .unwrap();
+    counter.run().unwrap();
     send(1000);
     wait_for(&counter, 1);
     assert_eq!(counter.stats().short, 1);
@@ -125,7 +127,7 @@ fn other_maps_are_refused_root() {
         .unwrap();
     let options = SampleOptions::new(8, Duration::from_secs(1));
     let refused = |map: &str, options: &SampleOptions| {
-        SampleCounter::start(&object, map, options).unwrap_err()
+        SampleCounter::open(&object, map, options).unwrap_err()
     };
     assert!(matches!(
         refused("other", &options),

@@ -1,0 +1,351 @@
+//! One running host: its config directory, its process, its log.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::http::{self, Response};
+use super::maps::HostMap;
+use super::objects::object;
+use super::parser::{Body, Format, Series};
+
+/// How long the issue gives a host to stop.
+const STOP: Duration = Duration::from_secs(5);
+/// Far more than a start takes, on a machine that is busy with all the other tests.
+const START: Duration = Duration::from_secs(60);
+
+/// A host that is about to start.
+pub(crate) struct Setup {
+    directory: TempDir,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    listen: bool,
+    wrapper: Vec<String>,
+    input: Option<OwnedFd>,
+}
+
+/// A host that listens. Dropping it stops it and checks that it stops well.
+pub(crate) struct Host {
+    child: Option<Child>,
+    address: SocketAddr,
+    log: Arc<Log>,
+    directory: TempDir,
+}
+
+/// How a host that was not meant to stay has ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) log: String,
+    pub(crate) stdout: String,
+}
+
+// === impl Setup ===
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self {
+            directory: tempfile::Builder::new().prefix("exporter-host-test-").tempdir().unwrap(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            listen: true,
+            wrapper: Vec::new(),
+            input: None,
+        }
+    }
+
+    /// One unit made of a test object and a YAML.
+    pub(crate) fn unit(self, name: &str, object_name: &str, yaml: &str) -> Self {
+        let to = self.path().join(format!("{name}.bpf.o"));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(object(object_name), to).unwrap();
+        self.file(&format!("{name}.yaml"), yaml)
+    }
+
+    pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::write(self.path().join(name), content).unwrap();
+        self
+    }
+
+    pub(crate) fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The test gives --web.listen-address itself.
+    pub(crate) fn own_listener(mut self) -> Self {
+        self.listen = false;
+        self
+    }
+
+    /// Another program that is run in the host's place and becomes it, with this standard input.
+    pub(crate) fn wrapped(mut self, wrapper: &[&str], input: OwnedFd) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self.input = Some(input);
+        self
+    }
+
+    /// The config directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts the host and waits until it listens.
+    pub(crate) fn start(mut self) -> Host {
+        let mut child = self.command().stdout(Stdio::null()).spawn().expect("the host runs");
+        let log = Log::follow(child.stderr.take().unwrap());
+        let Some(address) = log.wait(START, |line| listening(line)) else {
+            let ended = child.try_wait();
+            let _killed = child.kill();
+            panic!("the host starts and listens ({ended:?}):\n{}", log.text());
+        };
+        Host { child: Some(child), address, log, directory: self.directory }
+    }
+
+    /// Runs the host to its end, which must come by itself.
+    pub(crate) fn run(mut self) -> Ended {
+        let mut child = self.command().stdout(Stdio::piped()).spawn().expect("the host runs");
+        let log = Log::follow(child.stderr.take().unwrap());
+        let mut stdout = String::new();
+        let mut out = child.stdout.take().unwrap();
+        let reader = thread::spawn(move || {
+            std::io::Read::read_to_string(&mut out, &mut stdout).unwrap();
+            stdout
+        });
+        if !log.wait_end(START) {
+            let _killed = child.kill();
+            panic!("the host ends by itself:\n{}", log.text());
+        }
+        let code = child.wait().unwrap().code();
+        let log = log.text();
+        assert!(!log.contains("panicked"), "no panic:\n{log}");
+        Ended { code, log, stdout: reader.join().unwrap() }
+    }
+
+    fn command(&mut self) -> Command {
+        let mut words = std::mem::take(&mut self.wrapper).into_iter();
+        let mut command = match words.next() {
+            None => Command::new(binary()),
+            Some(program) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(binary());
+                command
+            }
+        };
+        if !self.arguments.iter().any(|argument| argument.starts_with("--config.dir")) {
+            command.arg("--config.dir").arg(self.path());
+        }
+        if self.listen {
+            command.arg("--web.listen-address=127.0.0.1:0");
+        }
+        command.args(&self.arguments).envs(self.environment.iter().cloned()).stderr(Stdio::piped());
+        command.stdin(self.input.take().map_or_else(Stdio::null, Stdio::from));
+        command
+    }
+}
+
+// === impl Host ===
+
+impl Host {
+    /// One unit called `unit`, with the given test object.
+    pub(crate) fn start(object_name: &str, yaml: &str) -> Self {
+        Setup::new().unit("unit", object_name, yaml).start()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// What the host has written so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// The config directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The map of this name; the host has it open.
+    pub(crate) fn map(&self, name: &str) -> HostMap {
+        HostMap::of_process(self.pid(), name).unwrap_or_else(|| panic!("the host has a map {name}\n{}", self.log()))
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        http::request(self.address, "GET", path, headers)
+    }
+
+    pub(crate) fn fetch(&self, format: Format) -> String {
+        let response = self.get("/metrics", &[("Accept", format.accept())]);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let kind = response.header("content-type").expect("a body has a type");
+        let wanted = match format {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        };
+        assert!(kind.starts_with(wanted), "Content-Type: {kind}");
+        response.text().to_owned()
+    }
+
+    pub(crate) fn text(&self) -> Body {
+        Body::parse(Format::Text, &self.fetch(Format::Text))
+    }
+
+    pub(crate) fn open_metrics(&self) -> Body {
+        Body::parse(Format::OpenMetrics, &self.fetch(Format::OpenMetrics))
+    }
+
+    /// The samples of this name, which have to be the same in both formats: for what does not change meanwhile.
+    pub(crate) fn series(&self, name: &str) -> Series {
+        let text = self.text().series(name);
+        assert_eq!(text, self.open_metrics().series(name), "{name} is the same in both formats");
+        text
+    }
+
+    /// SIGTERM, and a clean end.
+    pub(crate) fn stop(self) {
+        self.stop_by(Signal::SIGTERM);
+    }
+
+    /// A clean end by this signal. Returns the whole log.
+    pub(crate) fn stop_by(mut self, signal: Signal) -> String {
+        self.end(signal);
+        self.log.text()
+    }
+
+    fn end(&mut self, signal: Signal) {
+        let Some(mut child) = self.child.take() else { return };
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).expect("the host still runs");
+        let ended = self.log.wait_end(STOP);
+        if !ended {
+            let _killed = child.kill();
+        }
+        let status = child.wait().unwrap();
+        if thread::panicking() {
+            eprintln!("the host's log:\n{}", self.log.text());
+            return;
+        }
+        let log = self.log.text();
+        assert!(ended, "the host stops within 5 seconds:\n{log}");
+        assert_eq!(status.code(), Some(0), "exit code after {signal}:\n{log}");
+        assert!(!log.contains("panicked"), "no panic:\n{log}");
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.end(Signal::SIGTERM);
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    /// One line of the log has all these words.
+    pub(crate) fn says(&self, words: &[&str]) {
+        assert_says(&self.log, words);
+    }
+}
+
+pub(crate) fn assert_says(log: &str, words: &[&str]) {
+    let said = log.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(said, "one line of the log has {words:?}:\n{log}");
+}
+
+/// Reads the address out of the line with which the host says that it listens.
+fn listening(line: &str) -> Option<SocketAddr> {
+    if !line.contains("listening") {
+        return None;
+    }
+    let (_, rest) = line.split_once("address=")?;
+    rest.trim_start_matches('"').split(|c: char| c == '"' || c.is_whitespace()).next()?.parse().ok()
+}
+
+/// `EXPORTER_HOST_BIN`, or the one that was built in the same target directory as this test.
+fn binary() -> PathBuf {
+    if let Some(path) = env::var_os("EXPORTER_HOST_BIN") {
+        return path.into();
+    }
+    // target/PROFILE/deps/whole-HASH
+    let test = env::current_exe().unwrap();
+    let path = test.parent().and_then(Path::parent).unwrap().join("exporter-host");
+    assert!(path.exists(), "no {}: run cargo build -p exporter-host, or tests/run.sh", path.display());
+    path
+}
+
+/// What a process writes to its standard error, as it comes.
+struct Log {
+    state: Mutex<LogState>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct LogState {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Log {
+    fn follow(stderr: ChildStderr) -> Arc<Self> {
+        let log = Arc::new(Self { state: Mutex::default(), more: Condvar::new() });
+        let writer = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n') {
+                let line = line.map(|line| String::from_utf8_lossy(&line).into_owned());
+                writer.state.lock().unwrap().lines.push(line.unwrap_or_default());
+                writer.more.notify_all();
+            }
+            writer.state.lock().unwrap().ended = true;
+            writer.more.notify_all();
+        });
+        log
+    }
+
+    /// The first line that means something, before the process ends.
+    fn wait<T>(&self, limit: Duration, mut meaning: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + limit;
+        let (mut state, mut read) = (self.state.lock().unwrap(), 0);
+        loop {
+            if let Some(found) = state.lines[read..].iter().find_map(|line| meaning(line)) {
+                return Some(found);
+            }
+            read = state.lines.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.ended || left.is_zero() {
+                return None;
+            }
+            state = self.more.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    /// Whether the process has closed its standard error in time: it has ended.
+    fn wait_end(&self, limit: Duration) -> bool {
+        let state = self.state.lock().unwrap();
+        self.more.wait_timeout_while(state, limit, |state| !state.ended).unwrap().0.ended
+    }
+
+    fn text(&self) -> String {
+        self.state.lock().unwrap().lines.iter().fold(String::new(), |mut text, line| {
+            let _infallible = writeln!(text, "{line}");
+            text
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! What the tests stand on: starting a host, asking it over HTTP, parsing what it says, and reaching into its maps.
+
+pub(crate) mod event;
+pub(crate) mod host;
+pub(crate) mod http;
+pub(crate) mod maps;
+pub(crate) mod network;
+pub(crate) mod objects;
+pub(crate) mod parser;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use host::{Host, Setup};
+pub(crate) use parser::{Body, Series, labels, series};
+
+/// The name of the host's own families, in one place.
+pub(crate) mod names {
+    pub(crate) const PLUGIN_CALLS: &str = "exporter_host_plugin_calls_total";
+    pub(crate) const PROGRAM_INFO: &str = "ebpf_exporter_ebpf_program_info";
+    pub(crate) const PROGRAM_ATTACHED: &str = "ebpf_exporter_ebpf_program_attached";
+    pub(crate) const ENABLED_CONFIGS: &str = "ebpf_exporter_enabled_configs";
+    pub(crate) const DECODER_ERRORS: &str = "ebpf_exporter_decoder_errors_total";
+}
+
+/// Asks until there is an answer. For what the kernel does in its own time (perf buffers, sampling, freeing programs).
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "within 10 seconds: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

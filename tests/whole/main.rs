@@ -1,0 +1,29 @@
+//! Whole-program tests: the built `exporter-host`, real BPF objects, the running kernel, real HTTP.
+//!
+//! They need root, clang and Python's `prometheus_client`: `tests/run.sh` provides all of that. Each test starts a host of its own on a port of
+//! its own with a config directory of its own, so all of them run at the same time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test ends by panicking, and shows the host's log when it does"
+)]
+
+mod attach;
+mod bad_input;
+mod cache;
+mod capabilities;
+mod compat;
+mod config;
+mod cpu;
+mod decoders;
+mod escaping;
+mod examples;
+mod harness;
+mod histograms;
+mod http;
+mod lifecycle;
+mod map_types;
+mod merging;
+mod perf_event_array;
