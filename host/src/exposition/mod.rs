@@ -1,4 +1,34 @@
-//! stub
+//! Families and the text formats: one neutral model, its writers, its reader, and which format a scraper gets.
+//!
+//! Owns everything about how series look in a body. Knows nothing of units, maps, plugins or HTTP connections.
+
+mod compress;
+mod escape;
 mod family;
-pub(crate) use family::*;
-pub(crate) fn push_label(_a: &mut String, _b: &str, _c: &str) {}
+mod merge;
+mod names;
+mod negotiate;
+mod number;
+mod openmetrics;
+mod parse;
+mod sample;
+mod text;
+
+pub(crate) use compress::gzip;
+pub(crate) use escape::{LabelTemplate, label_value, labels};
+pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Value};
+pub(crate) use merge::{Clash, ClashReason, Source, merge};
+pub(crate) use names::{NameError, label_name, metric_name};
+pub(crate) use negotiate::{Encoding, Escaping, Format, Negotiated, negotiate};
+pub(crate) use parse::{ParseError, parse};
+
+/// Appends a body in `format`. `families` sorted by name, no two of one name: see `merge`.
+pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {
+    match format {
+        Format::Text004 => text::write(out, families),
+        Format::OpenMetrics001 | Format::OpenMetrics100 => openmetrics::write(out, families),
+    }
+}
+
+#[cfg(test)]
+mod tests;

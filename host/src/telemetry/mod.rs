@@ -1,3 +1,22 @@
-//! stub
-pub(crate) struct RateLimit;
-impl RateLimit { pub(crate) fn new(_a: f64, _b: f64) -> Self { Self } pub(crate) fn allow(&self) -> Option<u64> { None } }
+//! What the host says about itself: its own metrics (prometheus-client) and its logs.
+//!
+//! Owns names and help texts of all `exporter_host_*`, `ebpf_exporter_*`, `promhttp_*` and `process_*` series, and the form of log lines.
+//! Other rooms report facts through methods; nobody else touches the registry. Series of the units' maps are not here.
+
+mod http;
+mod labelled;
+mod limit;
+mod logs;
+mod metrics;
+mod plugin;
+mod process;
+mod programs;
+mod unit;
+
+pub(crate) use http::HttpTelemetry;
+pub(crate) use limit::RateLimit;
+pub(crate) use logs::{LogFormat, LogLevel, LogOptions};
+pub(crate) use metrics::{BuildInfo, Telemetry};
+pub(crate) use plugin::PluginTelemetry;
+pub(crate) use programs::ProgramStats;
+pub(crate) use unit::{Stage, UnitState, UnitTelemetry};

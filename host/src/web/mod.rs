@@ -1,1 +1,23 @@
-//! (being written)
+//! HTTP: listeners, connections with their limits, and the pages.
+//!
+//! Owns routes, negotiation of a scrape's deadline, bounds on connections and concurrent scrapes. What the pages show comes from an
+//! `Exporter`; how series look in a body is `exposition`'s. No TLS, authentication or `/probe` here yet.
+
+mod buffers;
+mod exporter;
+mod landing;
+mod listen;
+mod options;
+mod routes;
+mod scrape;
+mod server;
+mod stall;
+
+pub(crate) use exporter::{BoxFuture, Exporter, UnitStatus};
+pub(crate) use listen::{Address, AddressError, ListenError, bind};
+pub(crate) use options::{OptionsError, WebOptions};
+pub(crate) use routes::router;
+pub(crate) use server::serve;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Label blocks and the escapes of the text formats. Values are UTF-8 here: who reads bytes repairs them first (`String::from_utf8_lossy`).
+
+/// Appends a label value's text, without the quotes: backslash, newline and double quote are escaped, in both formats alike.
+pub(crate) fn label_value(out: &mut String, value: &str) {
+    escaped(out, value, &['\\', '\n', '"']);
+}
+
+/// Appends a HELP text of format 0.0.4, where quotes stay as they are.
+pub(super) fn help_text(out: &mut String, help: &str) {
+    escaped(out, help, &['\\', '\n']);
+}
+
+/// Appends a HELP text of OpenMetrics.
+pub(super) fn help_open_metrics(out: &mut String, help: &str) {
+    escaped(out, help, &['\\', '\n', '"']);
+}
+
+fn escaped(out: &mut String, text: &str, special: &[char]) {
+    let mut rest = text;
+    while let Some(at) = rest.find(special) {
+        let (clean, from) = rest.split_at(at);
+        out.push_str(clean);
+        let mut chars = from.chars();
+        match chars.next() {
+            Some('\n') => out.push_str("\\n"),
+            Some(other) => {
+                out.push('\\');
+                out.push(other);
+            }
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+}
+
+/// Undoes `label_value`: the only escapes are `\\`, `\"` and `\n`. `None` if there is another or a lone backslash at the end.
+pub(super) fn unescape_strict(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' => out.push(match chars.next()? {
+                'n' => '\n',
+                escaped @ ('\\' | '"') => escaped,
+                _ => return None,
+            }),
+            plain => out.push(plain),
+        }
+    }
+    Some(out)
+}
+
+/// The order and the fixed text of a family's label block: made once, rendered for every new row.
+#[derive(Debug, Clone)]
+pub(crate) struct LabelTemplate {
+    /// By label name: the index of the value and `name="`, with the comma that separates it from the one before.
+    parts: Vec<(usize, String)>,
+}
+
+impl LabelTemplate {
+    pub(crate) fn new<N: AsRef<str>>(names: &[N]) -> Self {
+        let mut sorted: Vec<(usize, &str)> = names.iter().map(AsRef::as_ref).enumerate().collect();
+        sorted.sort_by_key(|&(_, name)| name);
+        let parts = sorted
+            .into_iter()
+            .enumerate()
+            .map(|(place, (index, name))| {
+                let comma = if place == 0 { "" } else { "," };
+                (index, format!("{comma}{name}=\""))
+            })
+            .collect();
+        Self { parts }
+    }
+
+    /// The label pairs as they are written, without the braces. `values` in the order of the names given to `new`; a missing one is empty.
+    pub(crate) fn render<V: AsRef<str>>(&self, values: &[V]) -> String {
+        let capacity = self
+            .parts
+            .iter()
+            .map(|(_, text)| text.len() + 1)
+            .sum::<usize>()
+            + values
+                .iter()
+                .map(|value| value.as_ref().len())
+                .sum::<usize>();
+        let mut out = String::with_capacity(capacity);
+        for (index, text) in &self.parts {
+            out.push_str(text);
+            label_value(&mut out, values.get(*index).map_or("", AsRef::as_ref));
+            out.push('"');
+        }
+        out
+    }
+}
+
+/// The label pairs as they are written, sorted by label name, without the braces: `cpu="0",kind="a\"b"`.
+pub(crate) fn labels<N: AsRef<str>, V: AsRef<str>>(names: &[N], values: &[V]) -> String {
+    LabelTemplate::new(names).render(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_escaped_and_read_back() {
+        let value = "a\"b\\c\nd\u{fffd}é";
+        let text = labels(&["comm"], &[value]);
+        assert_eq!(text, "comm=\"a\\\"b\\\\c\\nd\u{fffd}é\"");
+        let inner = text
+            .strip_prefix("comm=\"")
+            .unwrap()
+            .strip_suffix('"')
+            .unwrap();
+        assert_eq!(unescape_strict(inner).as_deref(), Some(value));
+        assert_eq!(unescape_strict("a\\t"), None);
+        assert_eq!(unescape_strict("a\\"), None);
+    }
+
+    #[test]
+    fn labels_are_sorted_by_name() {
+        assert_eq!(
+            labels(&["op", "cpu", "z"], &["read", "0", ""]),
+            "cpu=\"0\",op=\"read\",z=\"\""
+        );
+        assert_eq!(labels::<&str, &str>(&[], &[]), "");
+    }
+
+    #[test]
+    fn help_escapes_differ_in_the_quote() {
+        let (mut text, mut open) = (String::new(), String::new());
+        help_text(&mut text, "a \"b\" \\ \n");
+        help_open_metrics(&mut open, "a \"b\" \\ \n");
+        assert_eq!(text, "a \"b\" \\\\ \\n");
+        assert_eq!(open, "a \\\"b\\\" \\\\ \\n");
+    }
+}

@@ -1,0 +1,167 @@
+//! Sample lines: the hot path. Per sample nothing is allocated: names and bounds are rendered once per family, label blocks come rendered.
+
+use std::sync::Arc;
+
+use super::family::{Family, Histogram, Kind, Number, Value};
+use super::number;
+
+/// Whose numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Text,
+    OpenMetrics,
+}
+
+pub(super) struct SampleWriter {
+    style: Style,
+    /// `name{` or `name_bucket{`, whichever is being written; kept for its allocation.
+    open: String,
+    bounds: RenderedBounds,
+}
+
+/// The `le` labels of the last bounds seen: nearly always all series of a family have the same.
+#[derive(Default)]
+struct RenderedBounds {
+    of: Option<Arc<[f64]>>,
+    /// For each bound `le="..."` and the closing brace; `None` where a bound is no finite number.
+    labels: Vec<Option<String>>,
+    any_negative: bool,
+}
+
+impl SampleWriter {
+    pub(super) fn new(style: Style) -> Self {
+        Self {
+            style,
+            open: String::new(),
+            bounds: RenderedBounds::default(),
+        }
+    }
+
+    /// Appends all samples of a family under `name`. A value that is not of the family's kind is left out: no format could say it.
+    pub(super) fn write(&mut self, out: &mut String, name: &str, family: &Family) {
+        if family.meta.kind == Kind::Histogram {
+            // The bounds of different families are rarely the same allocation; equal contents are found all the same.
+            for sample in &family.samples {
+                if let Value::Histogram(histogram) = &sample.value {
+                    self.histogram(out, name, &sample.labels, histogram);
+                }
+            }
+            return;
+        }
+        self.open.clear();
+        self.open.push_str(name);
+        self.open.push('{');
+        for sample in &family.samples {
+            let Value::Number(value) = sample.value else {
+                continue;
+            };
+            if sample.labels.is_empty() {
+                out.push_str(name);
+                out.push(' ');
+            } else {
+                out.push_str(&self.open);
+                out.push_str(&sample.labels);
+                out.push_str("} ");
+            }
+            self.number(out, value);
+            out.push('\n');
+        }
+    }
+
+    fn histogram(&mut self, out: &mut String, name: &str, labels: &str, histogram: &Histogram) {
+        self.bounds.render(&histogram.bounds, self.style);
+        self.open.clear();
+        self.open.push_str(name);
+        self.open.push_str("_bucket{");
+        if !labels.is_empty() {
+            self.open.push_str(labels);
+            self.open.push(',');
+        }
+        let mut counts = histogram.counts.iter();
+        let mut total = 0_u64;
+        for le in &self.bounds.labels {
+            total = total.saturating_add(counts.next().copied().unwrap_or(0));
+            if let Some(le) = le {
+                out.push_str(&self.open);
+                out.push_str(le);
+                self.count(out, total);
+            }
+        }
+        total = counts.fold(total, |sum, &count| sum.saturating_add(count));
+        out.push_str(&self.open);
+        out.push_str("le=\"+Inf\"} ");
+        self.count(out, total);
+
+        // OpenMetrics has no sum where it could fall, and no count without a sum.
+        let falls = self.bounds.any_negative || !at_least_zero(histogram.sum);
+        if self.style == Style::OpenMetrics && falls {
+            return;
+        }
+        self.tail(out, name, "_sum", labels);
+        self.number(out, histogram.sum);
+        out.push('\n');
+        self.tail(out, name, "_count", labels);
+        self.count(out, total);
+    }
+
+    fn tail(&self, out: &mut String, name: &str, suffix: &str, labels: &str) {
+        out.push_str(name);
+        out.push_str(suffix);
+        if !labels.is_empty() {
+            out.push('{');
+            out.push_str(labels);
+            out.push('}');
+        }
+        out.push(' ');
+    }
+
+    fn count(&self, out: &mut String, count: u64) {
+        match self.style {
+            Style::Text => number::go_integer(out, count),
+            Style::OpenMetrics => number::integer(out, count),
+        }
+        out.push('\n');
+    }
+
+    fn number(&self, out: &mut String, value: Number) {
+        match self.style {
+            Style::Text => number::go(out, value),
+            Style::OpenMetrics => number::open_metrics(out, value),
+        }
+    }
+}
+
+impl RenderedBounds {
+    fn render(&mut self, bounds: &Arc<[f64]>, style: Style) {
+        if self
+            .of
+            .as_ref()
+            .is_some_and(|of| Arc::ptr_eq(of, bounds) || **of == **bounds)
+        {
+            return;
+        }
+        self.labels.clear();
+        self.labels.extend(bounds.iter().map(|&bound| {
+            if !bound.is_finite() {
+                return None;
+            }
+            let mut label = String::from("le=\"");
+            match style {
+                Style::Text => number::go_float(&mut label, bound),
+                Style::OpenMetrics => number::open_metrics_float(&mut label, bound),
+            }
+            label.push_str("\"} ");
+            Some(label)
+        }));
+        self.any_negative = bounds.iter().any(|&bound| bound < 0.0);
+        self.of = Some(Arc::clone(bounds));
+    }
+}
+
+fn at_least_zero(number: Number) -> bool {
+    match number {
+        Number::Unsigned(_) => true,
+        Number::Signed(value) => value >= 0,
+        Number::Float(value) => value >= 0.0,
+    }
+}

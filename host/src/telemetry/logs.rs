@@ -1,0 +1,113 @@
+//! Logs: one line per event on stderr, as logfmt or JSON, with the keys that the Prometheus family uses (`time`, `level`, `msg`).
+
+mod line;
+
+use std::str::FromStr;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use line::LineFormat;
+
+/// The value of `--log.format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LogFormat {
+    #[default]
+    Logfmt,
+    Json,
+}
+
+/// The value of `--log.level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LogLevel {
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogOptions {
+    pub(crate) format: LogFormat,
+    pub(crate) level: LogLevel,
+    /// False with `--log.no-timestamps`: who reads the log has times of its own, e.g. the journal.
+    pub(crate) timestamps: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("expected {expected}, found `{found}`")]
+pub(crate) struct ChoiceError {
+    expected: &'static str,
+    found: String,
+}
+
+impl LogOptions {
+    /// Sends this process's events to stderr. Fails if that was done before.
+    pub(crate) fn install(self) -> Result<(), TryInitError> {
+        let level = self.level.filter();
+        // The libraries' own chatter is of use to nobody here; their warnings are.
+        let filter = Targets::new()
+            .with_target("exporter_host", level)
+            .with_default(level.min(LevelFilter::WARN));
+        let lines = tracing_subscriber::fmt::layer()
+            .event_format(LineFormat {
+                format: self.format,
+                timestamps: self.timestamps,
+            })
+            .with_ansi(false)
+            .log_internal_errors(false)
+            .with_writer(std::io::stderr)
+            .with_filter(filter);
+        tracing_subscriber::registry().with(lines).try_init()
+    }
+}
+
+impl LogLevel {
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Info => LevelFilter::INFO,
+            Self::Warn => LevelFilter::WARN,
+            Self::Error => LevelFilter::ERROR,
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = ChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, ChoiceError> {
+        match text {
+            "logfmt" => Ok(Self::Logfmt),
+            "json" => Ok(Self::Json),
+            _ => Err(ChoiceError {
+                expected: "`logfmt` or `json`",
+                found: text.to_owned(),
+            }),
+        }
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = ChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, ChoiceError> {
+        match text {
+            "debug" => Ok(Self::Debug),
+            "info" => Ok(Self::Info),
+            "warn" => Ok(Self::Warn),
+            "error" => Ok(Self::Error),
+            _ => {
+                let expected = "`debug`, `info`, `warn` or `error`";
+                Err(ChoiceError {
+                    expected,
+                    found: text.to_owned(),
+                })
+            }
+        }
+    }
+}

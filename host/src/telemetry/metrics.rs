@@ -1,0 +1,272 @@
+//! The registry of the host's own metrics, and its way into the families of a scrape.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::family::Family as ClientFamily;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::http::HttpTelemetry;
+use super::labelled::Registrar;
+use super::plugin::{PluginFamilies, PluginTelemetry};
+use super::process::ProcessCollector;
+use super::programs::{ProgramStats, Programs, RUN_TIME};
+use super::unit::{UnitFamilies, UnitTelemetry};
+use crate::exposition::{Family, FamilyMeta, parse};
+
+/// What this binary is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BuildInfo {
+    pub(crate) version: &'static str,
+    /// Empty where the build did not say.
+    pub(crate) revision: &'static str,
+    pub(crate) branch: &'static str,
+    /// The compiler.
+    pub(crate) rustc: &'static str,
+}
+
+impl BuildInfo {
+    /// The build sets `EXPORTER_HOST_REVISION`, `EXPORTER_HOST_BRANCH` and `EXPORTER_HOST_RUSTC` where it knows them.
+    pub(crate) const THIS: Self = Self {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: or_empty(option_env!("EXPORTER_HOST_REVISION")),
+        branch: or_empty(option_env!("EXPORTER_HOST_BRANCH")),
+        rustc: or_empty(option_env!("EXPORTER_HOST_RUSTC")),
+    };
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("arch", std::env::consts::ARCH),
+            ("branch", self.branch),
+            ("os", std::env::consts::OS),
+            ("revision", self.revision),
+            ("rustc", self.rustc),
+            ("version", self.version),
+        ]
+    }
+}
+
+const fn or_empty(value: Option<&'static str>) -> &'static str {
+    match value {
+        Some(value) => value,
+        None => "",
+    }
+}
+
+/// The host's own metrics. Cheap to update from anywhere.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    registry: Registry,
+    units: Arc<UnitFamilies>,
+    plugins: Arc<PluginFamilies>,
+    http: HttpTelemetry,
+    programs: Programs,
+}
+
+impl Telemetry {
+    pub(crate) fn new(build: BuildInfo) -> Arc<Self> {
+        let mut registry = Registry::default();
+        let mut registrar = Registrar(&mut registry);
+        let units = Arc::new(UnitFamilies::register(&mut registrar));
+        let plugins = Arc::new(PluginFamilies::register(&mut registrar));
+        let http = HttpTelemetry::register(&mut registrar);
+        register_build_info(&mut registry, build);
+        let programs = Programs::default();
+        registry.register_collector(Box::new(programs.clone()));
+        registry.register_collector(Box::new(ProcessCollector));
+        Arc::new(Self {
+            registry,
+            units,
+            plugins,
+            http,
+            programs,
+        })
+    }
+
+    /// The handle of a unit. A unit of that name that comes back goes on counting where it was, unless it was forgotten.
+    pub(crate) fn unit(&self, config: &str) -> UnitTelemetry {
+        Arc::clone(&self.units).unit(config)
+    }
+
+    /// Drops all series of a unit that is gone for good. Its handle must not be used any more.
+    pub(crate) fn forget_unit(&self, config: &str) {
+        self.units.forget(config);
+    }
+
+    pub(crate) fn plugin(&self, plugin: &str) -> PluginTelemetry {
+        Arc::clone(&self.plugins).plugin(plugin)
+    }
+
+    pub(crate) fn forget_plugin(&self, plugin: &str) {
+        self.plugins.forget(plugin);
+    }
+
+    pub(crate) fn http(&self) -> &HttpTelemetry {
+        &self.http
+    }
+
+    /// The programs of all units, as they are shown from now on.
+    pub(crate) fn set_programs(&self, programs: Vec<ProgramStats>) {
+        *self.programs.0.lock() = programs;
+    }
+
+    /// All of the host's own families as of now. They go through OpenMetrics text, so that the host's series are written by the same
+    /// code as everybody's.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            tracing::error!("the host's own metrics cannot be encoded");
+            return Vec::new();
+        }
+        let mut families = match parse(&text) {
+            Ok(families) => families,
+            Err(error) => {
+                tracing::error!(%error, "the host's own metrics cannot be read back");
+                return Vec::new();
+            }
+        };
+        families.retain(|family| !family.samples.is_empty());
+        for Family { meta, .. } in &mut families {
+            if meta.name.strip_suffix("_total") == Some(RUN_TIME) {
+                *meta = Arc::new(FamilyMeta {
+                    name: RUN_TIME.to_owned(),
+                    ..(**meta).clone()
+                });
+            }
+        }
+        families
+    }
+}
+
+fn register_build_info(registry: &mut Registry, build: BuildInfo) {
+    let help = "What this binary was built from, with the constant value 1";
+    registry.register("exporter_host_build", help, Info::new(build.labels()));
+    // A gauge in ebpf_exporter.
+    let family = ClientFamily::<Vec<(&'static str, &'static str)>, Gauge>::default();
+    family.get_or_create(&build.labels()).set(1);
+    registry.register("ebpf_exporter_build_info", help, family);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::unit::{Stage, UnitState};
+    use super::*;
+    use crate::exposition::{Format, Source, merge, write};
+
+    fn body(telemetry: &Telemetry) -> String {
+        let source = Source {
+            name: "host".into(),
+            families: telemetry.families(),
+        };
+        let (families, clashes) = merge(vec![source]);
+        assert_eq!(clashes, []);
+        let mut out = String::new();
+        write(&mut out, &families, Format::Text004);
+        out
+    }
+
+    #[test]
+    fn every_fact_has_its_series() {
+        let telemetry = Telemetry::new(BuildInfo::THIS);
+        let unit = telemetry.unit("net/drops");
+        unit.set_state(UnitState::Failed);
+        unit.set_state(UnitState::Running);
+        unit.loaded(true, Duration::from_millis(250));
+        unit.spent(Stage::Decode, Duration::from_millis(500));
+        unit.set_rows(3);
+        unit.decoded(4);
+        unit.errors("read", 2);
+        unit.decoder_errors("ksym", 2);
+        unit.lost_samples("events", 7);
+        unit.map_fill("counts", 10, 1024);
+        let plugin = telemetry.plugin("standard");
+        plugin.called(5, Duration::from_secs(2));
+        plugin.trapped("timeout");
+        plugin.memory_used(1 << 16);
+        plugin.memory_used(1);
+        telemetry.http().answered("metrics", true, 200, 512);
+        let _in_flight = telemetry.http().started(true);
+        let program = ProgramStats {
+            config: "net/drops".into(),
+            program: "kfree_skb".into(),
+            tag: "0123456789abcdef".into(),
+            id: 17,
+            attached: true,
+            run_time_ns: Some(1_500_000_000),
+            run_count: None,
+        };
+        telemetry.set_programs(vec![program.clone(), program]);
+        let body = body(&telemetry);
+        for line in [
+            "ebpf_exporter_enabled_configs{name=\"net/drops\"} 1",
+            "ebpf_exporter_decoder_errors_total{config=\"net/drops\"} 2",
+            "# TYPE ebpf_exporter_ebpf_program_run_time_seconds counter",
+            "ebpf_exporter_ebpf_program_run_time_seconds{id=\"17\"} 1.5",
+            "ebpf_exporter_ebpf_program_attached{id=\"17\"} 1",
+            "ebpf_exporter_ebpf_program_info{config=\"net/drops\",id=\"17\",program=\"kfree_skb\",tag=\"0123456789abcdef\"} 1",
+            "exporter_host_unit_state{config=\"net/drops\",state=\"failed\"} 0",
+            "exporter_host_unit_state{config=\"net/drops\",state=\"running\"} 1",
+            "exporter_host_unit_last_load_successful{config=\"net/drops\"} 1",
+            "exporter_host_unit_last_load_duration_seconds{config=\"net/drops\"} 0.25",
+            "exporter_host_unit_scrape_seconds_total{config=\"net/drops\",stage=\"decode\"} 0.5",
+            "exporter_host_unit_scrape_seconds_total{config=\"net/drops\",stage=\"read\"} 0",
+            "exporter_host_unit_rows{config=\"net/drops\"} 3",
+            "exporter_host_unit_decodes_total{config=\"net/drops\"} 4",
+            "exporter_host_errors_total{config=\"net/drops\",kind=\"read\"} 2",
+            "exporter_host_decoder_errors_total{config=\"net/drops\",decoder=\"ksym\"} 2",
+            "exporter_host_lost_samples_total{config=\"net/drops\",map=\"events\"} 7",
+            "exporter_host_map_entries{config=\"net/drops\",map=\"counts\"} 10",
+            "exporter_host_plugin_call_seconds_total{plugin=\"standard\"} 2",
+            "exporter_host_plugin_traps_total{plugin=\"standard\",reason=\"timeout\"} 1",
+            "exporter_host_plugin_memory_peak_bytes{plugin=\"standard\"} 65536",
+            "exporter_host_http_requests_total{code=\"200\",handler=\"metrics\"} 1",
+            "exporter_host_http_response_bytes_total{handler=\"metrics\"} 512",
+            "promhttp_metric_handler_requests_total{code=\"200\"} 1",
+            "promhttp_metric_handler_requests_total{code=\"503\"} 0",
+            "promhttp_metric_handler_requests_in_flight 1",
+        ] {
+            assert!(body.lines().any(|found| found == line), "{line}\n{body}");
+        }
+        for start in [
+            "process_cpu_seconds_total ",
+            "ebpf_exporter_build_info{",
+            "exporter_host_build_info{",
+        ] {
+            assert!(body.lines().any(|line| line.starts_with(start)), "{start}");
+        }
+        assert!(
+            !body.contains("run_count_total{"),
+            "unknown without kernel statistics"
+        );
+    }
+
+    #[test]
+    fn a_forgotten_unit_leaves_nothing() {
+        let telemetry = Telemetry::new(BuildInfo::THIS);
+        for name in ["gone", "stays"] {
+            let unit = telemetry.unit(name);
+            unit.set_state(UnitState::Running);
+            unit.loaded(true, Duration::ZERO);
+            unit.errors("read", 1);
+            unit.decoder_errors("ksym", 1);
+            unit.lost_samples("m", 1);
+            unit.map_fill("m", 1, 1);
+        }
+        telemetry.forget_unit("gone");
+        let body = body(&telemetry);
+        assert!(!body.contains("gone") && body.contains("stays"));
+    }
+
+    /// Text from outside may be a label value: the way through prometheus-client keeps it whole.
+    #[test]
+    fn odd_label_values_survive() {
+        let telemetry = Telemetry::new(BuildInfo::THIS);
+        telemetry.unit("a\"b\\c\n").set_rows(1);
+        assert!(
+            body(&telemetry).contains("exporter_host_unit_rows{config=\"a\\\"b\\\\c\\n\"} 1\n")
+        );
+    }
+}

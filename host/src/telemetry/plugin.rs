@@ -1,0 +1,114 @@
+//! A plugin's metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+
+use super::labelled::{Labelled, Registrar, Seconds, UintGauge};
+
+#[derive(Debug)]
+pub(super) struct PluginFamilies {
+    calls: Labelled<Counter>,
+    seconds: Labelled<Seconds>,
+    rows: Labelled<Counter>,
+    traps: Labelled<Counter>,
+    restarts: Labelled<Counter>,
+    memory: Labelled<UintGauge>,
+}
+
+/// One plugin's handle.
+#[derive(Debug)]
+pub(crate) struct PluginTelemetry {
+    plugin: String,
+    families: Arc<PluginFamilies>,
+    calls: Counter,
+    seconds: Seconds,
+    rows: Counter,
+    restarts: Counter,
+    memory: UintGauge,
+}
+
+impl PluginFamilies {
+    pub(super) fn register(registry: &mut Registrar<'_>) -> Self {
+        const PLUGIN: &[&str] = &["plugin"];
+        Self {
+            calls: registry.labelled(
+                "exporter_host_plugin_calls",
+                "Calls into the plugin's component",
+                PLUGIN,
+            ),
+            seconds: registry.labelled(
+                "exporter_host_plugin_call_seconds",
+                "Time spent in calls into the plugin's component",
+                PLUGIN,
+            ),
+            rows: registry.labelled(
+                "exporter_host_plugin_rows",
+                "Rows handed to the plugin's component",
+                PLUGIN,
+            ),
+            traps: registry.labelled(
+                "exporter_host_plugin_traps",
+                "Calls that ended in a trap or were stopped for a budget, by reason",
+                &["plugin", "reason"],
+            ),
+            restarts: registry.labelled(
+                "exporter_host_plugin_restarts",
+                "Instances made anew after one was thrown away",
+                PLUGIN,
+            ),
+            memory: registry.labelled(
+                "exporter_host_plugin_memory_peak_bytes",
+                "The most linear memory that an instance of the plugin has had",
+                PLUGIN,
+            ),
+        }
+    }
+
+    pub(super) fn plugin(self: Arc<Self>, plugin: &str) -> PluginTelemetry {
+        let of = [plugin];
+        PluginTelemetry {
+            plugin: plugin.to_owned(),
+            calls: self.calls.of(&of),
+            seconds: self.seconds.of(&of),
+            rows: self.rows.of(&of),
+            restarts: self.restarts.of(&of),
+            memory: self.memory.of(&of),
+            families: self,
+        }
+    }
+
+    pub(super) fn forget(&self, plugin: &str) {
+        self.calls.forget(plugin);
+        self.seconds.forget(plugin);
+        self.rows.forget(plugin);
+        self.traps.forget(plugin);
+        self.restarts.forget(plugin);
+        self.memory.forget(plugin);
+    }
+}
+
+impl PluginTelemetry {
+    /// A call has returned or trapped.
+    pub(crate) fn called(&self, rows: u64, took: Duration) {
+        self.calls.inc();
+        self.rows.inc_by(rows);
+        self.seconds.inc_by(took.as_secs_f64());
+    }
+
+    /// `reason` is one of a few fixed words, e.g. `timeout`, `memory`, `unreachable`.
+    pub(crate) fn trapped(&self, reason: &'static str) {
+        self.families.traps.of(&[&self.plugin, reason]).inc();
+    }
+
+    pub(crate) fn restarted(&self) {
+        self.restarts.inc();
+    }
+
+    /// Keeps the highest.
+    pub(crate) fn memory_used(&self, bytes: u64) {
+        self.memory.inner().fetch_max(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,218 @@
+//! A unit's own metrics.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::labelled::{FloatGauge, Labelled, Registrar, Seconds, UintGauge};
+
+/// Where a unit is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UnitState {
+    Starting,
+    Running,
+    Failed,
+    Stopped,
+}
+
+/// Which part of a unit's scrape took the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Walking the maps.
+    Read,
+    /// Asking plugins what keys mean.
+    Decode,
+    /// Making samples of rows.
+    Render,
+}
+
+impl UnitState {
+    const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Failed, Self::Stopped];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The families that have series for each unit.
+#[derive(Debug)]
+pub(super) struct UnitFamilies {
+    enabled: Labelled<Gauge>,
+    state: Labelled<Gauge>,
+    load_successful: Labelled<Gauge>,
+    load_success_time: Labelled<FloatGauge>,
+    load_duration: Labelled<FloatGauge>,
+    scrape_seconds: Labelled<Seconds>,
+    rows: Labelled<UintGauge>,
+    decodes: Labelled<Counter>,
+    hits: Labelled<Counter>,
+    evictions: Labelled<Counter>,
+    errors: Labelled<Counter>,
+    decoder_errors: Labelled<Counter>,
+    all_decoder_errors: Labelled<Counter>,
+    lost: Labelled<Counter>,
+    entries: Labelled<UintGauge>,
+    max_entries: Labelled<UintGauge>,
+}
+
+/// One unit's handle: updates are an atomic addition, except those by kind, decoder or map, which look their series up.
+#[derive(Debug)]
+pub(crate) struct UnitTelemetry {
+    config: String,
+    families: Arc<UnitFamilies>,
+    load_successful: Gauge,
+    load_duration: FloatGauge,
+    read: Seconds,
+    decode: Seconds,
+    render: Seconds,
+    rows: UintGauge,
+    decodes: Counter,
+    hits: Counter,
+    evictions: Counter,
+    all_decoder_errors: Counter,
+}
+
+impl UnitFamilies {
+    pub(super) fn register(registry: &mut Registrar<'_>) -> Self {
+        const CONFIG: &[&str] = &["config"];
+        const MAP: &[&str] = &["config", "map"];
+        Self {
+            enabled: registry.labelled("ebpf_exporter_enabled_configs", "The set of enabled configs", &["name"]),
+            state: registry.labelled("exporter_host_unit_state", "1 for the state that the unit is in, 0 for the others", &["config", "state"]),
+            load_successful: registry.labelled("exporter_host_unit_last_load_successful", "Whether the unit's last load or reload succeeded; if not, its previous version goes on where there is one", CONFIG),
+            load_success_time: registry.labelled("exporter_host_unit_last_load_success_timestamp_seconds", "When the unit was last loaded successfully", CONFIG),
+            load_duration: registry.labelled("exporter_host_unit_last_load_duration_seconds", "How long the unit's last load took, attaching included", CONFIG),
+            scrape_seconds: registry.labelled("exporter_host_unit_scrape_seconds", "Time spent on the unit in scrapes: reading maps, decoding keys in plugins, rendering samples", &["config", "stage"]),
+            rows: registry.labelled("exporter_host_unit_rows", "Rows that the unit's tables remember: map keys with their rendered labels", CONFIG),
+            decodes: registry.labelled("exporter_host_unit_decodes", "Keys that plugins were asked about", CONFIG),
+            hits: registry.labelled("exporter_host_unit_row_cache_hits", "Keys whose row was remembered, so that no plugin was asked", CONFIG),
+            evictions: registry.labelled("exporter_host_unit_row_cache_evictions", "Rows forgotten since their keys were not seen for some scrapes or the table was full", CONFIG),
+            errors: registry.labelled("exporter_host_errors", "What went wrong in the unit, by kind; the log says more", &["config", "kind"]),
+            decoder_errors: registry.labelled("exporter_host_decoder_errors", "Keys that a decoder could not decode; their rows are left out", &["config", "decoder"]),
+            all_decoder_errors: registry.labelled("ebpf_exporter_decoder_errors", "How many times has decoders encountered errors", CONFIG),
+            lost: registry.labelled("exporter_host_lost_samples", "Samples of a perf event array that the kernel dropped since its buffer was full", MAP),
+            entries: registry.labelled("exporter_host_map_entries", "Entries in the BPF map when it was last read", MAP),
+            max_entries: registry.labelled("exporter_host_map_max_entries", "Entries that the BPF map has room for", MAP),
+        }
+    }
+
+    /// The handle of a unit; its series start at 0, or go on if they are there.
+    pub(super) fn unit(self: Arc<Self>, config: &str) -> UnitTelemetry {
+        let of = [config];
+        self.enabled.of(&of).set(1);
+        UnitTelemetry {
+            config: config.to_owned(),
+            load_successful: self.load_successful.of(&of),
+            load_duration: self.load_duration.of(&of),
+            read: self.scrape_seconds.of(&[config, "read"]),
+            decode: self.scrape_seconds.of(&[config, "decode"]),
+            render: self.scrape_seconds.of(&[config, "render"]),
+            rows: self.rows.of(&of),
+            decodes: self.decodes.of(&of),
+            hits: self.hits.of(&of),
+            evictions: self.evictions.of(&of),
+            all_decoder_errors: self.all_decoder_errors.of(&of),
+            families: self,
+        }
+    }
+
+    pub(super) fn forget(&self, config: &str) {
+        self.enabled.forget(config);
+        self.state.forget(config);
+        self.load_successful.forget(config);
+        self.load_success_time.forget(config);
+        self.load_duration.forget(config);
+        self.scrape_seconds.forget(config);
+        self.rows.forget(config);
+        self.decodes.forget(config);
+        self.hits.forget(config);
+        self.evictions.forget(config);
+        self.errors.forget(config);
+        self.decoder_errors.forget(config);
+        self.all_decoder_errors.forget(config);
+        self.lost.forget(config);
+        self.entries.forget(config);
+        self.max_entries.forget(config);
+    }
+}
+
+impl UnitTelemetry {
+    pub(crate) fn set_state(&self, state: UnitState) {
+        for each in UnitState::ALL {
+            let series = self.families.state.of(&[&self.config, each.as_str()]);
+            series.set((each == state).into());
+        }
+    }
+
+    /// A load or reload has ended.
+    pub(crate) fn loaded(&self, successful: bool, took: Duration) {
+        self.load_successful.set(successful.into());
+        self.load_duration.set(took.as_secs_f64());
+        if successful && let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.families
+                .load_success_time
+                .of(&[&self.config])
+                .set(now.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn spent(&self, stage: Stage, time: Duration) {
+        let series = match stage {
+            Stage::Read => &self.read,
+            Stage::Decode => &self.decode,
+            Stage::Render => &self.render,
+        };
+        series.inc_by(time.as_secs_f64());
+    }
+
+    pub(crate) fn set_rows(&self, rows: u64) {
+        self.rows.set(rows);
+    }
+
+    /// Keys that a plugin was asked about.
+    pub(crate) fn decoded(&self, keys: u64) {
+        self.decodes.inc_by(keys);
+    }
+
+    /// Keys whose row was known.
+    pub(crate) fn cache_hits(&self, keys: u64) {
+        self.hits.inc_by(keys);
+    }
+
+    pub(crate) fn cache_evictions(&self, rows: u64) {
+        self.evictions.inc_by(rows);
+    }
+
+    /// `kind` is one of a few fixed words, never text from outside.
+    pub(crate) fn errors(&self, kind: &'static str, count: u64) {
+        self.families.errors.of(&[&self.config, kind]).inc_by(count);
+    }
+
+    /// Counts in `ebpf_exporter_decoder_errors_total` as well.
+    pub(crate) fn decoder_errors(&self, decoder: &str, keys: u64) {
+        self.families
+            .decoder_errors
+            .of(&[&self.config, decoder])
+            .inc_by(keys);
+        self.all_decoder_errors.inc_by(keys);
+    }
+
+    pub(crate) fn lost_samples(&self, map: &str, samples: u64) {
+        self.families.lost.of(&[&self.config, map]).inc_by(samples);
+    }
+
+    pub(crate) fn map_fill(&self, map: &str, entries: u64, max_entries: u64) {
+        self.families.entries.of(&[&self.config, map]).set(entries);
+        self.families
+            .max_entries
+            .of(&[&self.config, map])
+            .set(max_entries);
+    }
+}

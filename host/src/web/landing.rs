@@ -1,0 +1,102 @@
+//! The page at `/`: what this is, where the metrics are, how the units do.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_FRAME_OPTIONS,
+};
+
+use super::exporter::UnitStatus;
+use super::options::{HEALTHY, MAPS, READY, WebOptions};
+use super::routes::App;
+
+const STYLE: &str = "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:60em;padding:0 1em}\
+table{border-collapse:collapse}td,th{border-bottom:1px solid #ccc;padding:.2em 1em .2em 0;text-align:left;vertical-align:top}\
+.failed{color:#b00020}";
+
+pub(super) async fn page(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 4], String) {
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+        (X_FRAME_OPTIONS, "deny"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'",
+        ),
+    ];
+    (headers, html(&app.options, &app.exporter.status()))
+}
+
+fn html(options: &WebOptions, units: &[UnitStatus]) -> String {
+    let mut out = String::with_capacity(2048);
+    out.push_str("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+    out.push_str("<title>exporter-host</title><style>");
+    out.push_str(STYLE);
+    out.push_str("</style></head><body>\n<h1>exporter-host</h1>\n<p>Prometheus exporter for BPF maps. Version ");
+    escape(&mut out, options.build.version);
+    if !options.build.revision.is_empty() {
+        out.push_str(", revision ");
+        escape(&mut out, options.build.revision);
+    }
+    out.push_str(".</p>\n<ul>\n");
+    link(&mut out, &options.telemetry_path, "Metrics");
+    if options.debug {
+        link(&mut out, MAPS, "Contents of the maps");
+    }
+    link(&mut out, HEALTHY, "Whether the process answers");
+    link(&mut out, READY, "Whether the first load is done");
+    out.push_str("</ul>\n<h2>Units</h2>\n");
+    if units.is_empty() {
+        out.push_str("<p>None.</p>\n");
+    } else {
+        out.push_str("<table>\n<tr><th>Unit</th><th>State</th><th>Reason</th></tr>\n");
+        for unit in units {
+            row(&mut out, unit);
+        }
+        out.push_str("</table>\n");
+    }
+    out.push_str("</body></html>\n");
+    out
+}
+
+fn link(out: &mut String, path: &str, text: &str) {
+    out.push_str("<li><a href=\"");
+    escape(out, path);
+    out.push_str("\">");
+    escape(out, path);
+    out.push_str("</a> ");
+    out.push_str(text);
+    out.push_str("</li>\n");
+}
+
+fn row(out: &mut String, unit: &UnitStatus) {
+    out.push_str("<tr><td>");
+    escape(out, &unit.name);
+    out.push_str("</td><td class=\"");
+    out.push_str(unit.state.as_str());
+    out.push_str("\">");
+    out.push_str(unit.state.as_str());
+    out.push_str("</td><td>");
+    for (index, reason) in unit.reasons.iter().enumerate() {
+        if index > 0 {
+            out.push_str("<br>");
+        }
+        escape(out, reason);
+    }
+    out.push_str("</td></tr>\n");
+}
+
+/// Safe as text and in double-quoted attributes.
+fn escape(out: &mut String, text: &str) {
+    for char in text.chars() {
+        match char {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which path leads where, and what every answer has in common.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::HttpBody;
+use axum::extract::{Request, State};
+use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+
+use super::buffers::BufferPool;
+use super::exporter::Exporter;
+use super::landing;
+use super::options::{HEALTHY, MAPS, READY, WebOptions};
+use super::scrape;
+use crate::telemetry::Telemetry;
+
+/// What the handlers share.
+pub(super) struct App {
+    pub(super) options: WebOptions,
+    pub(super) exporter: Arc<dyn Exporter>,
+    pub(super) telemetry: Arc<Telemetry>,
+    /// A permit for each scrape that may run at once.
+    pub(super) scrapes: Option<Arc<Semaphore>>,
+    pub(super) buffers: Arc<BufferPool>,
+}
+
+/// All pages. Unknown paths are 404, other methods than GET and HEAD 405.
+pub(crate) fn router(
+    options: WebOptions,
+    exporter: Arc<dyn Exporter>,
+    telemetry: Arc<Telemetry>,
+) -> Router {
+    let scrapes = options
+        .max_requests
+        .map(|bound| Arc::new(Semaphore::new(bound.min(Semaphore::MAX_PERMITS))));
+    let mut router = Router::new()
+        .route(&options.telemetry_path, get(scrape::metrics))
+        .route(HEALTHY, get(healthy))
+        .route(READY, get(ready));
+    if options.telemetry_path != "/" {
+        router = router.route("/", get(landing::page));
+    }
+    if options.debug {
+        router = router.route(MAPS, get(maps));
+    }
+    let buffers = Arc::default();
+    let app = Arc::new(App {
+        options,
+        exporter,
+        telemetry,
+        scrapes,
+        buffers,
+    });
+    router
+        .fallback(not_found)
+        .layer(from_fn_with_state(Arc::clone(&app), observe))
+        .with_state(app)
+}
+
+async fn healthy() -> &'static str {
+    "Healthy\n"
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.exporter.ready() {
+        return "Ready\n".into_response();
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not ready: units are being loaded\n",
+    )
+        .into_response()
+}
+
+async fn maps(State(app): State<Arc<App>>) -> Response {
+    let exporter = Arc::clone(&app.exporter);
+    match tokio::task::spawn_blocking(move || exporter.dump_maps()).await {
+        Ok(text) => text.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "reading the maps failed");
+            let text = "Reading the maps failed; see the log.\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+    }
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// Counts the request and adds what all answers carry.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let scrape = path == app.options.telemetry_path;
+    // Fixed words: a label taken from the request could grow without end.
+    let handler = match path {
+        _ if scrape => "metrics",
+        "/" => "landing",
+        HEALTHY => "healthy",
+        READY => "ready",
+        MAPS if app.options.debug => "maps",
+        _ => "other",
+    };
+    let http = app.telemetry.http();
+    let _in_flight = http.started(scrape);
+    let head = request.method() == Method::HEAD;
+    let mut response = next.run(request).await;
+    let bytes = if head {
+        0
+    } else {
+        response.body().size_hint().exact().unwrap_or(0)
+    };
+    http.answered(handler, scrape, response.status().as_u16(), bytes);
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,160 @@
+//! The telemetry path: a deadline, the families, a body.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
+use axum::response::{IntoResponse, Response};
+
+use super::buffers::{BufferPool, Lease};
+use super::routes::App;
+use crate::exposition::{Encoding, Family, Negotiated, gzip, negotiate, write};
+
+/// How long the scraper waits, in seconds; Prometheus and VictoriaMetrics send it.
+const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+/// What is kept of the scraper's patience for the way of the body.
+const MARGIN: Duration = Duration::from_millis(500);
+/// An exporter that does not keep its deadline is given up on this much later.
+const GRACE: Duration = Duration::from_millis(250);
+
+pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let permit = match app
+        .scrapes
+        .as_ref()
+        .map(|scrapes| Arc::clone(scrapes).try_acquire_owned())
+    {
+        None => None,
+        Some(Ok(permit)) => Some(permit),
+        Some(Err(_)) => {
+            let bound = app.options.max_requests.unwrap_or(0);
+            let text =
+                format!("Limit of concurrent requests reached ({bound}), try again later.\n");
+            return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        }
+    };
+    let negotiated = negotiate(values(&headers, ACCEPT), values(&headers, ACCEPT_ENCODING));
+    let patience = patience(
+        app.options.scrape_timeout,
+        values(&headers, TIMEOUT_HEADER).next(),
+    );
+    let deadline = Instant::now() + patience;
+
+    let exporter = Arc::clone(&app.exporter);
+    let buffers = Arc::clone(&app.buffers);
+    // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no map half walked.
+    let mut task = tokio::spawn(async move {
+        let families = exporter.scrape(deadline).await;
+        // Rendering and compressing megabytes would hold up the other connections of a worker.
+        let render = move || {
+            render(&families, negotiated, &buffers)
+                .map(|body| Lease::body(body, Arc::clone(&buffers), permit))
+        };
+        tokio::task::spawn_blocking(render)
+            .await
+            .map_err(std::io::Error::other)?
+    });
+    match tokio::time::timeout(patience + GRACE, &mut task).await {
+        Ok(Ok(Ok(body))) => answer(negotiated, body),
+        Ok(Ok(Err(error))) => failed(&error),
+        Ok(Err(error)) => failed(&error),
+        Err(_) => {
+            let seconds = patience.as_secs_f64();
+            tracing::warn!(seconds, "scrape not done at its deadline");
+            let text = format!("The scrape was not done within {seconds} s.\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
+    tracing::error!(error, "scrape failed");
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The scrape failed; see the log.\n",
+    )
+        .into_response()
+}
+
+fn answer(negotiated: Negotiated, body: Bytes) -> Response {
+    let mut response = (
+        [(CONTENT_TYPE, negotiated.content_type())],
+        Body::from(body),
+    )
+        .into_response();
+    if negotiated.encoding == Encoding::Gzip {
+        response
+            .headers_mut()
+            .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn render(
+    families: &[Family],
+    negotiated: Negotiated,
+    buffers: &BufferPool,
+) -> std::io::Result<Vec<u8>> {
+    // An empty vector is valid UTF-8: no byte is checked or copied.
+    let mut text = String::from_utf8(buffers.take()).unwrap_or_default();
+    write(&mut text, families, negotiated.format);
+    let text = text.into_bytes();
+    match negotiated.encoding {
+        Encoding::Identity => Ok(text),
+        Encoding::Gzip => {
+            let packed = gzip(&text, buffers.take());
+            buffers.give_back(text);
+            packed
+        }
+    }
+}
+
+/// The time a scrape may take: the operator's bound or, if it is less, what the scraper's patience leaves.
+fn patience(bound: Duration, header: Option<&str>) -> Duration {
+    let patience = header
+        .and_then(|text| text.trim().parse().ok())
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|patience| !patience.is_zero());
+    // Half of a very short patience rather than nothing.
+    let left = patience.map(|patience| patience.saturating_sub(MARGIN).max(patience / 2));
+    left.unwrap_or(bound).min(bound)
+}
+
+fn values(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_the_less_of_both() {
+        let bound = Duration::from_secs(10);
+        for (header, seconds) in [
+            (None, 10.0),
+            (Some("15"), 10.0),
+            (Some("2"), 1.5),
+            (Some(" 1.000"), 0.5),
+            (Some("0.2"), 0.1),
+            (Some("0"), 10.0),
+            (Some("-1"), 10.0),
+            (Some("nan"), 10.0),
+            (Some("1e300"), 10.0),
+            (Some("soon"), 10.0),
+        ] {
+            assert_eq!(
+                patience(bound, header),
+                Duration::from_secs_f64(seconds),
+                "{header:?}"
+            );
+        }
+    }
+}

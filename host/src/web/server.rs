@@ -1,0 +1,176 @@
+//! Connections: accepted, bounded in number and time, drained when the process stops.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::stall::StallGuard;
+use crate::telemetry::RateLimit;
+
+/// Time limits of connections.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// From a connection's start, or the answer before, until a request's head is there. Also how long an idle connection is kept.
+    pub(super) head: Duration,
+    /// How long a peer may not read at all while an answer is sent.
+    pub(super) stall: Duration,
+    /// After the stop until connections are cut.
+    pub(super) drain: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    head: Duration::from_secs(30),
+    stall: Duration::from_secs(20),
+    drain: Duration::from_secs(2),
+};
+/// Further clients wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 512;
+/// Bytes of a request's head: far more than any scraper sends.
+const MAX_HEAD: usize = 32 << 10;
+/// Before accepting is tried again when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves all listeners until `stop` is done, then lets requests in progress end, for two seconds at most.
+pub(crate) async fn serve(
+    listeners: Vec<std::net::TcpListener>,
+    router: Router,
+    stop: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    serve_with(listeners, router, stop, LIMITS).await
+}
+
+pub(super) async fn serve_with(
+    listeners: Vec<std::net::TcpListener>,
+    router: Router,
+    stop: impl Future<Output = ()> + Send,
+    limits: Limits,
+) -> io::Result<()> {
+    let (stopping, stopped) = watch::channel(());
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        listener.set_nonblocking(true)?;
+        let door = Door {
+            listener: TcpListener::from_std(listener)?,
+            router: router.clone(),
+            places: Arc::clone(&places),
+            stopped: stopped.clone(),
+            limits,
+        };
+        accepting.spawn(door.run());
+    }
+    drop(stopped);
+    stop.await;
+    // Who holds a receiver sees the sender go.
+    drop(stopping);
+    let drained = async { while accepting.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain, drained).await.is_err() {
+        tracing::info!("connections that were still open are cut");
+    }
+    Ok(())
+}
+
+/// One listener.
+struct Door {
+    listener: TcpListener,
+    router: Router,
+    places: Arc<Semaphore>,
+    stopped: watch::Receiver<()>,
+    limits: Limits,
+}
+
+impl Door {
+    async fn run(mut self) {
+        let mut connections = JoinSet::new();
+        let troubles = RateLimit::every(Duration::from_secs(60));
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&self.listener, &self.places) => accepted,
+                // Collects those that ended.
+                Some(_) = connections.join_next() => continue,
+                _ = self.stopped.changed() => break,
+            };
+            match accepted {
+                Ok((stream, place)) => {
+                    let connection = connect(
+                        stream,
+                        self.router.clone(),
+                        self.stopped.clone(),
+                        self.limits,
+                    );
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+                // A client that was gone before it was its turn.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if let Some(before) = troubles.allow("accept") {
+                        tracing::warn!(%error, before, "cannot accept connections; trying again");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // New clients are refused from here on.
+        drop(self.listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+async fn connect(
+    stream: TcpStream,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+    limits: Limits,
+) {
+    // A client that has said nothing yet has nothing to lose when the process stops; hyper would wait for its request.
+    tokio::select! {
+        readable = stream.readable() => if readable.is_err() { return },
+        () = tokio::time::sleep(limits.head) => return,
+        _ = stopped.changed() => return,
+    }
+    // Answers leave in one piece; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(
+            TokioIo::new(StallGuard::new(stream, limits.stall)),
+            TowerToHyperService::new(router),
+        );
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // Clients hang up or send nonsense; that is theirs to fix.
+        tracing::debug!(%error, "connection ended");
+    }
+}

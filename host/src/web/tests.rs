@@ -1,0 +1,403 @@
+//! Real sockets and a made-up exporter.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use super::server::{Limits, serve_with};
+use super::*;
+use crate::exposition::{Family, FamilyMeta, Kind, Number, Sample, Value};
+use crate::telemetry::{BuildInfo, Telemetry, UnitState};
+
+/// What a scrape of the fake does.
+enum Scrape {
+    Answer {
+        series: usize,
+    },
+    Panic,
+    Hang,
+    Wait {
+        begun: Arc<Notify>,
+        go_on: Arc<Notify>,
+    },
+}
+
+struct Fake {
+    scrape: Scrape,
+    ready: bool,
+}
+
+impl Exporter for Fake {
+    fn scrape(&self, _deadline: Instant) -> BoxFuture<'_, Vec<Family>> {
+        Box::pin(async move {
+            match &self.scrape {
+                Scrape::Answer { series } => families(*series),
+                Scrape::Panic => panic!("as asked"),
+                Scrape::Hang => std::future::pending().await,
+                Scrape::Wait { begun, go_on } => {
+                    begun.notify_one();
+                    go_on.notified().await;
+                    families(1)
+                }
+            }
+        })
+    }
+
+    fn status(&self) -> Vec<UnitStatus> {
+        let reasons = vec!["program <b>: \"no such\" & such".to_owned()];
+        vec![UnitStatus {
+            name: "a/b".into(),
+            state: UnitState::Failed,
+            reasons,
+        }]
+    }
+
+    fn dump_maps(&self) -> String {
+        "maps".into()
+    }
+
+    fn ready(&self) -> bool {
+        self.ready
+    }
+}
+
+fn families(series: usize) -> Vec<Family> {
+    let meta = FamilyMeta {
+        name: "x_total".into(),
+        help: "X.".into(),
+        unit: String::new(),
+        kind: Kind::Counter,
+    };
+    let samples = (0..series).map(|n| Sample {
+        labels: format!("n=\"{n}\"").into(),
+        value: Value::Number(Number::Unsigned(1_000_000)),
+    });
+    vec![Family {
+        meta: Arc::new(meta),
+        samples: samples.collect(),
+    }]
+}
+
+struct Server {
+    port: u16,
+    telemetry: Arc<Telemetry>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+const QUICK: Limits = Limits {
+    head: Duration::from_millis(200),
+    stall: Duration::from_millis(200),
+    drain: Duration::from_secs(2),
+};
+
+fn start(scrape: Scrape) -> Server {
+    start_with(
+        Fake {
+            scrape,
+            ready: true,
+        },
+        "/metrics",
+        2,
+        Duration::from_secs(5),
+        true,
+    )
+}
+
+fn start_with(fake: Fake, path: &str, max: usize, timeout: Duration, debug: bool) -> Server {
+    let telemetry = Telemetry::new(BuildInfo::THIS);
+    let options = WebOptions::new(path, max, timeout, debug, BuildInfo::THIS).unwrap();
+    let router = router(options, Arc::new(fake), Arc::clone(&telemetry));
+    let address = "127.0.0.1:0".parse().unwrap();
+    let listeners = bind(&[address], &mut listenfd::ListenFd::empty()).unwrap();
+    let port = listeners[0].local_addr().unwrap().port();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async { drop(stopped.await) };
+    let task = tokio::spawn(serve_with(listeners, router, stopped, QUICK));
+    Server {
+        port,
+        telemetry,
+        stop,
+        task,
+    }
+}
+
+struct Answer {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let prefix = format!("{name}: ");
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(&prefix))
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+impl Server {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+    }
+
+    /// One request on a connection of its own; `headers` with their line ends.
+    async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let mut stream = self.connect().await;
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(all[..end].to_vec()).unwrap();
+        Answer {
+            head,
+            body: all[end + 4..].to_vec(),
+        }
+    }
+
+    /// Stops the server and says how long that took.
+    async fn stop(self) -> Duration {
+        let begin = Instant::now();
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+        begin.elapsed()
+    }
+}
+
+#[tokio::test]
+async fn pages_and_methods() {
+    let server = start(Scrape::Answer { series: 2 });
+    let metrics = server.ask("GET", "/metrics", "").await;
+    assert_eq!(metrics.status(), 200);
+    assert_eq!(
+        metrics.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
+    );
+    assert_eq!(metrics.header("x-content-type-options"), Some("nosniff"));
+    assert!(metrics.text().ends_with("x_total{n=\"1\"} 1e+06\n"));
+
+    let head = server.ask("HEAD", "/metrics", "").await;
+    assert_eq!((head.status(), head.body.len()), (200, 0));
+    assert_eq!(
+        head.header("content-length"),
+        metrics.header("content-length")
+    );
+    assert_eq!(head.header("content-type"), metrics.header("content-type"));
+
+    let refused = server
+        .ask("POST", "/metrics", "content-length: 0\r\n")
+        .await;
+    assert_eq!(refused.status(), 405);
+    assert_eq!(refused.header("allow"), Some("GET,HEAD"));
+    assert_eq!(server.ask("GET", "/unknown", "").await.status(), 404);
+    assert_eq!(server.ask("GET", "/-/healthy", "").await.status(), 200);
+    assert_eq!(server.ask("GET", "/-/ready", "").await.status(), 200);
+    assert_eq!(server.ask("GET", "/maps", "").await.text(), "maps");
+
+    let landing = server.ask("GET", "/", "").await;
+    assert_eq!(
+        landing.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert!(landing.text().contains("<a href=\"/metrics\">"));
+    assert!(
+        landing
+            .text()
+            .contains("program &lt;b&gt;: &quot;no such&quot; &amp; such")
+    );
+
+    let own = server.telemetry.families();
+    let requests = own
+        .iter()
+        .find(|f| f.meta.name == "exporter_host_http_requests_total")
+        .unwrap();
+    let counted: Vec<&str> = requests.samples.iter().map(|s| &*s.labels).collect();
+    for labels in [
+        "code=\"200\",handler=\"metrics\"",
+        "code=\"404\",handler=\"other\"",
+        "code=\"405\",handler=\"metrics\"",
+    ] {
+        assert!(counted.contains(&labels), "{labels} in {counted:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn formats_and_compression() {
+    let server = start(Scrape::Answer { series: 1000 });
+    let accept = "accept: application/openmetrics-text;version=1.0.0;q=0.6,*/*;q=0.2\r\naccept-encoding: gzip\r\n";
+    for _ in 0..3 {
+        let answer = server.ask("GET", "/metrics", accept).await;
+        assert_eq!(answer.header("content-encoding"), Some("gzip"));
+        assert_eq!(
+            answer.header("content-type"),
+            Some(
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            )
+        );
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(answer.body.as_slice())
+            .read_to_string(&mut text)
+            .unwrap();
+        assert!(text.starts_with("# HELP x X.\n# TYPE x counter\nx_total{n=\"0\"} 1000000\n"));
+        assert!(text.ends_with("# EOF\n"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn not_ready_and_no_debug() {
+    let fake = Fake {
+        scrape: Scrape::Answer { series: 1 },
+        ready: false,
+    };
+    let server = start_with(fake, "/", 0, Duration::from_secs(1), false);
+    assert_eq!(server.ask("GET", "/-/ready", "").await.status(), 503);
+    assert_eq!(server.ask("GET", "/maps", "").await.status(), 404);
+    assert!(server.ask("GET", "/", "").await.text().contains("x_total"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_panicking_scrape_is_a_500_and_a_hanging_one_a_503() {
+    let server = start(Scrape::Panic);
+    assert_eq!(server.ask("GET", "/metrics", "").await.status(), 500);
+    assert_eq!(server.ask("GET", "/-/healthy", "").await.status(), 200);
+    server.stop().await;
+
+    let server = start(Scrape::Hang);
+    let header = "x-prometheus-scrape-timeout-seconds: 0.1\r\n";
+    let answer = server.ask("GET", "/metrics", header).await;
+    assert_eq!(
+        (answer.status(), answer.text()),
+        (503, "The scrape was not done within 0.05 s.\n")
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn scrapes_beyond_the_bound_are_refused() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let scrape = Scrape::Wait {
+        begun: Arc::clone(&begun),
+        go_on: Arc::clone(&go_on),
+    };
+    let fake = Fake {
+        scrape,
+        ready: true,
+    };
+    let server = Arc::new(start_with(
+        fake,
+        "/metrics",
+        1,
+        Duration::from_secs(30),
+        false,
+    ));
+    let first = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { server.ask("GET", "/metrics", "").await.status() }
+    });
+    begun.notified().await;
+    let refused = server.ask("GET", "/metrics", "").await;
+    assert_eq!(refused.status(), 503);
+    assert!(
+        refused
+            .text()
+            .starts_with("Limit of concurrent requests reached (1)")
+    );
+    go_on.notify_one();
+    assert_eq!(first.await.unwrap(), 200);
+    // Its place is free again.
+    go_on.notify_one();
+    assert_eq!(server.ask("GET", "/metrics", "").await.status(), 200);
+    Arc::into_inner(server).unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn silent_and_slow_clients_are_cut() {
+    let server = start(Scrape::Answer { series: 200_000 });
+    let mut silent = server.connect().await;
+    let mut half = server.connect().await;
+    half.write_all(b"GET /metrics HT").await.unwrap();
+    let mut end = Vec::new();
+    silent.read_to_end(&mut end).await.unwrap();
+    assert_eq!(end, b"");
+    half.read_to_end(&mut end).await.unwrap();
+    assert!(
+        end.is_empty() || end.starts_with(b"HTTP/1.1 408"),
+        "{end:?}"
+    );
+
+    // Asks for megabytes and reads none: both places for scrapes must be free again in the end.
+    let mut deaf = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        deaf.push(stream);
+    }
+    loop {
+        let answer = server.ask("GET", "/metrics", "").await;
+        if answer.status() == 200 {
+            assert!(answer.text().ends_with("x_total{n=\"199999\"} 1e+06\n"));
+            break;
+        }
+        assert_eq!(answer.status(), 503);
+        tokio::task::yield_now().await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_waits_for_requests_but_not_for_idle_clients() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let server = start(Scrape::Wait {
+        begun: Arc::clone(&begun),
+        go_on: Arc::clone(&go_on),
+    });
+    let mut busy = server.connect().await;
+    busy.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    begun.notified().await;
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut byte = [0];
+    idle.read_exact(&mut byte).await.unwrap();
+    let stopping = tokio::spawn(server.stop());
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+    go_on.notify_one();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("x_total{n=\"0\"} 1e+06\n"), "{answer}");
+    assert!(stopping.await.unwrap() < Duration::from_secs(2));
+
+    // A request that never ends does not hold up the stop.
+    let server = start(Scrape::Hang);
+    let mut busy = server.connect().await;
+    busy.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::task::yield_now().await;
+    assert!(server.stop().await < Duration::from_secs(4));
+}
