@@ -83,7 +83,7 @@ fn two_units_with_the_same_series_leave_the_scrape_whole() {
 #[test]
 fn the_same_metric_of_two_units_is_one_family() {
     let yaml = |label: &str| {
-        format!("metrics: {{counters: [{{name: events_total, help: Test., labels: [{{name: command, size: 16, decoders: [{{name: string}}, {{name: static_map, static_map: {{}}, allow_unknown: true}}, {{name: regexp, regexps: ['^.*$']}}, {{name: static_map, static_map: {{merging: {label}}}}}]}}, {{name: argument, size: 4, decoders: [{{name: uint}}]}}]}}]}}")
+        format!("metrics: {{counters: [{{name: events_total, help: Test., labels: [{{name: command, size: 16, decoders: [{{name: string}}, {{name: static_map, static_map: {{merging: {label}}}}}]}}, {{name: argument, size: 4, decoders: [{{name: uint}}]}}]}}]}}")
     };
     let host = Setup::new()
         .unit("first", "events", &yaml("one"))

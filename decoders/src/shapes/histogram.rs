@@ -50,7 +50,8 @@ impl Histogram {
     fn place(&self, rows: u32, labels: &[Cells], out: &mut Placed) {
         let Some(column) = labels.get(self.column) else {
             // Only a host that broke its word comes here.
-            return (0..rows).for_each(|row| out.fail(row, "the column of bucket labels is missing"));
+            return (0..rows)
+                .for_each(|row| out.fail(row, "the column of bucket labels is missing"));
         };
         for (row, cell) in (0..rows).zip(column.iter()) {
             match key::parse(cell) {

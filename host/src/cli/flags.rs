@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
-use clap::ValueEnum;
 
 use super::check::CheckFlags;
 use super::values;
-use super::values::KeepCapabilities;
-use super::values::ListenAddress;
 use super::version;
+use crate::privileges::Keep;
+use crate::telemetry::{LogFormat, LogLevel};
+use crate::web::Address;
 
 /// Prometheus exporter for one Linux node: BPF objects count in the kernel, sandboxed WebAssembly components decode and shape
 #[derive(Debug, Parser)]
@@ -69,9 +69,13 @@ pub(super) struct ServeFlags {
     #[arg(long = "plugin.dir", value_name = "DIR")]
     pub(super) plugin_dir: Vec<PathBuf>,
 
+    /// Directory for compiled plugins, writable for this user alone; makes later starts faster [default: none]
+    #[arg(long = "plugin.cache-dir", value_name = "DIR")]
+    pub(super) plugin_cache_dir: Option<PathBuf>,
+
     /// Address to listen on: :port, host:port, [ipv6]:port, or fd://N for the N-th socket from systemd; repeatable
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9435", value_parser = values::listen_address)]
-    pub(super) web_listen_address: Vec<ListenAddress>,
+    pub(super) web_listen_address: Vec<Address>,
 
     /// Path under which the metrics are served
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = values::telemetry_path)]
@@ -90,8 +94,8 @@ pub(super) struct ServeFlags {
     pub(super) web_scrape_timeout: Duration,
 
     /// Capabilities to keep after start: all, none, or a comma-separated list
-    #[arg(long = "capabilities.keep", value_name = "CAPS", default_value = "cap_bpf,cap_perfmon", value_parser = values::keep_capabilities)]
-    pub(super) capabilities_keep: KeepCapabilities,
+    #[arg(long = "capabilities.keep", value_name = "CAPS", default_value = "cap_bpf,cap_perfmon")]
+    pub(super) capabilities_keep: Keep,
 
     /// BTF file of the kernel for CO-RE, where the kernel has none of its own
     #[arg(long = "btf.path", value_name = "FILE")]
@@ -112,18 +116,4 @@ pub(super) struct ServeFlags {
     /// Leave out the time in log lines
     #[arg(long = "log.no-timestamps")]
     pub(super) log_no_timestamps: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum LogLevel {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Logfmt,
-    Json,
 }

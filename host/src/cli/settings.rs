@@ -2,22 +2,22 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
-pub(crate) use super::flags::LogFormat;
-pub(crate) use super::flags::LogLevel;
 use super::flags::ServeFlags;
-use super::values::KeepCapabilities;
-use super::values::ListenAddress;
+use crate::privileges::Keep;
+use crate::telemetry::{BuildInfo, LogOptions};
+use crate::web::{Address, WebOptions};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) config: ConfigSettings,
     pub(crate) web: WebSettings,
-    pub(crate) log: LogSettings,
+    pub(crate) log: LogOptions,
     /// Besides the config directory.
     pub(crate) plugin_dirs: Vec<PathBuf>,
-    pub(crate) keep_capabilities: KeepCapabilities,
+    /// For compiled plugins.
+    pub(crate) plugin_cache: Option<PathBuf>,
+    pub(crate) keep_capabilities: Keep,
     /// A file that exists.
     pub(crate) btf_path: Option<PathBuf>,
     /// libbpf's messages, and `/maps`.
@@ -41,20 +41,9 @@ pub(crate) struct ConfigSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct WebSettings {
     /// At least one, no two alike.
-    pub(crate) listen: Vec<ListenAddress>,
-    pub(crate) telemetry_path: String,
-    /// Scrapes at a time; None: any number.
-    pub(crate) max_requests: Option<NonZeroUsize>,
+    pub(crate) listen: Vec<Address>,
     pub(crate) exporter_metrics: bool,
-    /// The longest a scrape may take when Prometheus sends no `X-Prometheus-Scrape-Timeout-Seconds`.
-    pub(crate) scrape_timeout: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct LogSettings {
-    pub(crate) level: LogLevel,
-    pub(crate) format: LogFormat,
-    pub(crate) timestamps: bool,
+    pub(crate) options: WebOptions,
 }
 
 /// Flags that are well-formed one by one, but cannot be meant.
@@ -63,7 +52,7 @@ pub(super) enum SettingsError {
     #[error("expected a directory in --config.dir")]
     NoConfigDir,
     #[error("--web.listen-address {0} is given twice")]
-    DuplicateAddress(ListenAddress),
+    DuplicateAddress(Address),
     #[error("--btf.path: there is no file {}", .0.display())]
     NoBtf(PathBuf),
 }
@@ -76,10 +65,10 @@ impl Settings {
         if flags.config_skip_cache_size > 0 {
             remarks.push("--config.skip-cache-size is not needed any more and has no effect: dropped rows are remembered anyway".to_owned());
         }
-        let mut listen: Vec<ListenAddress> = Vec::new();
+        let mut listen: Vec<Address> = Vec::new();
         for address in flags.web_listen_address {
             // Port 0 is another port each time.
-            if listen.contains(&address) && !matches!(address, ListenAddress::Tcp { port: 0, .. }) {
+            if listen.contains(&address) && !matches!(address, Address::Any { port: 0 } | Address::Host { port: 0, .. }) {
                 return Err(SettingsError::DuplicateAddress(address));
             }
             listen.push(address);
@@ -101,17 +90,22 @@ impl Settings {
             },
             web: WebSettings {
                 listen,
-                telemetry_path: flags.web_telemetry_path,
-                max_requests: NonZeroUsize::new(flags.web_max_requests),
                 exporter_metrics: !flags.web_disable_exporter_metrics,
-                scrape_timeout: flags.web_scrape_timeout,
+                options: WebOptions {
+                    telemetry_path: flags.web_telemetry_path,
+                    max_requests: NonZeroUsize::new(flags.web_max_requests),
+                    scrape_timeout: flags.web_scrape_timeout,
+                    debug: flags.debug,
+                    build: BuildInfo::THIS,
+                },
             },
-            log: LogSettings {
+            log: LogOptions {
                 level: flags.log_level,
                 format: flags.log_format,
                 timestamps: !flags.log_no_timestamps,
             },
             plugin_dirs: flags.plugin_dir,
+            plugin_cache: flags.plugin_cache_dir,
             keep_capabilities: flags.capabilities_keep,
             btf_path: flags.btf_path,
             debug: flags.debug,

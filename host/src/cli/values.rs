@@ -1,57 +1,17 @@
-//! Flag values that are more than a text: addresses, paths, capabilities, durations. Each parser's error is the rest of clap's
+//! Flag values that are more than a text: addresses, paths, durations. Each parser's error is the rest of clap's
 //! `invalid value '…' for '--flag': …`.
 
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use caps::Capability;
-
 use crate::config::duration::parse_duration;
-use crate::config::near;
+use crate::web::Address;
 
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ListenAddress {
-    /// `None`: every address of this machine, IPv4 and IPv6. Otherwise a name or an address, an IPv6 one without brackets.
-    Tcp { host: Option<String>, port: u16 },
-    /// The n-th socket, from 0, that systemd handed over: an index, not a file descriptor's number.
-    Inherited { index: usize },
-}
-
-/// Capabilities that the process keeps once everything is attached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeepCapabilities {
-    /// Nothing is dropped.
-    All,
-    /// Sorted, no two alike; empty for none.
-    Only(Vec<Capability>),
-}
-
-// === impl ListenAddress ===
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host: None, port } => write!(f, ":{port}"),
-            Self::Tcp {
-                host: Some(host),
-                port,
-            } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp {
-                host: Some(host),
-                port,
-            } => write!(f, "{host}:{port}"),
-            Self::Inherited { index } => write!(f, "fd://{index}"),
-        }
-    }
-}
-
-pub(super) fn listen_address(text: &str) -> Result<ListenAddress, String> {
+pub(super) fn listen_address(text: &str) -> Result<Address, String> {
     const FORMS: &str = "expected `:port`, `host:port`, `[ipv6]:port` or `fd://n`";
     if let Some(index) = text.strip_prefix("fd://") {
         let index = digits(index).ok_or("expected the number of a socket handed over by systemd after `fd://`, the first one is 0")?;
-        return Ok(ListenAddress::Inherited { index });
+        return Ok(Address::Activated { index });
     }
     if digits::<u16>(text).is_some() {
         return Err(format!("{FORMS}: write `:{text}`"));
@@ -64,7 +24,7 @@ pub(super) fn listen_address(text: &str) -> Result<ListenAddress, String> {
         .ok_or_else(|| format!("{FORMS}: there is no port"))?;
     let port = digits(port).ok_or("expected a port from 0 to 65535 after the colon")?;
     if host.is_empty() {
-        return Ok(ListenAddress::Tcp { host: None, port });
+        return Ok(Address::Any { port });
     }
     let host = match host
         .strip_prefix('[')
@@ -91,8 +51,8 @@ pub(super) fn listen_address(text: &str) -> Result<ListenAddress, String> {
     {
         return Err(FORMS.to_owned());
     }
-    Ok(ListenAddress::Tcp {
-        host: Some(host.to_owned()),
+    Ok(Address::Host {
+        host: host.to_owned(),
         port,
     })
 }
@@ -126,36 +86,6 @@ pub(super) fn telemetry_path(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn keep_capabilities(text: &str) -> Result<KeepCapabilities, String> {
-    match text {
-        "all" => return Ok(KeepCapabilities::All),
-        "none" => return Ok(KeepCapabilities::Only(Vec::new())),
-        _ => {}
-    }
-    let known: Vec<String> = caps::all()
-        .iter()
-        .map(|capability| capability.to_string().to_lowercase())
-        .collect();
-    let mut kept = Vec::new();
-    for name in text.split(',').map(str::trim) {
-        match name.to_uppercase().parse::<Capability>() {
-            Ok(capability) => kept.push(capability),
-            Err(_) => {
-                let hint = match near::nearest(name, known.iter().map(String::as_str)) {
-                    Some(near) => format!(", did you mean `{near}`?"),
-                    None => {
-                        ": expected `all`, `none` or names such as `cap_bpf,cap_perfmon`".to_owned()
-                    }
-                };
-                return Err(format!("unknown capability `{name}`{hint}"));
-            }
-        }
-    }
-    kept.sort_by_key(Capability::index);
-    kept.dedup();
-    Ok(KeepCapabilities::Only(kept))
-}
-
 /// More than nothing.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
@@ -171,23 +101,17 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_written_alike() {
-        let tcp = |host: &str, port| ListenAddress::Tcp {
-            host: Some(host.to_owned()),
-            port,
-        };
+        let tcp = |host: &str, port| Address::Host { host: host.to_owned(), port };
         for (text, address) in [
             (
                 ":9435",
-                ListenAddress::Tcp {
-                    host: None,
-                    port: 9435,
-                },
+                Address::Any { port: 9435 },
             ),
             ("127.0.0.1:0", tcp("127.0.0.1", 0)),
             ("localhost:80", tcp("localhost", 80)),
             ("[::1]:9435", tcp("::1", 9435)),
             ("[fe80::1%eth0]:1", tcp("fe80::1%eth0", 1)),
-            ("fd://2", ListenAddress::Inherited { index: 2 }),
+            ("fd://2", Address::Activated { index: 2 }),
         ] {
             assert_eq!(listen_address(text).as_ref(), Ok(&address));
             assert_eq!(address.to_string(), text);
@@ -227,29 +151,6 @@ mod tests {
         ] {
             assert_eq!(listen_address(text).unwrap_err(), message, "{text}");
         }
-    }
-
-    #[test]
-    fn capabilities_are_all_none_or_a_list() {
-        assert_eq!(keep_capabilities("all"), Ok(KeepCapabilities::All));
-        assert_eq!(
-            keep_capabilities("none"),
-            Ok(KeepCapabilities::Only(Vec::new()))
-        );
-        let kept = vec![Capability::CAP_PERFMON, Capability::CAP_BPF];
-        assert_eq!(
-            keep_capabilities("cap_bpf, CAP_PERFMON,cap_bpf"),
-            Ok(KeepCapabilities::Only(kept))
-        );
-        assert_eq!(
-            keep_capabilities("cap_bfp").unwrap_err(),
-            "unknown capability `cap_bfp`, did you mean `cap_bpf`?"
-        );
-        assert!(
-            keep_capabilities("")
-                .unwrap_err()
-                .contains("expected `all`, `none`")
-        );
     }
 
     #[test]

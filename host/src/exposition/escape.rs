@@ -73,30 +73,27 @@ impl LabelTemplate {
         Self { parts }
     }
 
-    /// The label pairs as they are written, without the braces. `values` in the order of the names given to `new`; a missing one is empty.
-    pub(crate) fn render<V: AsRef<str>>(&self, values: &[V]) -> String {
-        let capacity = self
-            .parts
-            .iter()
-            .map(|(_, text)| text.len() + 1)
-            .sum::<usize>()
-            + values
-                .iter()
-                .map(|value| value.as_ref().len())
-                .sum::<usize>();
-        let mut out = String::with_capacity(capacity);
+    /// Appends the label pairs as they are written, without the braces. `value_of` gives the value of the name at that index in `new`.
+    pub(crate) fn render_into<V: AsRef<str>>(
+        &self,
+        out: &mut String,
+        value_of: impl Fn(usize) -> V,
+    ) {
         for (index, text) in &self.parts {
             out.push_str(text);
-            label_value(&mut out, values.get(*index).map_or("", AsRef::as_ref));
+            label_value(out, value_of(*index).as_ref());
             out.push('"');
         }
-        out
     }
 }
 
 /// The label pairs as they are written, sorted by label name, without the braces: `cpu="0",kind="a\"b"`.
 pub(crate) fn labels<N: AsRef<str>, V: AsRef<str>>(names: &[N], values: &[V]) -> String {
-    LabelTemplate::new(names).render(values)
+    let mut out = String::new();
+    LabelTemplate::new(names).render_into(&mut out, |index| {
+        values.get(index).map_or("", AsRef::as_ref)
+    });
+    out
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! What happens to keys that are not known yet: each label's field goes through its decoders, the labels through the shaper, and every
 //! placement becomes a target in the set of series. Column by column, so that a thousand keys cost one call per decoder.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::layout::Layout;
 use super::series::{FamilyShape, SeriesSet, SlotId};
-use crate::exposition::{FamilyMeta, push_label};
+use crate::exposition::{FamilyMeta, LabelTemplate};
 use crate::plugin::{CallError, Cells, DecoderId, NumberSource, Session, ShapedFamily, ShaperId};
 
 /// Keys per call: smaller batches stay in the cache, and one batch bounds what a call can cost.
@@ -100,8 +99,9 @@ pub(super) struct Complaints {
 /// The labels of one family: where each comes from, in the order in which they are written.
 #[derive(Debug)]
 struct FamilyLabels {
-    /// Sorted by name. Columns below the number of decoded labels are those, the others the shaper's new ones.
-    columns: Vec<(String, usize)>,
+    template: LabelTemplate,
+    /// The column of each label. Columns below the number of decoded labels are those, the others the shaper's new ones.
+    columns: Vec<usize>,
 }
 
 /// The way from a key to its targets.
@@ -122,9 +122,8 @@ impl Pipeline {
             known.or_else(|| new.iter().position(|label| *label == name).map(|column| decoded.len() + column))
         };
         let families = shaper.families.iter().map(|family| {
-            let mut columns: Vec<(String, usize)> = family.labels.iter().filter_map(|name| Some((name.clone(), column_of(name)?))).collect();
-            columns.sort();
-            FamilyLabels { columns }
+            let columns = family.labels.iter().filter_map(|name| column_of(name)).collect();
+            FamilyLabels { template: LabelTemplate::new(&family.labels), columns }
         });
         let families = families.collect();
         Self { layout, labels, shaper, families }
@@ -199,14 +198,14 @@ impl Pipeline {
             outcomes[row as usize] = Some(Outcome::Placed { targets: Vec::new(), provisional });
         }
         let mut text = String::new();
+        let cell = |column: usize, row: u32| {
+            let column = columns.get(column).or_else(|| placed.labels.get(column.checked_sub(columns.len())?));
+            String::from_utf8_lossy(column.map(|cells| cells.get(row as usize)).unwrap_or_default())
+        };
         for placement in &placed.placements {
             let (Some(&row), Some(family)) = (alive.get(placement.row as usize), self.families.get(placement.family as usize)) else { continue };
             text.clear();
-            for (name, column) in &family.columns {
-                let cells = columns.get(*column).or_else(|| placed.labels.get(column.wrapping_sub(columns.len())));
-                let value: Cow<'_, str> = String::from_utf8_lossy(cells.map(|cells| cells.get(placement.row as usize)).unwrap_or_default());
-                push_label(&mut text, name, &value);
-            }
+            family.template.render_into(&mut text, |label| cell(family.columns.get(label).copied().unwrap_or(usize::MAX), placement.row));
             let target = series.slot(placement.family, &text, placement.slot);
             if let (Some((series, slot)), Some(Some(Outcome::Placed { targets, .. }))) = (target, outcomes.get_mut(row as usize)) {
                 targets.push(Target { series, slot, number: placement.number, scale: placement.scale });

@@ -11,7 +11,7 @@ use super::start::Started;
 use crate::exposition::{Clash, Family, Source, merge};
 use crate::kernel::KernelFacts;
 use crate::plugin::{Registry, Snapshot};
-use crate::telemetry::{RateLimit, Telemetry, UnitState};
+use crate::telemetry::{PluginCosts, RateLimit, Telemetry, UnitState};
 use crate::unit::{Fleet, Scraped};
 use crate::web::{BoxFuture, Exporter, UnitStatus};
 
@@ -87,7 +87,7 @@ impl HostExporter {
         let mut known = self.plugins.lock();
         for (name, now) in self.registry.stats() {
             let before = known.insert(Arc::clone(&name), now.clone()).unwrap_or_default();
-            self.telemetry.plugin(&name).add(&now.since(&before));
+            self.telemetry.plugin(&name).add(&costs(&now.since(&before)));
         }
     }
 
@@ -96,6 +96,17 @@ impl HostExporter {
         let mut programs = Vec::new();
         self.fleet.for_each_idle(|name, unit| programs.extend(account::programs(name, unit, counted)));
         self.telemetry.set_programs(programs);
+    }
+}
+
+fn costs(snapshot: &Snapshot) -> PluginCosts {
+    PluginCosts {
+        calls: snapshot.calls,
+        rows: snapshot.rows,
+        seconds: snapshot.seconds,
+        restarts: snapshot.restarts,
+        memory_peak: snapshot.memory_high_water,
+        traps: snapshot.failures.clone(),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::settings::Settings;
 use crate::telemetry::{BuildInfo, Telemetry};
-use crate::web::{self, WebOptions};
+use crate::web;
 use exporter::HostExporter;
 
 /// Runs until SIGTERM or SIGINT. An error is for stderr and exit code 1.
@@ -32,11 +32,10 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         let code = if started.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         return Ok(code);
     }
-    let options = WebOptions::from_settings(&settings.web, settings.debug, BuildInfo::THIS);
     let listeners = web::bind(&settings.web.listen, &mut ListenFd::from_env())?;
     for listener in &listeners {
         let address = listener.local_addr().context("cannot ask a listening socket for its address")?;
-        tracing::info!(%address, path = settings.web.telemetry_path, "listening");
+        tracing::info!(%address, path = settings.web.options.telemetry_path, "listening");
     }
     let summary = format!("{} units running, {} failed", started.running, started.failed);
     let exporter = Arc::new(HostExporter::new(started, Arc::clone(&telemetry), settings.web.exporter_metrics));
@@ -47,7 +46,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     let served = runtime.block_on(async {
         let stop = stop_signal()?;
-        let router = web::router(options, Arc::clone(&exporter) as Arc<dyn web::Exporter>, telemetry);
+        let router = web::router(settings.web.options, Arc::clone(&exporter) as Arc<dyn web::Exporter>, telemetry);
         notify::ready(&summary);
         let stop = async {
             stop.await;

@@ -2,8 +2,6 @@
 
 mod line;
 
-use std::str::FromStr;
-
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -13,7 +11,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use line::LineFormat;
 
 /// The value of `--log.format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum LogFormat {
     #[default]
     Logfmt,
@@ -21,7 +19,7 @@ pub(crate) enum LogFormat {
 }
 
 /// The value of `--log.level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum LogLevel {
     Debug,
     #[default]
@@ -36,13 +34,6 @@ pub(crate) struct LogOptions {
     pub(crate) level: LogLevel,
     /// False with `--log.no-timestamps`: who reads the log has times of its own, e.g. the journal.
     pub(crate) timestamps: bool,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("expected {expected}, found `{found}`")]
-pub(crate) struct ChoiceError {
-    expected: &'static str,
-    found: String,
 }
 
 impl LogOptions {
@@ -73,41 +64,6 @@ impl LogLevel {
             Self::Info => LevelFilter::INFO,
             Self::Warn => LevelFilter::WARN,
             Self::Error => LevelFilter::ERROR,
-        }
-    }
-}
-
-impl FromStr for LogFormat {
-    type Err = ChoiceError;
-
-    fn from_str(text: &str) -> Result<Self, ChoiceError> {
-        match text {
-            "logfmt" => Ok(Self::Logfmt),
-            "json" => Ok(Self::Json),
-            _ => Err(ChoiceError {
-                expected: "`logfmt` or `json`",
-                found: text.to_owned(),
-            }),
-        }
-    }
-}
-
-impl FromStr for LogLevel {
-    type Err = ChoiceError;
-
-    fn from_str(text: &str) -> Result<Self, ChoiceError> {
-        match text {
-            "debug" => Ok(Self::Debug),
-            "info" => Ok(Self::Info),
-            "warn" => Ok(Self::Warn),
-            "error" => Ok(Self::Error),
-            _ => {
-                let expected = "`debug`, `info`, `warn` or `error`";
-                Err(ChoiceError {
-                    expected,
-                    found: text.to_owned(),
-                })
-            }
         }
     }
 }

@@ -152,6 +152,7 @@ fn register_build_info(registry: &mut Registry, build: BuildInfo) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::plugin::PluginCosts;
     use super::super::unit::{Stage, UnitState};
     use super::*;
     use crate::exposition::{Format, Source, merge, write};
@@ -183,10 +184,20 @@ mod tests {
         unit.lost_samples("events", 7);
         unit.map_fill("counts", 10, 1024);
         let plugin = telemetry.plugin("standard");
-        plugin.called(5, Duration::from_secs(2));
-        plugin.trapped("timeout");
-        plugin.memory_used(1 << 16);
-        plugin.memory_used(1);
+        let mut costs = PluginCosts {
+            calls: 1,
+            rows: 5,
+            seconds: 2.0,
+            memory_peak: 1 << 16,
+            traps: vec![("deadline", 1)],
+            ..PluginCosts::default()
+        };
+        plugin.add(&costs);
+        costs = PluginCosts {
+            memory_peak: 1,
+            ..PluginCosts::default()
+        };
+        plugin.add(&costs);
         telemetry.http().answered("metrics", true, 200, 512);
         let _in_flight = telemetry.http().started(true);
         let program = ProgramStats {
@@ -220,7 +231,7 @@ mod tests {
             "exporter_host_lost_samples_total{config=\"net/drops\",map=\"events\"} 7",
             "exporter_host_map_entries{config=\"net/drops\",map=\"counts\"} 10",
             "exporter_host_plugin_call_seconds_total{plugin=\"standard\"} 2",
-            "exporter_host_plugin_traps_total{plugin=\"standard\",reason=\"timeout\"} 1",
+            "exporter_host_plugin_traps_total{plugin=\"standard\",reason=\"deadline\"} 1",
             "exporter_host_plugin_memory_peak_bytes{plugin=\"standard\"} 65536",
             "exporter_host_http_requests_total{code=\"200\",handler=\"metrics\"} 1",
             "exporter_host_http_response_bytes_total{handler=\"metrics\"} 512",

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
@@ -16,6 +15,19 @@ pub(super) struct PluginFamilies {
     traps: Labelled<Counter>,
     restarts: Labelled<Counter>,
     memory: Labelled<UintGauge>,
+}
+
+/// What a plugin has cost over some time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PluginCosts {
+    pub(crate) calls: u64,
+    pub(crate) rows: u64,
+    pub(crate) seconds: f64,
+    pub(crate) restarts: u64,
+    /// Bytes of linear memory: the most that one instance has had.
+    pub(crate) memory_peak: u64,
+    /// Calls without an answer by reason, which is one of a few fixed words.
+    pub(crate) traps: Vec<(&'static str, u64)>,
 }
 
 /// One plugin's handle.
@@ -91,24 +103,20 @@ impl PluginFamilies {
 }
 
 impl PluginTelemetry {
-    /// A call has returned or trapped.
-    pub(crate) fn called(&self, rows: u64, took: Duration) {
-        self.calls.inc();
-        self.rows.inc_by(rows);
-        self.seconds.inc_by(took.as_secs_f64());
-    }
-
-    /// `reason` is one of a few fixed words, e.g. `timeout`, `memory`, `unreachable`.
-    pub(crate) fn trapped(&self, reason: &'static str) {
-        self.families.traps.of(&[&self.plugin, reason]).inc();
-    }
-
-    pub(crate) fn restarted(&self) {
-        self.restarts.inc();
-    }
-
-    /// Keeps the highest.
-    pub(crate) fn memory_used(&self, bytes: u64) {
-        self.memory.inner().fetch_max(bytes, Ordering::Relaxed);
+    /// Enters what the plugin has cost since the last time.
+    pub(crate) fn add(&self, costs: &PluginCosts) {
+        self.calls.inc_by(costs.calls);
+        self.rows.inc_by(costs.rows);
+        self.seconds.inc_by(costs.seconds);
+        self.restarts.inc_by(costs.restarts);
+        self.memory
+            .inner()
+            .fetch_max(costs.memory_peak, Ordering::Relaxed);
+        for (reason, count) in &costs.traps {
+            self.families
+                .traps
+                .of(&[&self.plugin, reason])
+                .inc_by(*count);
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::str::FromStr;
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -20,14 +19,6 @@ pub(crate) enum Address {
     Host { host: String, port: u16 },
     /// `fd://0`: the socket of that index among those systemd has handed over.
     Activated { index: usize },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected `:PORT`, `HOST:PORT`, `[IPV6]:PORT` or `fd://INDEX` as listen address, found `{found}`"
-)]
-pub(crate) struct AddressError {
-    found: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,42 +45,6 @@ pub(crate) enum ListenError {
         #[source]
         source: io::Error,
     },
-}
-
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let wrong = || AddressError {
-            found: text.to_owned(),
-        };
-        if let Some(index) = text.strip_prefix("fd://") {
-            return Ok(Self::Activated {
-                index: index.parse().map_err(|_| wrong())?,
-            });
-        }
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        // `+80` is a number to Rust.
-        let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
-        let port = port.and_then(|port| port.parse().ok()).ok_or_else(wrong)?;
-        if host.is_empty() {
-            return Ok(Self::Any { port });
-        }
-        let bracketed = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let fits = match bracketed {
-            Some(inner) => inner.contains(':'),
-            None => !host.contains([':', '[', ']', '/', ' ']),
-        };
-        if !fits {
-            return Err(wrong());
-        }
-        Ok(Self::Host {
-            host: bracketed.unwrap_or(host).to_owned(),
-            port,
-        })
-    }
 }
 
 impl fmt::Display for Address {

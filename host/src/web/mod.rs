@@ -14,8 +14,8 @@ mod server;
 mod stall;
 
 pub(crate) use exporter::{BoxFuture, Exporter, UnitStatus};
-pub(crate) use listen::{Address, AddressError, ListenError, bind};
-pub(crate) use options::{OptionsError, WebOptions};
+pub(crate) use listen::{Address, ListenError, bind};
+pub(crate) use options::WebOptions;
 pub(crate) use routes::router;
 pub(crate) use server::serve;
 

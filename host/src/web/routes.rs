@@ -37,14 +37,12 @@ pub(crate) fn router(
 ) -> Router {
     let scrapes = options
         .max_requests
-        .map(|bound| Arc::new(Semaphore::new(bound.min(Semaphore::MAX_PERMITS))));
+        .map(|bound| Arc::new(Semaphore::new(bound.get().min(Semaphore::MAX_PERMITS))));
     let mut router = Router::new()
         .route(&options.telemetry_path, get(scrape::metrics))
         .route(HEALTHY, get(healthy))
-        .route(READY, get(ready));
-    if options.telemetry_path != "/" {
-        router = router.route("/", get(landing::page));
-    }
+        .route(READY, get(ready))
+        .route("/", get(landing::page));
     if options.debug {
         router = router.route(MAPS, get(maps));
     }

@@ -186,7 +186,14 @@ impl Host {
 
     /// The map of this name; the host has it open.
     pub(crate) fn map(&self, name: &str) -> HostMap {
-        HostMap::of_process(self.pid(), name).unwrap_or_else(|| panic!("the host has a map {name}\n{}", self.log()))
+        self.maps(name).remove(0)
+    }
+
+    /// All maps of this name, where several units have one.
+    pub(crate) fn maps(&self, name: &str) -> Vec<HostMap> {
+        let maps = HostMap::of_process(self.pid(), name);
+        assert!(!maps.is_empty(), "the host has a map {name}\n{}", self.log());
+        maps
     }
 
     pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {

@@ -13,14 +13,15 @@ pub(crate) struct HostMap {
 }
 
 impl HostMap {
-    /// The map called `name` among those that the process holds open.
-    pub(crate) fn of_process(pid: u32, name: &str) -> Option<Self> {
+    /// The maps called `name` among those that the process holds open.
+    pub(crate) fn of_process(pid: u32, name: &str) -> Vec<Self> {
         let cut = &name[..name.len().min(NAME_LENGTH)];
         map_ids(pid)
             .into_iter()
             .filter_map(|id| MapHandle::from_map_id(id).ok())
-            .find(|map| map.name() == cut)
+            .filter(|map| map.name() == cut)
             .map(|map| Self { map })
+            .collect()
     }
 
     pub(crate) fn set(&self, key: &[u8], value: u64) {

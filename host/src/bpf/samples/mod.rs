@@ -116,6 +116,7 @@ struct Shared {
     key_size: usize,
 }
 
+#[derive(Debug)]
 /// The buffers refer to the map by the number of this handle's descriptor, so it goes last.
 struct Buffers {
     buffers: PerfBuffer<'static>,

@@ -1,0 +1,252 @@
+//! Every way to attach a program that this kernel has, and one that it hasn't.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::harness::event::{fire, watch_me};
+use crate::harness::network::{in_own_namespace, ip, send_frames};
+use crate::harness::objects::{build, repository};
+use crate::harness::{Host, Setup, eventually, labels, names, series};
+
+/// One counter labelled by one number of four bytes.
+fn counter(name: &str) -> String {
+    format!("metrics: {{counters: [{{name: {name}, help: Test., labels: [{{name: n, size: 4, decoders: [{{name: uint}}]}}]}}]}}")
+}
+
+#[test]
+fn raw_and_typed_and_traced_tracepoints() {
+    let host = Host::start("attach", &counter("seen_total"));
+    watch_me(&host);
+    fire(1, 4);
+    assert_eq!(host.series("ebpf_exporter_seen_total"), series("n", &[("1", 4.0), ("2", 4.0), ("3", 4.0)]));
+}
+
+#[test]
+fn optional_programs_are_left_alone() {
+    // Two of them: ebpf_exporter gives both the id 0, and then fails.
+    let host = Host::start("attach", &counter("seen_total"));
+    let body = host.text();
+    let programs: Vec<_> = body.series(names::PROGRAM_INFO).into_keys().collect();
+    for name in ["raw", "typed", "traced"] {
+        let info = programs.iter().find(|labels| labels["program"] == name).expect("the program is named");
+        assert_eq!(info["config"], "unit");
+        assert_eq!(info["tag"].len(), 16);
+        assert_eq!(body.value(names::PROGRAM_ATTACHED, &[("id", &info["id"])]), Some(1.0));
+    }
+}
+
+#[test]
+fn perf_event() {
+    let yaml = "metrics: {counters: [{name: ticks_total, help: Test.}]}";
+    let host = Host::start("perf-event", yaml);
+    watch_me(&host);
+    // Scraping takes this thread's time, too.
+    eventually("the clock samples this thread", || {
+        (0..1_000_000_u32).for_each(|i| { std::hint::black_box(i); });
+        host.text().value("ebpf_exporter_ticks_total", &[]).filter(|&ticks| ticks > 0.0)
+    });
+}
+
+#[test]
+fn xdp() {
+    in_own_namespace(|| {
+        ip("link add exhtest0 type veth peer name exhtest1");
+        ip("link set exhtest0 up");
+        ip("link set exhtest1 up");
+        let host = Host::start("xdp", &counter("frames_total"));
+        // An EtherType for experiments, that nobody else sends.
+        send_frames("exhtest1", 0x88b5, 9);
+        eventually("9 frames are counted", || {
+            let frames = host.text().value("ebpf_exporter_frames_total", &[("n", "34997")])?;
+            assert!(frames <= 9.0);
+            (frames == 9.0).then_some(())
+        });
+        host.stop();
+        let links = Command::new("ip").args(["link", "show", "exhtest0"]).output().unwrap();
+        let links = String::from_utf8(links.stdout).unwrap();
+        assert!(!links.contains("xdp"), "the program is off the interface: {links}");
+    });
+}
+
+#[test]
+fn xdp_without_its_interface_serves_on() {
+    in_own_namespace(|| {
+        let host = Host::start("xdp", &counter("frames_total"));
+        let body = host.text();
+        let ids = body.series(names::PROGRAM_INFO);
+        let id = &ids.keys().find(|labels| labels["program"] == "frames").unwrap()["id"];
+        assert_eq!(body.value(names::PROGRAM_ATTACHED, &[("id", id)]), Some(0.0));
+        crate::harness::host::assert_says(&host.log(), &["exhtest0"]);
+    });
+}
+
+#[test]
+fn uprobe_and_uretprobe() {
+    let host = Host::start("uprobe", &counter("uprobe_total"));
+    watch_me(&host);
+    fire(1, 6);
+    assert_eq!(host.series("ebpf_exporter_uprobe_total"), series("n", &[("1", 6.0), ("2", 6.0)]));
+}
+
+#[test]
+fn the_host_passes_the_mark_when_all_is_attached() {
+    let host = Host::start("uprobe", "metrics: {counters: [{name: marks_total, help: Test., labels: []}]}");
+    let marks = host.series("ebpf_exporter_marks_total")[&labels(&[])];
+    // Hosts of other tests pass it, too.
+    assert!(marks >= 1.0, "{marks}");
+}
+
+#[test]
+fn usdt() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = compile_usdt_target(directory.path());
+    let source = fs::read_to_string(repository().join("tests/bpf/usdt.bpf.c.in")).unwrap();
+    let source = source.replace("@TARGET@", target.to_str().unwrap());
+    // Beside its headers, which are found by their place.
+    fs::write(directory.path().join("usdt.bpf.c"), source).unwrap();
+    fs::copy(repository().join("tests/bpf/test.bpf.h"), directory.path().join("test.bpf.h")).unwrap();
+    build(directory.path(), &[directory.path()]);
+    let object = fs::read(directory.path().join("usdt.bpf.o")).unwrap();
+    let host = Setup::new().file("unit.bpf.o", object).file("unit.yaml", counter("usdt_total")).start();
+
+    let mut program = Command::new(&target)
+        .args(["7", "8", "8"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut there = String::new();
+    BufReader::new(program.stdout.take().unwrap()).read_line(&mut there).unwrap();
+    program.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(program.wait().unwrap().success());
+    assert_eq!(host.series("ebpf_exporter_usdt_total"), series("n", &[("7", 1.0), ("8", 2.0)]));
+}
+
+fn compile_usdt_target(directory: &Path) -> PathBuf {
+    let target = directory.join("usdt-target");
+    let source = repository().join("tests/bpf/usdt-target.c");
+    let output = Command::new("cc").arg("-O2").arg("-o").arg(&target).arg(source).output().expect("cc runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target
+}
+
+#[test]
+fn kaddrs() {
+    let yaml = "kaddrs: [schedule, do_exit]\n\
+        metrics: {counters: [{name: addresses_total, help: Test., labels: [{name: symbol, size: 8, decoders: [{name: ksym}]}]}]}";
+    let host = Host::start("kaddrs", yaml);
+    watch_me(&host);
+    fire(1, 1);
+    assert_eq!(host.series("ebpf_exporter_addresses_total"), series("symbol", &[("schedule", 1.0), ("do_exit", 2.0)]));
+}
+
+/// A cgroup of the test's own, removed in the end.
+struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    fn new(name: &str) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2")).expect("cgroup2 is mounted");
+        let path = Path::new(line.split(' ').nth(1).unwrap()).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self { path }
+    }
+
+    fn text(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+
+    fn id(&self) -> u64 {
+        fs::metadata(&self.path).unwrap().ino()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _gone_already = fs::remove_dir(&self.path);
+    }
+}
+
+#[test]
+fn cgroup_id_map() {
+    let before = Cgroup::new("exh-chosen-before");
+    let other = Cgroup::new("exh-other");
+    let yaml = format!(
+        "cgroup_id_map: {{name: chosen_total, type: hash, regexps: ['/exh-chosen-[a-z]+-{}$']}}\n\
+         metrics: {{counters: [{{name: chosen_total, help: Test., labels: [{{name: id, size: 8, decoders: [{{name: uint}}, {{name: cgroup}}]}}]}}]}}",
+        std::process::id()
+    );
+    let host = Host::start("cgroup-hash", &yaml);
+    assert_eq!(host.series("ebpf_exporter_chosen_total"), series("id", &[(before.text(), 1.0)]));
+    assert_eq!(host.map("chosen_total").get(&other.id().to_ne_bytes()), None);
+
+    let after = Cgroup::new("exh-chosen-after");
+    let wanted = series("id", &[(before.text(), 1.0), (after.text(), 1.0)]);
+    eventually("a new cgroup is found", || {
+        (host.text().series("ebpf_exporter_chosen_total") == wanted).then_some(())
+    });
+    let removed = after.id();
+    drop(after);
+    let map = host.map("chosen_total");
+    eventually("a removed cgroup is taken out", || map.get(&removed.to_ne_bytes()).is_none().then_some(()));
+}
+
+#[test]
+fn cgroup_id_map_in_cgroup_storage() {
+    let chosen = Cgroup::new("exh-storage-chosen");
+    let other = Cgroup::new("exh-storage-other");
+    let yaml = format!(
+        "cgroup_id_map: {{name: chosen, type: cgrp_storage, regexps: ['/exh-storage-chosen-{}$']}}\n{}",
+        std::process::id(),
+        counter("storage_total")
+    );
+    let host = Host::start("cgroup-storage", &yaml);
+    let map = host.map("chosen");
+    let has = |cgroup: &Cgroup| map.get_by_descriptor(fs::File::open(&cgroup.path).unwrap().as_raw_fd());
+    assert_eq!(has(&chosen), Some(1));
+    assert_eq!(has(&other), None);
+}
+
+#[test]
+fn a_kprobe_that_cannot_attach() {
+    let host = Setup::new()
+        .unit("unit", "kprobe", &counter("kprobe_total"))
+        .unit("other", "maps", &counter("hash_total"))
+        .start();
+    watch_me(&host);
+    fire(1, 3);
+    assert_eq!(host.series("ebpf_exporter_kprobe_total"), series("n", &[("2", 3.0)]), "its unit serves on");
+
+    let body = host.text();
+    let attached = |program: &str| {
+        let all = body.series(names::PROGRAM_INFO);
+        let id = all.keys().find(|labels| labels["program"] == program).map(|labels| labels["id"].clone()).unwrap();
+        body.value(names::PROGRAM_ATTACHED, &[("id", &id)])
+    };
+    assert_eq!((attached("impossible"), attached("possible")), (Some(0.0), Some(1.0)));
+    crate::harness::host::assert_says(&host.log(), &["unit", "impossible", "kprobe/exporter_host_has_no_such_function"]);
+
+    host.map("hash_total").set(&[1, 0, 0, 0], 1);
+    assert_eq!(host.series("ebpf_exporter_hash_total"), series("n", &[("1", 1.0)]), "so do the others");
+}
+
+#[test]
+fn a_btf_of_ones_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let btf = directory.path().join("vmlinux");
+    fs::copy("/sys/kernel/btf/vmlinux", &btf).unwrap();
+    let host = Setup::new()
+        .unit("unit", "compat", "metrics: {counters: [{name: forks_total, help: Test., labels: [{name: parent, size: 4, decoders: [{name: uint}]}, {name: command, size: 16, decoders: [{name: string}]}]}]}")
+        .argument(format!("--btf.path={}", btf.display()))
+        .start();
+    Command::new("true").status().unwrap();
+    let me = std::process::id().to_string();
+    let forks: f64 = host.text().samples().filter(|s| s.labels.get("parent") == Some(&me)).map(|s| s.value).sum();
+    assert!(forks >= 1.0);
+}

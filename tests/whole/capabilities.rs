@@ -1,0 +1,90 @@
+//! What the process may still do after its start.
+
+use std::fs;
+
+use crate::harness::{Host, Setup};
+
+const SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+const YAML: &str = "metrics: {counters: [{name: events_total, help: Test., labels: [\
+    {name: command, size: 16, decoders: [{name: string}]}, {name: argument, size: 4, decoders: [{name: uint}]}]}]}";
+
+fn setup() -> Setup {
+    Setup::new().unit("unit", "events", YAML)
+}
+
+fn mask(capabilities: &[u32]) -> u64 {
+    capabilities.iter().map(|bit| 1_u64 << bit).sum()
+}
+
+/// A field of /proc/PID/task/TID/status for each thread.
+fn of_all_threads(pid: u32, field: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let values: Vec<String> = threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok())
+        .map(|status| {
+            let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+            line.split_once(':').unwrap().1.trim().to_owned()
+        })
+        .collect();
+    assert!(!values.is_empty());
+    values
+}
+
+fn expect(host: &Host, kept: &[u32]) {
+    for set in SETS {
+        for value in of_all_threads(host.pid(), set) {
+            assert_eq!(u64::from_str_radix(&value, 16).unwrap(), mask(kept), "{set}\n{}", host.log());
+        }
+    }
+    assert!(of_all_threads(host.pid(), "NoNewPrivs").iter().all(|value| value == "1"));
+    still_works(host);
+}
+
+/// Reading maps needs no more than was kept.
+fn still_works(host: &Host) {
+    crate::harness::event::watch_me(host);
+    crate::harness::event::fire(3, 2);
+    assert_eq!(host.text().value("ebpf_exporter_events_total", &[("argument", "3")]), Some(2.0));
+}
+
+#[test]
+fn bpf_and_perfmon_are_kept_by_default() {
+    let host = setup().start();
+    expect(&host, &[CAP_BPF, CAP_PERFMON]);
+    crate::harness::host::assert_says(&host.log().to_lowercase(), &["cap_sys_admin", "drop"]);
+}
+
+#[test]
+fn none() {
+    expect(&setup().argument("--capabilities.keep=none").start(), &[]);
+}
+
+#[test]
+fn a_list() {
+    let host = setup().argument("--capabilities.keep=cap_bpf,cap_perfmon,cap_net_admin").start();
+    expect(&host, &[CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN]);
+}
+
+#[test]
+fn all() {
+    let host = setup().argument("--capabilities.keep=all").start();
+    let me = fs::read_to_string("/proc/self/status").unwrap();
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        let mine = me.lines().find(|line| line.starts_with(set)).unwrap().split_once(':').unwrap().1.trim();
+        for value in of_all_threads(host.pid(), set) {
+            assert_eq!(value, mine, "{set}");
+        }
+    }
+    still_works(&host);
+}
+
+#[test]
+fn an_unknown_name_is_refused() {
+    let ended = setup().argument("--capabilities.keep=cap_fly").run();
+    assert_ne!(ended.code, Some(0));
+    ended.says(&["cap_fly"]);
+}
