@@ -1,20 +1,43 @@
 //! Builds the standard plugin (decoders/) as a component, for the binary to embed, and notes wasmtime's exact version for the compile cache.
-#![expect(clippy::print_stdout, clippy::expect_used, reason = "cargo reads a build script's stdout, and failing loudly is its way to report")]
+#![expect(
+    clippy::expect_used,
+    reason = "failing loudly is a build script's way to report"
+)]
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
-    let workspace = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
-    for input in ["decoders", "guest-sdk/src", "guest-sdk/Cargo.toml", "wit", "Cargo.lock", "Cargo.toml"] {
-        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+    let workspace =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    for input in [
+        "decoders",
+        "guest-sdk/src",
+        "guest-sdk/Cargo.toml",
+        "wit",
+        "Cargo.lock",
+        "Cargo.toml",
+    ] {
+        println!(
+            "cargo::rerun-if-changed={}",
+            workspace.join(input).display()
+        );
     }
-    println!("cargo::rustc-env=STANDARD_PLUGIN={}", build_standard_plugin(&workspace).display());
+    println!(
+        "cargo::rustc-env=STANDARD_PLUGIN={}",
+        build_standard_plugin(&workspace).display()
+    );
     // A uprobe finds `post_attach_mark` (src/bpf/mark.rs) even after strip.
     println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol=post_attach_mark");
-    println!("cargo::rustc-env=WASMTIME_VERSION={}", locked_version(&workspace, "wasmtime"));
-    println!("cargo::rustc-env=EXPORTER_HOST_REVISION={}", revision(&workspace));
+    println!(
+        "cargo::rustc-env=WASMTIME_VERSION={}",
+        locked_version(&workspace, "wasmtime")
+    );
+    println!(
+        "cargo::rustc-env=EXPORTER_HOST_REVISION={}",
+        revision(&workspace)
+    );
     println!("cargo::rustc-env=EXPORTER_HOST_RUSTC={}", rustc_version());
 }
 
@@ -22,11 +45,30 @@ fn main() {
 fn build_standard_plugin(workspace: &Path) -> PathBuf {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out; debug and release share the component.
-    let target = out.ancestors().nth(4).expect("OUT_DIR lies in the target directory").join("guest");
+    let target = out
+        .ancestors()
+        .nth(4)
+        .expect("OUT_DIR lies in the target directory")
+        .join("guest");
     let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets it"));
-    cargo.current_dir(workspace).args(["build", "--package", "standard-decoders", "--lib", "--target", "wasm32-wasip2", "--profile", "guest"]);
+    cargo.current_dir(workspace).args([
+        "build",
+        "--package",
+        "standard-decoders",
+        "--lib",
+        "--target",
+        "wasm32-wasip2",
+        "--profile",
+        "guest",
+    ]);
     cargo.arg("--target-dir").arg(&target);
-    for variable in ["RUSTC_WORKSPACE_WRAPPER", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_TARGET_DIR", "CLIPPY_ARGS"] {
+    for variable in [
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTFLAGS",
+        "CARGO_TARGET_DIR",
+        "CLIPPY_ARGS",
+    ] {
         cargo.env_remove(variable);
     }
     let status = cargo.status().expect("cargo can be run");
@@ -38,16 +80,28 @@ fn build_standard_plugin(workspace: &Path) -> PathBuf {
 }
 
 fn locked_version(workspace: &Path, package: &str) -> String {
-    let lock = std::fs::read_to_string(workspace.join("Cargo.lock")).expect("Cargo.lock can be read");
-    let start = lock.find(&format!("name = \"{package}\"\nversion = \"")).expect("the package is locked");
-    lock[start..].split('"').nth(3).expect("a locked package has a version").to_owned()
+    let lock =
+        std::fs::read_to_string(workspace.join("Cargo.lock")).expect("Cargo.lock can be read");
+    let start = lock
+        .find(&format!("name = \"{package}\"\nversion = \""))
+        .expect("the package is locked");
+    lock[start..]
+        .split('"')
+        .nth(3)
+        .expect("a locked package has a version")
+        .to_owned()
 }
 
 /// The commit, or "unknown" outside a checkout.
 fn revision(workspace: &Path) -> String {
-    let output = Command::new("git").current_dir(workspace).args(["rev-parse", "HEAD"]).output();
+    let output = Command::new("git")
+        .current_dir(workspace)
+        .args(["rev-parse", "HEAD"])
+        .output();
     match output {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
         _ => "unknown".to_owned(),
     }
 }
@@ -55,5 +109,7 @@ fn revision(workspace: &Path) -> String {
 fn rustc_version() -> String {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("--version").output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
 }

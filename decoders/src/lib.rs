@@ -37,7 +37,7 @@ pub use uint::Uint;
 exporter_guest_sdk::export_plugin! {
     decoders: [
         Cgroup, Dname, Errno, Hex, Ifname, InetIp, Kstack, Ksym, MajorMinor, PciClass, PciDevice, PciSubclass, PciVendor, Regexp,
-        StaticMap, Syscall, Text, Uint,
+        StaticMap, Text, Syscall, Uint,
     ],
     shapers: [Counter, Exp2, Exp2Zero, Fixed, Gauge, Linear],
 }
@@ -63,5 +63,36 @@ mod testing {
     /// As [`say`], for a decoder that takes no options and asks nothing.
     pub(crate) fn plain<D: BatchDecoder>(input: &[u8]) -> String {
         say(&open::<D>("{}").unwrap(), &FakeKernel::default(), input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exporter_guest_sdk::{Decoder, Shaper};
+
+    use super::*;
+
+    #[test]
+    fn schemas_are_json_and_name_the_options() {
+        let options = |schema: &str| {
+            let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+            schema["properties"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(options(Regexp::OPTIONS_SCHEMA), "regexps");
+        assert_eq!(
+            options(StaticMap::OPTIONS_SCHEMA),
+            "allow_unknown static_map"
+        );
+        let schema = <Syscall as exporter_guest_sdk::BatchDecoder>::OPTIONS_SCHEMA;
+        assert_eq!(options(schema), "arch names");
+        let range = "bucket_keys bucket_max bucket_min bucket_multiplier";
+        assert_eq!(options(Exp2::OPTIONS_SCHEMA), range);
+        assert_eq!(options(Fixed::OPTIONS_SCHEMA), range);
     }
 }

@@ -34,6 +34,8 @@ pub trait Kernel {
     fn interface_names(&self, indexes: &[u32]) -> Vec<Option<String>>;
     /// Block devices by the kernel's own number: minor in the low 20 bits, major above.
     fn block_devices(&self, devices: &[u32]) -> Vec<Option<String>>;
+    /// The machine's architecture as `uname -m` has it: `x86_64`, `aarch64`.
+    fn machine(&self) -> String;
     /// Names from pci.ids. None as a whole: this machine has none.
     fn pci_names(&self, kind: PciKind, ids: &[u32]) -> Option<Vec<Option<String>>>;
 }

@@ -61,7 +61,10 @@ pub(crate) fn read<T: DeserializeOwned>(
         failed: &mut failed,
     };
     let options = T::deserialize(fields);
-    if let Some(name) = unknown.first() {
+    if let Some(name) = unknown
+        .iter()
+        .find(|name| !ANYWHERE.contains(&name.as_str()))
+    {
         return Err(Error::new(unknown_option(what, schema, name)));
     }
     options.map_err(|error| {
@@ -71,6 +74,9 @@ pub(crate) fn read<T: DeserializeOwned>(
         })
     })
 }
+
+/// ebpf_exporter's YAML lets every decoder carry these, and configs do: a decoder that has no use for them ignores them.
+const ANYWHERE: [&str; 3] = ["static_map", "regexps", "allow_unknown"];
 
 fn unknown_option(what: &str, schema: &str, name: &str) -> String {
     let schema: Value = serde_json::from_str(schema).unwrap_or_default();

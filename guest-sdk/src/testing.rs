@@ -21,6 +21,8 @@ pub struct FakeKernel {
     pub cgroups: HashMap<u64, &'static str>,
     /// By interface index.
     pub interfaces: HashMap<u32, &'static str>,
+    /// None: x86_64.
+    pub machine: Option<&'static str>,
     /// By the kernel's own device number.
     pub block_devices: HashMap<u32, &'static str>,
     /// By table and id; None: there is no pci.ids.
@@ -145,6 +147,10 @@ impl Kernel for FakeKernel {
         self.answer(devices, |device| {
             self.block_devices.get(device).map(ToString::to_string)
         })
+    }
+
+    fn machine(&self) -> String {
+        self.machine.unwrap_or("x86_64").to_owned()
     }
 
     fn pci_names(&self, kind: PciKind, ids: &[u32]) -> Option<Vec<Option<String>>> {

@@ -198,6 +198,10 @@ impl Kernel for HostKernel {
         kernel::block_devices(devices)
     }
 
+    fn machine(&self) -> String {
+        kernel::machine()
+    }
+
     fn pci_names(&self, kind: PciKind, ids: &[u32]) -> Option<Vec<Option<String>>> {
         let kind = match kind {
             PciKind::Vendor => kernel::PciKind::Vendor,

@@ -24,7 +24,9 @@ fn main() -> ExitCode {
         Err(answer) => return cli::report(&answer),
     };
     let outcome = match command {
-        Command::Check(flags) => cli::check::run(&flags, &mut io::stdout().lock()).map_err(Into::into),
+        Command::Check(flags) => {
+            cli::check::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
+        }
         Command::Serve(settings) => serve::run(*settings),
     };
     outcome.unwrap_or_else(|error| {

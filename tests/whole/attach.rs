@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,9 @@ use crate::harness::{Host, Setup, eventually, labels, names, series};
 
 /// One counter labelled by one number of four bytes.
 fn counter(name: &str) -> String {
-    format!("metrics: {{counters: [{{name: {name}, help: Test., labels: [{{name: n, size: 4, decoders: [{{name: uint}}]}}]}}]}}")
+    format!(
+        "metrics: {{counters: [{{name: {name}, help: Test., labels: [{{name: n, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
+    )
 }
 
 #[test]
@@ -22,7 +24,10 @@ fn raw_and_typed_and_traced_tracepoints() {
     let host = Host::start("attach", &counter("seen_total"));
     watch_me(&host);
     fire(1, 4);
-    assert_eq!(host.series("ebpf_exporter_seen_total"), series("n", &[("1", 4.0), ("2", 4.0), ("3", 4.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_seen_total"),
+        series("n", &[("1", 4.0), ("2", 4.0), ("3", 4.0)])
+    );
 }
 
 #[test]
@@ -32,10 +37,16 @@ fn optional_programs_are_left_alone() {
     let body = host.text();
     let programs: Vec<_> = body.series(names::PROGRAM_INFO).into_keys().collect();
     for name in ["raw", "typed", "traced"] {
-        let info = programs.iter().find(|labels| labels["program"] == name).expect("the program is named");
+        let info = programs
+            .iter()
+            .find(|labels| labels["program"] == name)
+            .expect("the program is named");
         assert_eq!(info["config"], "unit");
         assert_eq!(info["tag"].len(), 16);
-        assert_eq!(body.value(names::PROGRAM_ATTACHED, &[("id", &info["id"])]), Some(1.0));
+        assert_eq!(
+            body.value(names::PROGRAM_ATTACHED, &[("id", &info["id"])]),
+            Some(1.0)
+        );
     }
 }
 
@@ -46,8 +57,12 @@ fn perf_event() {
     watch_me(&host);
     // Scraping takes this thread's time, too.
     eventually("the clock samples this thread", || {
-        (0..1_000_000_u32).for_each(|i| { std::hint::black_box(i); });
-        host.text().value("ebpf_exporter_ticks_total", &[]).filter(|&ticks| ticks > 0.0)
+        (0..1_000_000_u32).for_each(|i| {
+            std::hint::black_box(i);
+        });
+        host.text()
+            .value("ebpf_exporter_ticks_total", &[])
+            .filter(|&ticks| ticks > 0.0)
     });
 }
 
@@ -61,14 +76,22 @@ fn xdp() {
         // An EtherType for experiments, that nobody else sends.
         send_frames("exhtest1", 0x88b5, 9);
         eventually("9 frames are counted", || {
-            let frames = host.text().value("ebpf_exporter_frames_total", &[("n", "34997")])?;
+            let frames = host
+                .text()
+                .value("ebpf_exporter_frames_total", &[("n", "34997")])?;
             assert!(frames <= 9.0);
             (frames == 9.0).then_some(())
         });
         host.stop();
-        let links = Command::new("ip").args(["link", "show", "exhtest0"]).output().unwrap();
+        let links = Command::new("ip")
+            .args(["link", "show", "exhtest0"])
+            .output()
+            .unwrap();
         let links = String::from_utf8(links.stdout).unwrap();
-        assert!(!links.contains("xdp"), "the program is off the interface: {links}");
+        assert!(
+            !links.contains("xdp"),
+            "the program is off the interface: {links}"
+        );
     });
 }
 
@@ -78,8 +101,14 @@ fn xdp_without_its_interface_serves_on() {
         let host = Host::start("xdp", &counter("frames_total"));
         let body = host.text();
         let ids = body.series(names::PROGRAM_INFO);
-        let id = &ids.keys().find(|labels| labels["program"] == "frames").unwrap()["id"];
-        assert_eq!(body.value(names::PROGRAM_ATTACHED, &[("id", id)]), Some(0.0));
+        let id = &ids
+            .keys()
+            .find(|labels| labels["program"] == "frames")
+            .unwrap()["id"];
+        assert_eq!(
+            body.value(names::PROGRAM_ATTACHED, &[("id", id)]),
+            Some(0.0)
+        );
         crate::harness::host::assert_says(&host.log(), &["exhtest0"]);
     });
 }
@@ -89,12 +118,18 @@ fn uprobe_and_uretprobe() {
     let host = Host::start("uprobe", &counter("uprobe_total"));
     watch_me(&host);
     fire(1, 6);
-    assert_eq!(host.series("ebpf_exporter_uprobe_total"), series("n", &[("1", 6.0), ("2", 6.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_uprobe_total"),
+        series("n", &[("1", 6.0), ("2", 6.0)])
+    );
 }
 
 #[test]
 fn the_host_passes_the_mark_when_all_is_attached() {
-    let host = Host::start("uprobe", "metrics: {counters: [{name: marks_total, help: Test., labels: []}]}");
+    let host = Host::start(
+        "uprobe",
+        "metrics: {counters: [{name: marks_total, help: Test., labels: []}]}",
+    );
     let marks = host.series("ebpf_exporter_marks_total")[&labels(&[])];
     // Hosts of other tests pass it, too.
     assert!(marks >= 1.0, "{marks}");
@@ -108,10 +143,17 @@ fn usdt() {
     let source = source.replace("@TARGET@", target.to_str().unwrap());
     // Beside its headers, which are found by their place.
     fs::write(directory.path().join("usdt.bpf.c"), source).unwrap();
-    fs::copy(repository().join("tests/bpf/test.bpf.h"), directory.path().join("test.bpf.h")).unwrap();
+    fs::copy(
+        repository().join("tests/bpf/test.bpf.h"),
+        directory.path().join("test.bpf.h"),
+    )
+    .unwrap();
     build(directory.path(), &[directory.path()]);
     let object = fs::read(directory.path().join("usdt.bpf.o")).unwrap();
-    let host = Setup::new().file("unit.bpf.o", object).file("unit.yaml", counter("usdt_total")).start();
+    let host = Setup::new()
+        .file("unit.bpf.o", object)
+        .file("unit.yaml", counter("usdt_total"))
+        .start();
 
     let mut program = Command::new(&target)
         .args(["7", "8", "8"])
@@ -120,17 +162,32 @@ fn usdt() {
         .spawn()
         .unwrap();
     let mut there = String::new();
-    BufReader::new(program.stdout.take().unwrap()).read_line(&mut there).unwrap();
+    BufReader::new(program.stdout.take().unwrap())
+        .read_line(&mut there)
+        .unwrap();
     program.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert!(program.wait().unwrap().success());
-    assert_eq!(host.series("ebpf_exporter_usdt_total"), series("n", &[("7", 1.0), ("8", 2.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_usdt_total"),
+        series("n", &[("7", 1.0), ("8", 2.0)])
+    );
 }
 
 fn compile_usdt_target(directory: &Path) -> PathBuf {
     let target = directory.join("usdt-target");
     let source = repository().join("tests/bpf/usdt-target.c");
-    let output = Command::new("cc").arg("-O2").arg("-o").arg(&target).arg(source).output().expect("cc runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("cc")
+        .arg("-O2")
+        .arg("-o")
+        .arg(&target)
+        .arg(source)
+        .output()
+        .expect("cc runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     target
 }
 
@@ -141,7 +198,10 @@ fn kaddrs() {
     let host = Host::start("kaddrs", yaml);
     watch_me(&host);
     fire(1, 1);
-    assert_eq!(host.series("ebpf_exporter_addresses_total"), series("symbol", &[("schedule", 1.0), ("do_exit", 2.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_addresses_total"),
+        series("symbol", &[("schedule", 1.0), ("do_exit", 2.0)])
+    );
 }
 
 /// A cgroup of the test's own, removed in the end.
@@ -152,8 +212,12 @@ struct Cgroup {
 impl Cgroup {
     fn new(name: &str) -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2")).expect("cgroup2 is mounted");
-        let path = Path::new(line.split(' ').nth(1).unwrap()).join(format!("{name}-{}", std::process::id()));
+        let line = mounts
+            .lines()
+            .find(|line| line.split(' ').nth(2) == Some("cgroup2"))
+            .expect("cgroup2 is mounted");
+        let path = Path::new(line.split(' ').nth(1).unwrap())
+            .join(format!("{name}-{}", std::process::id()));
         fs::create_dir(&path).unwrap();
         Self { path }
     }
@@ -183,8 +247,14 @@ fn cgroup_id_map() {
         std::process::id()
     );
     let host = Host::start("cgroup-hash", &yaml);
-    assert_eq!(host.series("ebpf_exporter_chosen_total"), series("id", &[(before.text(), 1.0)]));
-    assert_eq!(host.map("chosen_total").get(&other.id().to_ne_bytes()), None);
+    assert_eq!(
+        host.series("ebpf_exporter_chosen_total"),
+        series("id", &[(before.text(), 1.0)])
+    );
+    assert_eq!(
+        host.map("chosen_total").get(&other.id().to_ne_bytes()),
+        None
+    );
 
     let after = Cgroup::new("exh-chosen-after");
     let wanted = series("id", &[(before.text(), 1.0), (after.text(), 1.0)]);
@@ -194,7 +264,9 @@ fn cgroup_id_map() {
     let removed = after.id();
     drop(after);
     let map = host.map("chosen_total");
-    eventually("a removed cgroup is taken out", || map.get(&removed.to_ne_bytes()).is_none().then_some(()));
+    eventually("a removed cgroup is taken out", || {
+        map.get(&removed.to_ne_bytes()).is_none().then_some(())
+    });
 }
 
 #[test]
@@ -208,7 +280,8 @@ fn cgroup_id_map_in_cgroup_storage() {
     );
     let host = Host::start("cgroup-storage", &yaml);
     let map = host.map("chosen");
-    let has = |cgroup: &Cgroup| map.get_by_descriptor(fs::File::open(&cgroup.path).unwrap().as_raw_fd());
+    let has =
+        |cgroup: &Cgroup| map.get_by_descriptor(fs::File::open(&cgroup.path).unwrap().as_raw_fd());
     assert_eq!(has(&chosen), Some(1));
     assert_eq!(has(&other), None);
 }
@@ -221,19 +294,41 @@ fn a_kprobe_that_cannot_attach() {
         .start();
     watch_me(&host);
     fire(1, 3);
-    assert_eq!(host.series("ebpf_exporter_kprobe_total"), series("n", &[("2", 3.0)]), "its unit serves on");
+    assert_eq!(
+        host.series("ebpf_exporter_kprobe_total"),
+        series("n", &[("2", 3.0)]),
+        "its unit serves on"
+    );
 
     let body = host.text();
     let attached = |program: &str| {
         let all = body.series(names::PROGRAM_INFO);
-        let id = all.keys().find(|labels| labels["program"] == program).map(|labels| labels["id"].clone()).unwrap();
+        let id = all
+            .keys()
+            .find(|labels| labels["program"] == program)
+            .map(|labels| labels["id"].clone())
+            .unwrap();
         body.value(names::PROGRAM_ATTACHED, &[("id", &id)])
     };
-    assert_eq!((attached("impossible"), attached("possible")), (Some(0.0), Some(1.0)));
-    crate::harness::host::assert_says(&host.log(), &["unit", "impossible", "kprobe/exporter_host_has_no_such_function"]);
+    assert_eq!(
+        (attached("impossible"), attached("possible")),
+        (Some(0.0), Some(1.0))
+    );
+    crate::harness::host::assert_says(
+        &host.log(),
+        &[
+            "unit",
+            "impossible",
+            "kprobe/exporter_host_has_no_such_function",
+        ],
+    );
 
     host.map("hash_total").set(&[1, 0, 0, 0], 1);
-    assert_eq!(host.series("ebpf_exporter_hash_total"), series("n", &[("1", 1.0)]), "so do the others");
+    assert_eq!(
+        host.series("ebpf_exporter_hash_total"),
+        series("n", &[("1", 1.0)]),
+        "so do the others"
+    );
 }
 
 #[test]
@@ -247,6 +342,11 @@ fn a_btf_of_ones_own() {
         .start();
     Command::new("true").status().unwrap();
     let me = std::process::id().to_string();
-    let forks: f64 = host.text().samples().filter(|s| s.labels.get("parent") == Some(&me)).map(|s| s.value).sum();
+    let forks: f64 = host
+        .text()
+        .samples()
+        .filter(|s| s.labels.get("parent") == Some(&me))
+        .map(|s| s.value)
+        .sum();
     assert!(forks >= 1.0);
 }

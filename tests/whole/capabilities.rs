@@ -37,10 +37,19 @@ fn of_all_threads(pid: u32, field: &str) -> Vec<String> {
 fn expect(host: &Host, kept: &[u32]) {
     for set in SETS {
         for value in of_all_threads(host.pid(), set) {
-            assert_eq!(u64::from_str_radix(&value, 16).unwrap(), mask(kept), "{set}\n{}", host.log());
+            assert_eq!(
+                u64::from_str_radix(&value, 16).unwrap(),
+                mask(kept),
+                "{set}\n{}",
+                host.log()
+            );
         }
     }
-    assert!(of_all_threads(host.pid(), "NoNewPrivs").iter().all(|value| value == "1"));
+    assert!(
+        of_all_threads(host.pid(), "NoNewPrivs")
+            .iter()
+            .all(|value| value == "1")
+    );
     still_works(host);
 }
 
@@ -48,7 +57,11 @@ fn expect(host: &Host, kept: &[u32]) {
 fn still_works(host: &Host) {
     crate::harness::event::watch_me(host);
     crate::harness::event::fire(3, 2);
-    assert_eq!(host.text().value("ebpf_exporter_events_total", &[("argument", "3")]), Some(2.0));
+    assert_eq!(
+        host.text()
+            .value("ebpf_exporter_events_total", &[("argument", "3")]),
+        Some(2.0)
+    );
 }
 
 #[test]
@@ -65,7 +78,9 @@ fn none() {
 
 #[test]
 fn a_list() {
-    let host = setup().argument("--capabilities.keep=cap_bpf,cap_perfmon,cap_net_admin").start();
+    let host = setup()
+        .argument("--capabilities.keep=cap_bpf,cap_perfmon,cap_net_admin")
+        .start();
     expect(&host, &[CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN]);
 }
 
@@ -74,7 +89,14 @@ fn all() {
     let host = setup().argument("--capabilities.keep=all").start();
     let me = fs::read_to_string("/proc/self/status").unwrap();
     for set in ["CapPrm", "CapEff", "CapBnd"] {
-        let mine = me.lines().find(|line| line.starts_with(set)).unwrap().split_once(':').unwrap().1.trim();
+        let mine = me
+            .lines()
+            .find(|line| line.starts_with(set))
+            .unwrap()
+            .split_once(':')
+            .unwrap()
+            .1
+            .trim();
         for value in of_all_threads(host.pid(), set) {
             assert_eq!(value, mine, "{set}");
         }

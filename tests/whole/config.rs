@@ -7,12 +7,24 @@ const COUNTER: &str = "metrics: {counters: [{name: hash_total, help: Test., labe
 
 #[test]
 fn gauges() {
-    let host = Host::start("maps", "metrics: {gauges: [{name: level, help: A level., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}");
+    let host = Host::start(
+        "maps",
+        "metrics: {gauges: [{name: level, help: A level., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}",
+    );
     host.map("level").set(&number(1), 5);
-    assert_eq!(host.series("ebpf_exporter_level"), series("n", &[("1", 5.0)]));
-    assert_eq!(host.text().family("ebpf_exporter_level").unwrap().kind, "gauge");
+    assert_eq!(
+        host.series("ebpf_exporter_level"),
+        series("n", &[("1", 5.0)])
+    );
+    assert_eq!(
+        host.text().family("ebpf_exporter_level").unwrap().kind,
+        "gauge"
+    );
     host.map("level").set(&number(1), 3);
-    assert_eq!(host.series("ebpf_exporter_level"), series("n", &[("1", 3.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_level"),
+        series("n", &[("1", 3.0)])
+    );
 }
 
 #[test]
@@ -35,9 +47,15 @@ fn another_object_and_another_map() {
     let yaml = "object: elsewhere.o\n\
         metrics: {counters: [{name: nice_name_total, map: hash_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
     let object = std::fs::read(crate::harness::objects::object("maps")).unwrap();
-    let host = Setup::new().file("elsewhere.o", object).file("unit.yaml", yaml).start();
+    let host = Setup::new()
+        .file("elsewhere.o", object)
+        .file("unit.yaml", yaml)
+        .start();
     host.map("hash_total").set(&number(1), 5);
-    assert_eq!(host.series("ebpf_exporter_nice_name_total"), series("n", &[("1", 5.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_nice_name_total"),
+        series("n", &[("1", 5.0)])
+    );
 }
 
 #[test]
@@ -47,28 +65,54 @@ fn several_metrics_of_one_map() {
         {name: by_bytes_total, map: hash_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: hex}]}]}]}";
     let host = Host::start("maps", yaml);
     host.map("hash_total").set(&number(1), 5);
-    assert_eq!(host.series("ebpf_exporter_by_number_total"), series("n", &[("1", 5.0)]));
-    let bytes = if cfg!(target_endian = "little") { "01000000" } else { "00000001" };
-    assert_eq!(host.series("ebpf_exporter_by_bytes_total"), series("n", &[(bytes, 5.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_by_number_total"),
+        series("n", &[("1", 5.0)])
+    );
+    let bytes = if cfg!(target_endian = "little") {
+        "01000000"
+    } else {
+        "00000001"
+    };
+    assert_eq!(
+        host.series("ebpf_exporter_by_bytes_total"),
+        series("n", &[(bytes, 5.0)])
+    );
 }
 
 #[test]
 fn all_units_of_the_directory_unless_some_are_named() {
     let setup = || {
-        Setup::new().unit("first", "maps", COUNTER).unit("deep/second", "maps", COUNTER).unit("third", "maps", COUNTER)
+        Setup::new()
+            .unit("first", "maps", COUNTER)
+            .unit("deep/second", "maps", COUNTER)
+            .unit("third", "maps", COUNTER)
     };
     let units = |host: &Host| -> Vec<String> {
-        host.text().series(names::ENABLED_CONFIGS).into_keys().map(|labels| labels["name"].clone()).collect()
+        host.text()
+            .series(names::ENABLED_CONFIGS)
+            .into_keys()
+            .map(|labels| labels["name"].clone())
+            .collect()
     };
     assert_eq!(units(&setup().start()), ["deep/second", "first", "third"]);
-    assert_eq!(units(&setup().argument("--config.names=third,deep/second").start()), ["deep/second", "third"]);
+    assert_eq!(
+        units(&setup().argument("--config.names=third,deep/second").start()),
+        ["deep/second", "third"]
+    );
 }
 
 #[test]
 fn yml_is_yaml() {
     let object = std::fs::read(crate::harness::objects::object("maps")).unwrap();
-    let host = Setup::new().file("short.bpf.o", object).file("short.yml", COUNTER).start();
-    assert_eq!(host.series(names::ENABLED_CONFIGS)[&labels(&[("name", "short")])], 1.0);
+    let host = Setup::new()
+        .file("short.bpf.o", object)
+        .file("short.yml", COUNTER)
+        .start();
+    assert_eq!(
+        host.series(names::ENABLED_CONFIGS)[&labels(&[("name", "short")])],
+        1.0
+    );
 }
 
 #[test]
@@ -77,6 +121,9 @@ fn yaml_of_1_1_and_unknown_keys_are_taken() {
         {name: n, size: 4, decoders: [{name: uint}, {name: static_map, allow_unknown: yes, static_map: {1: one}}]}]}]}\n";
     let host = Host::start("maps", yaml);
     host.map("hash_total").set(&number(2), 5);
-    assert_eq!(host.series("ebpf_exporter_hash_total"), series("n", &[("2", 5.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_hash_total"),
+        series("n", &[("2", 5.0)])
+    );
     crate::harness::host::assert_says(&host.log(), &["unit.yaml", "unknown_key"]);
 }

@@ -20,17 +20,26 @@ fn per_cpu(extra: &[(&str, &str)]) -> Series {
 
 #[test]
 fn cpu_is_the_last_label_of_a_hash() {
-    let yaml = format!("metrics: {{counters: [{{name: pc_hash_total, help: Test., labels: [{NUMBER}, {CPU}]}}]}}");
+    let yaml = format!(
+        "metrics: {{counters: [{{name: pc_hash_total, help: Test., labels: [{NUMBER}, {CPU}]}}]}}"
+    );
     let host = Host::start("maps", &yaml);
-    host.map("pc_hash_total").set_per_cpu(&number(7), |cpu| 100 + cpu);
-    assert_eq!(host.series("ebpf_exporter_pc_hash_total"), per_cpu(&[("n", "7")]));
+    host.map("pc_hash_total")
+        .set_per_cpu(&number(7), |cpu| 100 + cpu);
+    assert_eq!(
+        host.series("ebpf_exporter_pc_hash_total"),
+        per_cpu(&[("n", "7")])
+    );
 }
 
 #[test]
 fn cpu_is_the_last_label_of_an_array() {
-    let yaml = format!("metrics: {{counters: [{{name: pc_array_total, help: Test., labels: [{NUMBER}, {CPU}]}}]}}");
+    let yaml = format!(
+        "metrics: {{counters: [{{name: pc_array_total, help: Test., labels: [{NUMBER}, {CPU}]}}]}}"
+    );
     let host = Host::start("maps", &yaml);
-    host.map("pc_array_total").set_per_cpu(&number(3), |cpu| 100 + cpu);
+    host.map("pc_array_total")
+        .set_per_cpu(&number(3), |cpu| 100 + cpu);
     let mut found = host.series("ebpf_exporter_pc_array_total");
     found.retain(|labels, _| labels["n"] == "3");
     assert_eq!(found, per_cpu(&[("n", "3")]));
@@ -38,18 +47,26 @@ fn cpu_is_the_last_label_of_an_array() {
 
 #[test]
 fn cpu_is_the_only_label() {
-    let yaml = format!("metrics: {{counters: [{{name: pc_single_total, help: Test., labels: [{CPU}]}}]}}");
+    let yaml =
+        format!("metrics: {{counters: [{{name: pc_single_total, help: Test., labels: [{CPU}]}}]}}");
     let host = Host::start("maps", &yaml);
-    host.map("pc_single_total").set_per_cpu(&number(0), |cpu| 100 + cpu);
+    host.map("pc_single_total")
+        .set_per_cpu(&number(0), |cpu| 100 + cpu);
     assert_eq!(host.series("ebpf_exporter_pc_single_total"), per_cpu(&[]));
 }
 
 #[test]
 fn cpu_of_a_lru_hash() {
-    let yaml = format!("metrics: {{counters: [{{name: pc_lru_total, help: Test., labels: [{NUMBER}, {CPU}]}}]}}");
+    let yaml = format!(
+        "metrics: {{counters: [{{name: pc_lru_total, help: Test., labels: [{NUMBER}, {CPU}]}}]}}"
+    );
     let host = Host::start("maps", &yaml);
-    host.map("pc_lru_total").set_per_cpu(&number(9), |cpu| 100 + cpu);
-    assert_eq!(host.series("ebpf_exporter_pc_lru_total"), per_cpu(&[("n", "9")]));
+    host.map("pc_lru_total")
+        .set_per_cpu(&number(9), |cpu| 100 + cpu);
+    assert_eq!(
+        host.series("ebpf_exporter_pc_lru_total"),
+        per_cpu(&[("n", "9")])
+    );
 }
 
 #[test]
@@ -58,7 +75,8 @@ fn cpu_before_the_bucket_of_a_histogram() {
         "metrics: {{histograms: [{{name: h_percpu, help: Test., bucket_type: linear, bucket_min: 0, bucket_max: 1, labels: [{CPU}, {{name: bucket, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
     );
     let host = Host::start("maps", &yaml);
-    host.map("h_percpu").set_per_cpu(&number(0), |cpu| 100 + cpu);
+    host.map("h_percpu")
+        .set_per_cpu(&number(0), |cpu| 100 + cpu);
     assert_eq!(host.series("ebpf_exporter_h_percpu_count"), per_cpu(&[]));
 }
 

@@ -31,7 +31,12 @@ fn names_that_are_no_text_or_look_like_syntax() {
     let wanted = commands
         .iter()
         .zip(1_u32..)
-        .map(|((_, text), n)| (labels(&[("command", text), ("argument", &n.to_string())]), 2.0))
+        .map(|((_, text), n)| {
+            (
+                labels(&[("command", text), ("argument", &n.to_string())]),
+                2.0,
+            )
+        })
         .collect();
     assert_eq!(host.series("ebpf_exporter_events_total"), wanted);
     let text = host.fetch(Format::Text);

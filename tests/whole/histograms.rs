@@ -28,8 +28,10 @@ fn expect(host: &Host, map: &str, base: &[(&str, &str)], buckets: &[(&str, f64)]
         .into_iter()
         .filter(|(have, _)| base.iter().all(|(n, v)| have[*n] == *v))
         .collect();
-    let mut wanted: Vec<_> =
-        buckets.iter().map(|(le, value)| (with(labels(base), "le", le), *value)).collect();
+    let mut wanted: Vec<_> = buckets
+        .iter()
+        .map(|(le, value)| (with(labels(base), "le", le), *value))
+        .collect();
     wanted.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(bucket_series, wanted);
     assert_eq!(host.series(&format!("{name}_count"))[&labels(base)], count);
@@ -44,12 +46,22 @@ fn exp2() {
     for (bucket, count) in [(0, 1), (1, 2), (3, 4), (4, 30)] {
         map.set(&number(bucket), count);
     }
-    expect(&host, "h4", &[], &[("1", 1.0), ("2", 3.0), ("4", 3.0), ("8", 7.0), ("inf", 7.0)], 30.0);
+    expect(
+        &host,
+        "h4",
+        &[],
+        &[("1", 1.0), ("2", 3.0), ("4", 3.0), ("8", 7.0), ("inf", 7.0)],
+        30.0,
+    );
 }
 
 #[test]
 fn exp2_with_multiplier() {
-    let host = histogram("h4", "bucket_type: exp2, bucket_min: 1, bucket_max: 3, bucket_multiplier: 0.001", "");
+    let host = histogram(
+        "h4",
+        "bucket_type: exp2, bucket_min: 1, bucket_max: 3, bucket_multiplier: 0.001",
+        "",
+    );
     let map = host.map("h4");
     for (bucket, count) in [(1, 2), (2, 1), (4, 9)] {
         map.set(&number(bucket), count);
@@ -60,23 +72,42 @@ fn exp2_with_multiplier() {
 
 #[test]
 fn exp2zero() {
-    let host = histogram("h4", "bucket_type: exp2zero, bucket_min: 0, bucket_max: 3", "");
+    let host = histogram(
+        "h4",
+        "bucket_type: exp2zero, bucket_min: 0, bucket_max: 3",
+        "",
+    );
     let map = host.map("h4");
     for (bucket, count) in [(0, 5), (1, 1), (3, 2), (4, 11)] {
         map.set(&number(bucket), count);
     }
-    expect(&host, "h4", &[], &[("0", 5.0), ("1", 6.0), ("2", 6.0), ("4", 8.0), ("inf", 8.0)], 11.0);
+    expect(
+        &host,
+        "h4",
+        &[],
+        &[("0", 5.0), ("1", 6.0), ("2", 6.0), ("4", 8.0), ("inf", 8.0)],
+        11.0,
+    );
 }
 
 #[test]
 fn linear() {
-    let host = histogram("h4", "bucket_type: linear, bucket_min: 1, bucket_max: 3, bucket_multiplier: 0.1", "");
+    let host = histogram(
+        "h4",
+        "bucket_type: linear, bucket_min: 1, bucket_max: 3, bucket_multiplier: 0.1",
+        "",
+    );
     let map = host.map("h4");
     for (bucket, count) in [(1, 1), (2, 2), (3, 3), (4, 50)] {
         map.set(&number(bucket), count);
     }
     // 3 * 0.1 as doubles.
-    let buckets = [("0.1", 1.0), ("0.2", 3.0), ("0.30000000000000004", 6.0), ("inf", 6.0)];
+    let buckets = [
+        ("0.1", 1.0),
+        ("0.2", 3.0),
+        ("0.30000000000000004", 6.0),
+        ("inf", 6.0),
+    ];
     expect(&host, "h4", &[], &buckets, 5.0);
 }
 
@@ -87,7 +118,13 @@ fn fixed() {
     for (bucket, count) in [(5, 1), (10, 2), (100, 3), (101, 77)] {
         map.set(&number(bucket), count);
     }
-    expect(&host, "h4", &[], &[("5", 1.0), ("10", 3.0), ("100", 6.0), ("inf", 6.0)], 77.0);
+    expect(
+        &host,
+        "h4",
+        &[],
+        &[("5", 1.0), ("10", 3.0), ("100", 6.0), ("inf", 6.0)],
+        77.0,
+    );
 }
 
 #[test]
@@ -101,8 +138,20 @@ fn labels_before_the_bucket_make_one_histogram_each() {
     for (device, bucket, count) in [(1, 0, 1), (1, 1, 2), (1, 2, 5), (2, 1, 7)] {
         map.set(&pair(device, bucket), count);
     }
-    expect(&host, "h8", &[("device", "1")], &[("1", 1.0), ("2", 3.0), ("inf", 3.0)], 5.0);
-    expect(&host, "h8", &[("device", "2")], &[("1", 0.0), ("2", 7.0), ("inf", 7.0)], 0.0);
+    expect(
+        &host,
+        "h8",
+        &[("device", "1")],
+        &[("1", 1.0), ("2", 3.0), ("inf", 3.0)],
+        5.0,
+    );
+    expect(
+        &host,
+        "h8",
+        &[("device", "2")],
+        &[("1", 0.0), ("2", 7.0), ("inf", 7.0)],
+        0.0,
+    );
 }
 
 #[test]
@@ -114,12 +163,22 @@ fn a_bucket_that_is_no_number_spoils_nothing_else() {
     let map = host.map("h8");
     map.set(b"\x01\0\0\x000\0\0\0", 4);
     map.set(b"\x01\0\0\0one\0", 100);
-    expect(&host, "h8", &[("device", "1")], &[("1", 4.0), ("2", 4.0), ("inf", 4.0)], 0.0);
+    expect(
+        &host,
+        "h8",
+        &[("device", "1")],
+        &[("1", 4.0), ("2", 4.0), ("inf", 4.0)],
+        0.0,
+    );
 }
 
 #[test]
 fn an_array_is_a_histogram_of_all_its_buckets() {
-    let host = histogram("h_array", "bucket_type: exp2, bucket_min: 0, bucket_max: 6", "");
+    let host = histogram(
+        "h_array",
+        "bucket_type: exp2, bucket_min: 0, bucket_max: 6",
+        "",
+    );
     let map = host.map("h_array");
     map.set(&number(6), 3);
     map.set(&number(7), 190);
@@ -133,14 +192,24 @@ fn an_array_is_a_histogram_of_all_its_buckets() {
 
 #[test]
 fn per_cpu_buckets_are_summed() {
-    let host = histogram("h_percpu", "bucket_type: linear, bucket_min: 0, bucket_max: 1", "");
+    let host = histogram(
+        "h_percpu",
+        "bucket_type: linear, bucket_min: 0, bucket_max: 1",
+        "",
+    );
     let map = host.map("h_percpu");
     map.set_per_cpu(&number(1), |cpu| cpu + 1);
     map.set_per_cpu(&number(2), |_| 10);
     let cpus = crate::harness::maps::possible_cpus();
     let total = f64::from(u32::try_from((1..=cpus).sum::<u64>()).unwrap());
     let sum = f64::from(u32::try_from(cpus * 10).unwrap());
-    expect(&host, "h_percpu", &[], &[("0", 0.0), ("1", total), ("inf", total)], sum);
+    expect(
+        &host,
+        "h_percpu",
+        &[],
+        &[("0", 0.0), ("1", total), ("inf", total)],
+        sum,
+    );
 }
 
 #[test]

@@ -24,10 +24,17 @@ fn counts(map: &str) {
     };
     assert_eq!(host.series(&name), wanted);
     entries.set(&number(1), 11);
-    assert_eq!(host.text().value(&name, &[("n", "1")]), Some(11.0), "the next scrape sees the next value");
+    assert_eq!(
+        host.text().value(&name, &[("n", "1")]),
+        Some(11.0),
+        "the next scrape sees the next value"
+    );
     let body = host.text();
     let family = body.family(name.trim_end_matches("_total")).unwrap();
-    assert_eq!((family.kind.as_str(), family.help.as_str()), ("counter", "Test."));
+    assert_eq!(
+        (family.kind.as_str(), family.help.as_str()),
+        ("counter", "Test.")
+    );
 }
 
 /// Values are added up over the CPUs.
@@ -89,7 +96,10 @@ fn a_deleted_entry_is_gone() {
     map.set(&number(2), 2);
     assert_eq!(host.series("ebpf_exporter_hash_total").len(), 2);
     map.delete(&number(1));
-    assert_eq!(host.series("ebpf_exporter_hash_total"), series("n", &[("2", 2.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_hash_total"),
+        series("n", &[("2", 2.0)])
+    );
 }
 
 #[test]
@@ -100,14 +110,27 @@ fn counters_without_labels() {
     host.map("pc_single_total").set_per_cpu(&number(0), |_| 2);
     host.map("hash_total").set(&number(0), 7);
     let cpus = f64::from(u32::try_from(possible_cpus()).unwrap());
-    for (name, value) in [("single_total", 5.0), ("pc_single_total", 2.0 * cpus), ("hash_total", 7.0)] {
+    for (name, value) in [
+        ("single_total", 5.0),
+        ("pc_single_total", 2.0 * cpus),
+        ("hash_total", 7.0),
+    ] {
         let series = host.series(&format!("ebpf_exporter_{name}"));
-        assert_eq!(series.into_iter().collect::<Vec<_>>(), [(labels(&[]), value)], "{name}");
+        assert_eq!(
+            series.into_iter().collect::<Vec<_>>(),
+            [(labels(&[]), value)],
+            "{name}"
+        );
     }
     // Only the zero key is a series without labels.
     host.map("hash_total").set(&number(1), 100);
-    assert_eq!(host.text().value("ebpf_exporter_hash_total", &[]), Some(7.0));
-    let errors = host.text().value(names::DECODER_ERRORS, &[("config", "unit")]);
+    assert_eq!(
+        host.text().value("ebpf_exporter_hash_total", &[]),
+        Some(7.0)
+    );
+    let errors = host
+        .text()
+        .value(names::DECODER_ERRORS, &[("config", "unit")]);
     assert!(errors.is_some_and(|errors| errors > 0.0), "{errors:?}");
 }
 
@@ -122,7 +145,10 @@ fn padding_is_skipped() {
     // What is in the padding makes no other series.
     map.set(&[1, 9, 9, 9, 2, 0, 0, 0], 10);
     map.set(&[1, 0, 0, 0, 3, 0, 8, 8], 100);
-    let wanted = [(labels(&[("a", "1"), ("b", "2")]), 11.0), (labels(&[("a", "1"), ("b", "3")]), 100.0)];
+    let wanted = [
+        (labels(&[("a", "1"), ("b", "2")]), 11.0),
+        (labels(&[("a", "1"), ("b", "3")]), 100.0),
+    ];
     assert_eq!(host.series("ebpf_exporter_k8_total"), wanted.into());
 }
 
@@ -153,7 +179,10 @@ fn a_counter_without_total_keeps_its_name_in_text() {
     assert_eq!(text.value("ebpf_exporter_plain", &[]), Some(3.0));
     assert_eq!(text.family("ebpf_exporter_plain").unwrap().kind, "counter");
     // OpenMetrics has no counters of another name.
-    assert_eq!(host.open_metrics().value("ebpf_exporter_plain_total", &[]), Some(3.0));
+    assert_eq!(
+        host.open_metrics().value("ebpf_exporter_plain_total", &[]),
+        Some(3.0)
+    );
 }
 
 #[test]
@@ -162,5 +191,8 @@ fn two_labels_in_a_key() {
         {name: z, size: 4, decoders: [{name: uint}]}, {name: a, size: 4, decoders: [{name: uint}]}]}]}";
     let host = Host::start("maps", yaml);
     host.map("k8_total").set(&pair(1, 2), 3);
-    assert_eq!(host.series("ebpf_exporter_k8_total")[&labels(&[("z", "1"), ("a", "2")])], 3.0);
+    assert_eq!(
+        host.series("ebpf_exporter_k8_total")[&labels(&[("z", "1"), ("a", "2")])],
+        3.0
+    );
 }

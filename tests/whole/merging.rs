@@ -12,11 +12,20 @@ fn rows_with_equal_labels_are_summed() {
     for (key, value) in [(1, 10), (2, 20), (3, 5)] {
         map.set(&number(key), value);
     }
-    assert_eq!(host.series("ebpf_exporter_k4_total"), series("it", &[("same", 30.0), ("other", 5.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_k4_total"),
+        series("it", &[("same", 30.0), ("other", 5.0)])
+    );
     map.set(&number(2), 21);
-    assert_eq!(host.series("ebpf_exporter_k4_total"), series("it", &[("same", 31.0), ("other", 5.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_k4_total"),
+        series("it", &[("same", 31.0), ("other", 5.0)])
+    );
     map.delete(&number(1));
-    assert_eq!(host.series("ebpf_exporter_k4_total"), series("it", &[("same", 21.0), ("other", 5.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_k4_total"),
+        series("it", &[("same", 21.0), ("other", 5.0)])
+    );
 }
 
 #[test]
@@ -28,7 +37,10 @@ fn sums_are_exact() {
     map.set(&number(1), 1 << 53);
     map.set(&number(2), 1);
     let body = host.fetch(crate::harness::parser::Format::Text);
-    assert!(body.contains("ebpf_exporter_k4_total{it=\"same\"} 9007199254740993\n"), "{body}");
+    assert!(
+        body.contains("ebpf_exporter_k4_total{it=\"same\"} 9007199254740993\n"),
+        "{body}"
+    );
 }
 
 #[test]
@@ -56,7 +68,10 @@ fn labels_are_not_glued_together() {
     let map = host.map("k8_total");
     map.set(b"a|b\0c\0\0\0", 1);
     map.set(b"a\0\0\0b|c\0", 2);
-    let wanted = [(labels(&[("a", "a|b"), ("b", "c")]), 1.0), (labels(&[("a", "a"), ("b", "b|c")]), 2.0)];
+    let wanted = [
+        (labels(&[("a", "a|b"), ("b", "c")]), 1.0),
+        (labels(&[("a", "a"), ("b", "b|c")]), 2.0),
+    ];
     assert_eq!(host.series("ebpf_exporter_k8_total"), wanted.into());
 }
 
@@ -67,23 +82,34 @@ fn repaired_labels_that_coincide_are_summed() {
     let map = host.map("k4_total");
     map.set(b"\xff\0\0\0", 1);
     map.set(b"\xfe\0\0\0", 2);
-    assert_eq!(host.series("ebpf_exporter_k4_total"), series("it", &[("\u{fffd}", 3.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_k4_total"),
+        series("it", &[("\u{fffd}", 3.0)])
+    );
 }
 
 #[test]
 fn two_units_with_the_same_series_leave_the_scrape_whole() {
     let yaml = "metrics: {counters: [{name: k4_total, help: Test., labels: [{name: it, size: 4, decoders: [{name: uint}]}]}]}";
-    let host = Setup::new().unit("first", "maps", yaml).unit("second", "maps", yaml).start();
+    let host = Setup::new()
+        .unit("first", "maps", yaml)
+        .unit("second", "maps", yaml)
+        .start();
     // The process has two maps of this name; whichever this is.
     let map = host.map("k4_total");
     map.set(&number(1), 3);
-    assert_eq!(host.series("ebpf_exporter_k4_total"), series("it", &[("1", 3.0)]));
+    assert_eq!(
+        host.series("ebpf_exporter_k4_total"),
+        series("it", &[("1", 3.0)])
+    );
 }
 
 #[test]
 fn the_same_metric_of_two_units_is_one_family() {
     let yaml = |label: &str| {
-        format!("metrics: {{counters: [{{name: events_total, help: Test., labels: [{{name: command, size: 16, decoders: [{{name: string}}, {{name: static_map, static_map: {{merging: {label}}}}}]}}, {{name: argument, size: 4, decoders: [{{name: uint}}]}}]}}]}}")
+        format!(
+            "metrics: {{counters: [{{name: events_total, help: Test., labels: [{{name: command, size: 16, decoders: [{{name: string}}, {{name: static_map, static_map: {{merging: {label}}}}}]}}, {{name: argument, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
+        )
     };
     let host = Setup::new()
         .unit("first", "events", &yaml("one"))

@@ -44,8 +44,11 @@ fn many_samples_are_counted_or_counted_as_lost() {
     eventually("counted + lost = sent", || {
         let body = host.text();
         let counted: f64 = body.series("ebpf_exporter_samples_total").values().sum();
-        let lost: f64 =
-            body.samples().filter(|s| s.name.contains("lost") && s.name.ends_with("_total")).map(|s| s.value).sum();
+        let lost: f64 = body
+            .samples()
+            .filter(|s| s.name.contains("lost") && s.name.ends_with("_total"))
+            .map(|s| s.value)
+            .sum();
         (counted + lost == f64::from(u32::try_from(SENT).unwrap())).then_some(())
     });
 }
@@ -57,9 +60,13 @@ fn counts_start_again_after_the_flush_interval() {
     // Until a scrape falls between the event and the flush.
     eventually("a sample is seen", || {
         fire(5, 1);
-        host.text().value("ebpf_exporter_samples_total", &[("argument", "5")])
+        host.text()
+            .value("ebpf_exporter_samples_total", &[("argument", "5")])
     });
     eventually("the flush takes the series away", || {
-        host.text().series("ebpf_exporter_samples_total").is_empty().then_some(())
+        host.text()
+            .series("ebpf_exporter_samples_total")
+            .is_empty()
+            .then_some(())
     });
 }

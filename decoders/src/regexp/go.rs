@@ -301,6 +301,8 @@ mod tests {
         assert_eq!(find(r"\x{e9}\351\0?", "éé"), Some("éé"));
         assert_eq!(find(r"\.service$", "ssh.service"), Some(".service"));
         assert_eq!(find(r"(?i)É", "é"), Some("é"));
+        assert_eq!(find(r"\pL+", "1éλ2"), Some("éλ"));
+        assert_eq!(find(r"[\p{Greek}\d]+", "éλ2"), Some("λ2"));
         assert_eq!(find(r"(?P<x>a)(?s:.)\z", "a\n"), Some("a\n"));
         for bad in [r"\1", r"a\", r"[a", r"(", r"a**b)", r"(?=a)"] {
             assert!(Regex::new(&translate(bad)).is_err(), "{bad}");

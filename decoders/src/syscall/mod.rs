@@ -3,23 +3,25 @@
 mod aarch64;
 mod x86_64;
 
+use std::cell::OnceCell;
+
 use exporter_guest_sdk::text::{parse_signed, push_number};
-use exporter_guest_sdk::{Answer, Decoder, Error};
+use exporter_guest_sdk::{Answer, BatchDecoder, Cells, Decoded, Error, Kernel};
 use serde::Deserialize;
 
 /// A decimal number, as `uint` leaves it, becomes the call's name.
 #[derive(Debug)]
 pub struct Syscall {
-    /// By number; empty: unknown.
-    names: Vec<&'static str>,
+    options: Options,
+    /// By number; empty: unknown. Made when the first cell comes, since the host says what machine this is.
+    names: OnceCell<Vec<&'static str>>,
 }
 
 /// Which table.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Arch {
     /// 64-bit x86.
-    #[default]
     #[serde(alias = "amd64")]
     X86_64,
     /// 64-bit Arm.
@@ -42,8 +44,8 @@ pub(crate) enum Names {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Options {
-    /// The host fills in the machine's own where the YAML has none.
-    arch: Arch,
+    /// None: the machine's own.
+    arch: Option<Arch>,
     names: Names,
 }
 
@@ -54,54 +56,81 @@ const FIRST_SHARED: u16 = 424;
 /// The last call of x86_64 before the gap, as far as ebpf_exporter knows.
 const LAST_BEFORE_GAP: u16 = 334;
 
-impl Decoder for Syscall {
+impl BatchDecoder for Syscall {
     const NAME: &'static str = "syscall";
     const SUMMARY: &'static str = "a decimal system call number (after uint): the call's name";
     const OPTIONS_SCHEMA: &'static str = r#"{"type":"object","properties":{"arch":{"enum":["x86_64","aarch64"]},"names":{"enum":["compatible","kernel"],"default":"compatible"}}}"#;
     type Options = Options;
 
     fn open(options: Options) -> Result<Self, Error> {
-        let (kernel, compatible) = match options.arch {
-            Arch::X86_64 => (x86_64::KERNEL, x86_64::COMPATIBLE),
-            Arch::Aarch64 => (aarch64::KERNEL, aarch64::COMPATIBLE),
-        };
-        let mut names = Vec::new();
-        for &(first, run) in kernel {
-            for (number, name) in (first..).zip(run.split_ascii_whitespace()) {
-                let known = (..=LAST_BEFORE_GAP).contains(&number)
-                    || (FIRST_SHARED..=LAST_COMPATIBLE).contains(&number);
-                if known || options.names == Names::Kernel {
-                    set(&mut names, number, name);
-                }
-            }
+        Ok(Self {
+            options,
+            names: OnceCell::new(),
+        })
+    }
+
+    fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded) {
+        let names = self.names.get_or_init(|| {
+            let arch = self.options.arch.or_else(|| machine(kernel));
+            arch.map(|arch| table(arch, self.options.names))
+                .unwrap_or_default()
+        });
+        for cell in input.iter() {
+            out.row(|text| decode(names, cell, text));
         }
-        if options.names == Names::Compatible {
-            for &(number, name) in compatible {
+    }
+}
+
+/// None: a machine without a table, where every call is unknown.
+fn machine(kernel: &impl Kernel) -> Option<Arch> {
+    match kernel.machine().as_str() {
+        "x86_64" => Some(Arch::X86_64),
+        "aarch64" => Some(Arch::Aarch64),
+        _ => None,
+    }
+}
+
+fn table(arch: Arch, wanted: Names) -> Vec<&'static str> {
+    let (kernel, compatible) = match arch {
+        Arch::X86_64 => (x86_64::KERNEL, x86_64::COMPATIBLE),
+        Arch::Aarch64 => (aarch64::KERNEL, aarch64::COMPATIBLE),
+    };
+    let mut names = Vec::new();
+    for &(first, run) in kernel {
+        for (number, name) in (first..).zip(run.split_ascii_whitespace()) {
+            let known = (..=LAST_BEFORE_GAP).contains(&number)
+                || (FIRST_SHARED..=LAST_COMPATIBLE).contains(&number);
+            if known || wanted == Names::Kernel {
                 set(&mut names, number, name);
             }
         }
-        Ok(Self { names })
     }
-
-    fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
-        let number = parse_signed(input).ok_or_else(|| {
-            format!(
-                "syscall wants a decimal number, got `{}`",
-                String::from_utf8_lossy(input)
-            )
-        })?;
-        let name = usize::try_from(number)
-            .ok()
-            .and_then(|number| self.names.get(number));
-        match name.filter(|name| !name.is_empty()) {
-            Some(name) => out.extend_from_slice(name.as_bytes()),
-            None => {
-                out.extend_from_slice(b"unknown_syscall:");
-                push_number(out, number.cast_unsigned());
-            }
+    if wanted == Names::Compatible {
+        for &(number, name) in compatible {
+            set(&mut names, number, name);
         }
-        Ok(Answer::Known)
     }
+    names
+}
+
+fn decode(names: &[&str], input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
+    let number = parse_signed(input).ok_or_else(|| {
+        format!(
+            "syscall wants a decimal number, got `{}`",
+            String::from_utf8_lossy(input)
+        )
+    })?;
+    let name = usize::try_from(number)
+        .ok()
+        .and_then(|number| names.get(number));
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => {
+            out.extend_from_slice(b"unknown_syscall:");
+            push_number(out, number.cast_unsigned());
+        }
+    }
+    Ok(Answer::Known)
 }
 
 fn set(names: &mut Vec<&'static str>, number: u16, name: &'static str) {
@@ -130,13 +159,25 @@ mod tests {
         )
     }
 
-    fn known(options: &str) -> usize {
-        open::<Syscall>(options)
-            .unwrap()
-            .names
-            .iter()
-            .filter(|name| !name.is_empty())
-            .count()
+    fn known(arch: Arch) -> usize {
+        let names = table(arch, Names::Compatible);
+        names.iter().filter(|name| !name.is_empty()).count()
+    }
+
+    #[test]
+    fn the_machine_decides_where_the_options_do_not() {
+        let decoder: Syscall = open("").unwrap();
+        let arm = FakeKernel {
+            machine: Some("aarch64"),
+            ..FakeKernel::default()
+        };
+        assert_eq!(say(&decoder, &arm, b"63"), "read");
+        let decoder: Syscall = open("").unwrap();
+        let other = FakeKernel {
+            machine: Some("riscv64"),
+            ..FakeKernel::default()
+        };
+        assert_eq!(say(&decoder, &other, b"63"), "unknown_syscall:63");
     }
 
     #[test]
@@ -164,7 +205,7 @@ mod tests {
             assert_eq!(name("", number), format!("unknown_syscall:{number}"));
         }
         assert_eq!(name("", -1), "unknown_syscall:18446744073709551615");
-        assert_eq!(known(""), 373);
+        assert_eq!(known(Arch::X86_64), 373);
     }
 
     #[test]
@@ -208,7 +249,7 @@ mod tests {
         for number in [244, 259, 295, 423, 462] {
             assert_eq!(name(arm, number), format!("unknown_syscall:{number}"));
         }
-        assert_eq!(known(arm), 317);
+        assert_eq!(known(Arch::Aarch64), 317);
         assert_eq!(
             name(r#"{"arch": "arm64", "names": "kernel"}"#, 94),
             "exit_group"

@@ -32,6 +32,7 @@ use regex::Regex;
 use super::map::Map;
 use crate::config::model::CgroupIdMap;
 use crate::config::model::CgroupIdMapKind;
+use crate::kernel::cgroup2_mount;
 
 /// Between full looks when inotify works.
 const RESCAN: Duration = Duration::from_secs(30);
@@ -106,9 +107,8 @@ impl CgroupIdKeeper {
     pub(crate) fn open(config: &CgroupIdMap, map: Map) -> Result<Self, KeeperError> {
         let name = || map.info().name.clone();
         check(config, &map)?;
-        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let root =
-            cgroup2_mount(&mountinfo).ok_or_else(|| KeeperError::NoCgroup2 { map: name() })?;
+        let mount = cgroup2_mount().ok().flatten();
+        let root = mount.ok_or_else(|| KeeperError::NoCgroup2 { map: name() })?;
         let stats = Arc::new(Mutex::new(KeeperStats::default()));
         let mut members = Members {
             map,
@@ -201,37 +201,6 @@ fn check(config: &CgroupIdMap, map: &Map) -> Result<(), KeeperError> {
         });
     }
     Ok(())
-}
-
-/// Where the cgroup2 hierarchy is mounted: `/sys/fs/cgroup`, on hybrid hosts below it. The mount that shows most of it, if several.
-fn cgroup2_mount(mountinfo: &str) -> Option<PathBuf> {
-    let mut best: Option<(usize, PathBuf)> = None;
-    for line in mountinfo.lines() {
-        // proc(5): ID, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options.
-        let Some((mount, filesystem)) = line.split_once(" - ") else {
-            continue;
-        };
-        if filesystem.split(' ').next() != Some("cgroup2") {
-            continue;
-        }
-        let mut fields = mount.split(' ').skip(3);
-        let (Some(root), Some(point)) = (fields.next(), fields.next()) else {
-            continue;
-        };
-        if best.as_ref().is_none_or(|(length, _)| root.len() < *length) {
-            best = Some((root.len(), PathBuf::from(unescape(point))));
-        }
-    }
-    best.map(|(_, point)| point)
-}
-
-/// Blanks and the like are written as `\040`.
-fn unescape(field: &str) -> String {
-    field
-        .replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n")
-        .replace("\\134", "\\")
 }
 
 /// `None`: inotify does not work here.

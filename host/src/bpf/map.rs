@@ -90,7 +90,8 @@ impl Map {
     }
 
     /// How many values an entry has: 1, or one for each possible CPU.
-    pub(crate) fn cpus(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn cpus(&self) -> usize {
         self.cpus
     }
 
@@ -104,7 +105,8 @@ impl Map {
         self.cpus * self.cpu_stride
     }
 
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+    #[cfg(test)]
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             fd: self.fd.try_clone()?,
             info: self.info.clone(),
@@ -113,7 +115,8 @@ impl Map {
     }
 
     /// The value of `key`, all CPUs' values in a row; `None` if there is no such entry.
-    pub(crate) fn lookup(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    #[cfg(test)]
+    pub(super) fn lookup(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let mut value = vec![0; self.value_len()];
         match self.lookup_into(key, &mut value) {
             Ok(()) => Ok(Some(value)),

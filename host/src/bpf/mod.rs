@@ -23,15 +23,12 @@ pub(crate) use self::attach::Attached;
 pub(crate) use self::attach::ProgramStatus;
 pub(crate) use self::cgroup_id_map::CgroupIdKeeper;
 pub(crate) use self::cgroup_id_map::KeeperError;
-pub(crate) use self::cgroup_id_map::KeeperStats;
-pub(crate) use self::map::Map;
 pub(crate) use self::map::MapInfo;
 pub(crate) use self::mark::post_attach_mark;
 pub(crate) use self::object::LoadedObject;
 pub(crate) use self::object::ObjectError;
 pub(crate) use self::object::OpenObject;
 pub(crate) use self::object::OpenOptions;
-pub(crate) use self::object::ProgramDecl;
 pub(crate) use self::program::RunStats;
 pub(crate) use self::reader::Batch;
 pub(crate) use self::reader::MapReader;
@@ -41,6 +38,3 @@ pub(crate) use self::samples::SampleCounter;
 pub(crate) use self::samples::SampleError;
 pub(crate) use self::samples::SampleOptions;
 pub(crate) use self::samples::SampleStats;
-
-/// A map's type, as the kernel numbers them.
-pub(crate) use libbpf_rs::MapType;

@@ -110,7 +110,8 @@ impl OpenObject {
     }
 
     /// All maps with their declared sizes, internal ones included.
-    pub(crate) fn maps(&self) -> &[MapInfo] {
+    #[cfg(test)]
+    pub(super) fn maps(&self) -> &[MapInfo] {
         &self.maps
     }
 
@@ -119,7 +120,8 @@ impl OpenObject {
         find_map(&self.path, &self.maps, name)
     }
 
-    pub(crate) fn programs(&self) -> impl Iterator<Item = &ProgramDecl> {
+    #[cfg(test)]
+    pub(super) fn programs(&self) -> impl Iterator<Item = &ProgramDecl> {
         self.programs.iter().map(|(program, _)| program)
     }
 
@@ -218,7 +220,8 @@ impl LoadedObject {
     }
 
     /// Destroys all links; the programs and maps stay, and can be attached again.
-    pub(crate) fn detach(&mut self) {
+    #[cfg(test)]
+    pub(super) fn detach(&mut self) {
         for program in &mut self.programs {
             program.detach();
         }
@@ -239,10 +242,6 @@ impl LoadedObject {
     #[cfg(test)]
     pub(super) fn link_count(&self) -> usize {
         self.programs.iter().map(AttachedProgram::link_count).sum()
-    }
-
-    pub(crate) fn maps(&self) -> &[MapInfo] {
-        &self.maps
     }
 
     /// A handle of its own on the map of that name.

@@ -94,7 +94,11 @@ pub(super) struct ServeFlags {
     pub(super) web_scrape_timeout: Duration,
 
     /// Capabilities to keep after start: all, none, or a comma-separated list
-    #[arg(long = "capabilities.keep", value_name = "CAPS", default_value = "cap_bpf,cap_perfmon")]
+    #[arg(
+        long = "capabilities.keep",
+        value_name = "CAPS",
+        default_value = "cap_bpf,cap_perfmon"
+    )]
     pub(super) capabilities_keep: Keep,
 
     /// BTF file of the kernel for CO-RE, where the kernel has none of its own

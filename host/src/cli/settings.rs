@@ -68,7 +68,12 @@ impl Settings {
         let mut listen: Vec<Address> = Vec::new();
         for address in flags.web_listen_address {
             // Port 0 is another port each time.
-            if listen.contains(&address) && !matches!(address, Address::Any { port: 0 } | Address::Host { port: 0, .. }) {
+            if listen.contains(&address)
+                && !matches!(
+                    address,
+                    Address::Any { port: 0 } | Address::Host { port: 0, .. }
+                )
+            {
                 return Err(SettingsError::DuplicateAddress(address));
             }
             listen.push(address);

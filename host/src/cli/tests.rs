@@ -1,11 +1,8 @@
 use std::path::Path;
 
-use caps::Capability;
-
-use super::settings::LogFormat;
-use super::settings::LogLevel;
-use super::values::KeepCapabilities;
-use super::values::ListenAddress;
+use crate::privileges::Keep;
+use crate::telemetry::{LogFormat, LogLevel};
+use crate::web::Address;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -48,21 +45,12 @@ fn defaults_are_those_of_the_documentation() {
     let settings = settings("--config.dir conf.d");
     assert_eq!(settings.config.dir, Path::new("conf.d"));
     assert_eq!(settings.config.names, None);
-    assert_eq!(
-        settings.web.listen,
-        [ListenAddress::Tcp {
-            host: None,
-            port: 9435
-        }]
-    );
-    assert_eq!(settings.web.telemetry_path, "/metrics");
-    assert_eq!(settings.web.max_requests, NonZeroUsize::new(40));
-    assert_eq!(settings.web.scrape_timeout, Duration::from_secs(10));
+    assert_eq!(settings.web.listen, [Address::Any { port: 9435 }]);
+    assert_eq!(settings.web.options.telemetry_path, "/metrics");
+    assert_eq!(settings.web.options.max_requests, NonZeroUsize::new(40));
+    assert_eq!(settings.web.options.scrape_timeout, Duration::from_secs(10));
     assert!(settings.web.exporter_metrics);
-    assert_eq!(
-        settings.keep_capabilities,
-        KeepCapabilities::Only(vec![Capability::CAP_PERFMON, Capability::CAP_BPF])
-    );
+    assert_eq!(settings.keep_capabilities, Keep::default());
     assert_eq!(
         (
             settings.log.level,
@@ -94,11 +82,8 @@ fn every_flag_of_ebpf_exporter_is_taken_with_and_without_equals() {
         .map(ToString::to_string)
         .collect();
     assert_eq!(listen, ["127.0.0.1:1", "fd://0"]);
-    assert_eq!(settings.web.telemetry_path, "/m");
-    assert_eq!(
-        settings.keep_capabilities,
-        KeepCapabilities::Only(Vec::new())
-    );
+    assert_eq!(settings.web.options.telemetry_path, "/m");
+    assert_eq!(settings.keep_capabilities, "none".parse::<Keep>().unwrap());
     assert_eq!(
         settings.btf_path.as_deref(),
         Some(Path::new("/proc/self/exe"))
@@ -149,8 +134,8 @@ fn our_flags_are_taken() {
         (settings.log.level, settings.log.format),
         (LogLevel::Debug, LogFormat::Json)
     );
-    assert_eq!(settings.web.max_requests, None);
-    assert_eq!(settings.web.scrape_timeout, Duration::from_secs(90));
+    assert_eq!(settings.web.options.max_requests, None);
+    assert_eq!(settings.web.options.scrape_timeout, Duration::from_secs(90));
 }
 
 #[test]

@@ -101,12 +101,12 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_written_alike() {
-        let tcp = |host: &str, port| Address::Host { host: host.to_owned(), port };
+        let tcp = |host: &str, port| Address::Host {
+            host: host.to_owned(),
+            port,
+        };
         for (text, address) in [
-            (
-                ":9435",
-                Address::Any { port: 9435 },
-            ),
+            (":9435", Address::Any { port: 9435 }),
             ("127.0.0.1:0", tcp("127.0.0.1", 0)),
             ("localhost:80", tcp("localhost", 80)),
             ("[::1]:9435", tcp("::1", 9435)),

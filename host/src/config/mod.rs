@@ -22,7 +22,7 @@ mod scalar;
 mod unit;
 
 pub(crate) use load::load;
-pub(crate) use model::{CgroupIdMap, CgroupIdMapKind, LabelConfig, MetricConfig, MetricSource, PluginUse, Position, UnitConfig};
+pub(crate) use model::{LabelConfig, MetricConfig, MetricSource, PluginUse, UnitConfig};
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;
 

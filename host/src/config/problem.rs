@@ -105,10 +105,6 @@ impl Problem {
             message: message.into(),
         }
     }
-
-    pub(crate) fn is_error(&self) -> bool {
-        self.severity == Severity::Error
-    }
 }
 
 impl fmt::Display for Problem {

@@ -88,6 +88,7 @@ impl LabelTemplate {
 }
 
 /// The label pairs as they are written, sorted by label name, without the braces: `cpu="0",kind="a\"b"`.
+#[cfg(test)]
 pub(crate) fn labels<N: AsRef<str>, V: AsRef<str>>(names: &[N], values: &[V]) -> String {
     let mut out = String::new();
     LabelTemplate::new(names).render_into(&mut out, |index| {

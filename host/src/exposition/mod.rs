@@ -15,12 +15,12 @@ mod sample;
 mod text;
 
 pub(crate) use compress::gzip;
-pub(crate) use escape::{LabelTemplate, label_value, labels};
+pub(crate) use escape::LabelTemplate;
 pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Value};
-pub(crate) use merge::{Clash, ClashReason, Source, merge};
-pub(crate) use names::{NameError, label_name, metric_name};
-pub(crate) use negotiate::{Encoding, Escaping, Format, Negotiated, negotiate};
-pub(crate) use parse::{ParseError, parse};
+pub(crate) use merge::{Clash, Source, merge};
+pub(crate) use names::{label_name, metric_name};
+pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
+pub(crate) use parse::parse;
 
 /// Appends a body in `format`. `families` sorted by name, no two of one name: see `merge`.
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {

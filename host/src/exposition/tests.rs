@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::escape::labels;
 use super::*;
 
 fn meta(name: &str, kind: Kind, help: &str, unit: &str) -> Arc<FamilyMeta> {

@@ -48,16 +48,11 @@ const FILEID_KERNFS: i32 = 0xfe;
 impl MountedTree {
     /// `None`: no cgroup2 is mounted here.
     pub(super) fn find() -> io::Result<Option<Self>> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let Some(path) = find_mount(&mounts) else {
+        let Some(path) = cgroup2_mount()? else {
             return Ok(None);
         };
         let root = File::open(&path)?;
         Ok(Some(Self { path, root }))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     fn open(&self, id: u64) -> io::Result<OwnedFd> {
@@ -141,6 +136,11 @@ impl CgroupTree for MountedTree {
 /// Removed between opening its handle and reading its path. A living cgroup whose name ends like that is told apart by being there.
 fn is_deleted(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b" (deleted)") && !path.exists()
+}
+
+/// Where the cgroup2 hierarchy is mounted: `/sys/fs/cgroup`, on hybrid hosts below it. `None`: nowhere.
+pub(crate) fn cgroup2_mount() -> io::Result<Option<PathBuf>> {
+    Ok(find_mount(&fs::read_to_string("/proc/self/mountinfo")?))
 }
 
 /// The mount point of cgroup2 in the text of /proc/self/mountinfo (proc(5)). Of several, one that shows the whole tree, then one below

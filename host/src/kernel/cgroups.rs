@@ -5,7 +5,7 @@
 //! a walk begun after the question didn't find belongs to a cgroup that is gone for good.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -62,10 +62,6 @@ impl Cgroups {
         };
         Self::on(tree)
     }
-
-    pub(super) fn mount(&self) -> Option<&Path> {
-        self.tree.as_ref().map(MountedTree::path)
-    }
 }
 
 impl<T: CgroupTree> Cgroups<T> {
@@ -94,17 +90,6 @@ impl<T: CgroupTree> Cgroups<T> {
             }
         }
         paths
-    }
-
-    /// Every cgroup there is now, from the root down.
-    pub(super) fn list(&self) -> Vec<(u64, PathBuf)> {
-        let mut all = Vec::new();
-        if let Some(tree) = &self.tree {
-            tree.walk(&mut |id, path| {
-                all.push((id, path.to_owned()));
-            });
-        }
-        all
     }
 
     /// Forgets what has been gone for ten minutes. Called at each scrape, does something once a minute.
@@ -355,6 +340,5 @@ mod tests {
     fn without_cgroup2_every_answer_is_none() {
         let cgroups: Cgroups<&Fake> = Cgroups::on(None);
         assert_eq!(cgroups.paths(&[1, 2], 0, Instant::now()), [None, None]);
-        assert!(cgroups.list().is_empty());
     }
 }

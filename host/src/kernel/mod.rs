@@ -20,7 +20,6 @@ mod pci;
 mod symbols;
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -30,6 +29,7 @@ use pci::PciIds;
 use symbols::Symbols;
 
 pub(crate) use arch::machine;
+pub(crate) use cgroup_tree::cgroup2_mount;
 pub(crate) use pci::PciKind;
 pub(crate) use symbols::Symbol;
 
@@ -81,16 +81,6 @@ impl KernelFacts {
     /// Absolute paths of cgroups (v2), also of those removed in the last ten minutes if they were asked for before.
     pub(crate) fn cgroup_paths(&self, ids: &[u64]) -> Vec<Option<String>> {
         self.cgroups.paths(ids, self.scrape(), Instant::now())
-    }
-
-    /// Where cgroup2 is mounted, if it is.
-    pub(crate) fn cgroup_mount(&self) -> Option<&Path> {
-        self.cgroups.mount()
-    }
-
-    /// Every cgroup there is now with its id, from a fresh walk of the tree.
-    pub(crate) fn cgroups(&self) -> Vec<(u64, PathBuf)> {
-        self.cgroups.list()
     }
 
     /// Names of network interfaces by index, in this process' network namespace.

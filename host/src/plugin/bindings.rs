@@ -1,5 +1,9 @@
 //! Generated glue for wit/plugin.wit. Nothing outside this room sees these types.
-#![allow(unreachable_pub, missing_debug_implementations, reason = "generated code")]
+#![allow(
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "generated code"
+)]
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -20,7 +20,11 @@ struct Bucket {
 
 impl LogBudget {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Bucket { tokens: BURST, filled: Instant::now(), suppressed: 0 }))
+        Self(Mutex::new(Bucket {
+            tokens: BURST,
+            filled: Instant::now(),
+            suppressed: 0,
+        }))
     }
 
     /// Whether a line may be written now; then with the number of lines that were not since the last one.
@@ -52,9 +56,14 @@ mod tests {
     fn a_burst_passes_then_the_rate_counts() {
         let budget = LogBudget::new();
         let start = budget.0.lock().filled;
-        let passed = (0..1000).filter(|_| budget.take_at(start).is_some()).count();
+        let passed = (0..1000)
+            .filter(|_| budget.take_at(start).is_some())
+            .count();
         assert_eq!(passed, 50);
-        assert_eq!(budget.take_at(start + Duration::from_millis(150)), Some(950));
+        assert_eq!(
+            budget.take_at(start + Duration::from_millis(150)),
+            Some(950)
+        );
         assert_eq!(budget.take_at(start + Duration::from_millis(150)), None);
     }
 }

@@ -13,19 +13,36 @@ pub(crate) enum CellsError {
     #[error("expected {expected} cells, found {found}")]
     Count { expected: usize, found: usize },
     #[error("cell {cell} ends at byte {end}, outside of {from}..={to}")]
-    End { cell: usize, end: u32, from: u32, to: usize },
+    End {
+        cell: usize,
+        end: u32,
+        from: u32,
+        to: usize,
+    },
 }
 
 impl Cells {
     /// A column handed over by a component: as many cells as asked for, ends ascending and inside the bytes.
-    pub(crate) fn checked(bytes: Vec<u8>, ends: Vec<u32>, expected: usize) -> Result<Self, CellsError> {
+    pub(crate) fn checked(
+        bytes: Vec<u8>,
+        ends: Vec<u32>,
+        expected: usize,
+    ) -> Result<Self, CellsError> {
         if ends.len() != expected {
-            return Err(CellsError::Count { expected, found: ends.len() });
+            return Err(CellsError::Count {
+                expected,
+                found: ends.len(),
+            });
         }
         let mut from = 0;
         for (cell, &end) in ends.iter().enumerate() {
             if end < from || end as usize > bytes.len() {
-                return Err(CellsError::End { cell, end, from, to: bytes.len() });
+                return Err(CellsError::End {
+                    cell,
+                    end,
+                    from,
+                    to: bytes.len(),
+                });
             }
             from = end;
         }
@@ -34,12 +51,17 @@ impl Cells {
 
     /// A column of `count` empty cells.
     pub(crate) fn empty(count: usize) -> Self {
-        Self { bytes: Vec::new(), ends: vec![0; count] }
+        Self {
+            bytes: Vec::new(),
+            ends: vec![0; count],
+        }
     }
 
     /// Appends a cell. Returns false, and appends nothing, if the column would pass 4 GiB.
     pub(crate) fn push(&mut self, cell: &[u8]) -> bool {
-        let Ok(end) = u32::try_from(self.bytes.len() + cell.len()) else { return false };
+        let Ok(end) = u32::try_from(self.bytes.len() + cell.len()) else {
+            return false;
+        };
         self.bytes.extend_from_slice(cell);
         self.ends.push(end);
         true
@@ -47,9 +69,13 @@ impl Cells {
 
     /// Cell `index`; empty if there is none.
     pub(crate) fn get(&self, index: usize) -> &[u8] {
-        let Some(&end) = self.ends.get(index) else { return &[] };
+        let Some(&end) = self.ends.get(index) else {
+            return &[];
+        };
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+        self.bytes
+            .get(start as usize..end as usize)
+            .unwrap_or_default()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -88,15 +114,40 @@ mod tests {
     fn cells_come_back_as_pushed() {
         let column: Cells = [&b"ab"[..], b"", b"c"].into_iter().collect();
         assert_eq!(column.len(), 3);
-        assert_eq!((column.get(0), column.get(1), column.get(2), column.get(3)), (&b"ab"[..], &b""[..], &b"c"[..], &b""[..]));
+        assert_eq!(
+            (column.get(0), column.get(1), column.get(2), column.get(3)),
+            (&b"ab"[..], &b""[..], &b"c"[..], &b""[..])
+        );
     }
 
     #[test]
     fn what_a_component_hands_over_is_checked() {
         let checked = |ends: &[u32]| Cells::checked(b"abc".to_vec(), ends.to_vec(), 2);
         assert!(checked(&[1, 3]).is_ok());
-        assert_eq!(checked(&[1]), Err(CellsError::Count { expected: 2, found: 1 }));
-        assert_eq!(checked(&[2, 1]), Err(CellsError::End { cell: 1, end: 1, from: 2, to: 3 }));
-        assert_eq!(checked(&[1, 4]), Err(CellsError::End { cell: 1, end: 4, from: 1, to: 3 }));
+        assert_eq!(
+            checked(&[1]),
+            Err(CellsError::Count {
+                expected: 2,
+                found: 1
+            })
+        );
+        assert_eq!(
+            checked(&[2, 1]),
+            Err(CellsError::End {
+                cell: 1,
+                end: 1,
+                from: 2,
+                to: 3
+            })
+        );
+        assert_eq!(
+            checked(&[1, 4]),
+            Err(CellsError::End {
+                cell: 1,
+                end: 4,
+                from: 1,
+                to: 3
+            })
+        );
     }
 }

@@ -36,7 +36,11 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 64 << 20, cpu: Duration::from_millis(250), output: 8 << 20 }
+        Self {
+            memory: 64 << 20,
+            cpu: Duration::from_millis(250),
+            output: 8 << 20,
+        }
     }
 }
 
@@ -61,26 +65,56 @@ pub(super) struct Catalogue {
 
 impl Plugin {
     /// Reads and compiles a file. `name`: what it is called in logs, metrics and `plugin/decoder` names.
-    pub(super) fn load_file(engine: &Engine, name: &str, path: &Path, facts: &Arc<KernelFacts>) -> Result<Self, LoadError> {
+    pub(super) fn load_file(
+        engine: &Engine,
+        name: &str,
+        path: &Path,
+        facts: &Arc<KernelFacts>,
+    ) -> Result<Self, LoadError> {
         let found = std::fs::metadata(path).map_err(LoadError::Read)?.len();
         if found > MAX_FILE {
-            return Err(LoadError::TooLarge { found, limit: MAX_FILE });
+            return Err(LoadError::TooLarge {
+                found,
+                limit: MAX_FILE,
+            });
         }
         let bytes = std::fs::read(path).map_err(LoadError::Read)?;
         Self::load(engine, name, &bytes, facts)
     }
 
-    pub(super) fn load(engine: &Engine, name: &str, bytes: &[u8], facts: &Arc<KernelFacts>) -> Result<Self, LoadError> {
+    pub(super) fn load(
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        facts: &Arc<KernelFacts>,
+    ) -> Result<Self, LoadError> {
         check_header(bytes)?;
         let engine = engine.inner();
-        let component = Component::from_binary(engine, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let component = Component::from_binary(engine, bytes)
+            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         let exports = exported_interfaces(&component, engine);
         check_exports(&exports)?;
-        let pre = state::linker(engine)?.instantiate_pre(&component).map_err(|error| LoadError::Import { detail: format!("{error:#}") })?;
-        let exports_interface = |interface: &str| exports.iter().any(|name| name.starts_with(&format!("exporter:plugin/{interface}@")));
-        let wrong_type = |error: wasmtime::Error| LoadError::Import { detail: format!("{error:#}") };
-        let decoding = exports_interface("decoding").then(|| decoding::GuestIndices::new(&pre)).transpose().map_err(wrong_type)?;
-        let shaping = exports_interface("shaping").then(|| shaping::GuestIndices::new(&pre)).transpose().map_err(wrong_type)?;
+        let pre = state::linker(engine)?
+            .instantiate_pre(&component)
+            .map_err(|error| LoadError::Import {
+                detail: format!("{error:#}"),
+            })?;
+        let exports_interface = |interface: &str| {
+            exports
+                .iter()
+                .any(|name| name.starts_with(&format!("exporter:plugin/{interface}@")))
+        };
+        let wrong_type = |error: wasmtime::Error| LoadError::Import {
+            detail: format!("{error:#}"),
+        };
+        let decoding = exports_interface("decoding")
+            .then(|| decoding::GuestIndices::new(&pre))
+            .transpose()
+            .map_err(wrong_type)?;
+        let shaping = exports_interface("shaping")
+            .then(|| shaping::GuestIndices::new(&pre))
+            .transpose()
+            .map_err(wrong_type)?;
         Ok(Self {
             name: name.into(),
             pre,
@@ -101,7 +135,12 @@ impl Plugin {
     pub(super) fn catalogue(&self) -> Result<Catalogue, LoadError> {
         let mut instance = Instance::new(self).map_err(LoadError::Catalogue)?;
         let catalogue = instance.catalogue().map_err(LoadError::Catalogue)?;
-        match catalogue.decoders.iter().chain(&catalogue.shapers).find(|name| !is_name(name)) {
+        match catalogue
+            .decoders
+            .iter()
+            .chain(&catalogue.shapers)
+            .find(|name| !is_name(name))
+        {
             Some(bad) => Err(LoadError::BadName(bad.clone())),
             None => Ok(catalogue),
         }
@@ -110,7 +149,11 @@ impl Plugin {
 
 /// Letters, digits, `_` and `-`: a `/` separates the plugin's name.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    !name.is_empty()
+        && name.len() <= 128
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Tells what a file is that is no component, before the compiler's own words would.
@@ -122,8 +165,16 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
         Some(b"\0asm\x0d\0\x01\0") => Ok(()),
         Some(b"\0asm\x01\0\0\0") => Err(LoadError::CoreModule),
         _ => {
-            let start: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            Err(LoadError::NotWasm(if start.is_empty() { "nothing, it is empty".into() } else { start.join(" ") }))
+            let start: Vec<String> = bytes
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            Err(LoadError::NotWasm(if start.is_empty() {
+                "nothing, it is empty".into()
+            } else {
+                start.join(" ")
+            }))
         }
     }
 }
@@ -131,18 +182,40 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
 fn exported_interfaces(component: &Component, engine: &wasmtime::Engine) -> Vec<String> {
     let kind = component.component_type();
     let exports = kind.exports(engine);
-    exports.filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentInstance(_))).map(|(name, _)| name.to_owned()).collect()
+    exports
+        .filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentInstance(_)))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 fn check_exports(exports: &[String]) -> Result<(), LoadError> {
-    let ours: Vec<&str> = exports.iter().filter_map(|name| name.strip_prefix("exporter:plugin/")).collect();
-    if let Some(other) = ours.iter().filter_map(|name| name.split_once('@')).map(|(_, version)| version).find(|version| !version.starts_with(INTERFACE_LINE)) {
-        return Err(LoadError::OtherVersion { found: other.to_owned() });
+    let ours: Vec<&str> = exports
+        .iter()
+        .filter_map(|name| name.strip_prefix("exporter:plugin/"))
+        .collect();
+    if let Some(other) = ours
+        .iter()
+        .filter_map(|name| name.split_once('@'))
+        .map(|(_, version)| version)
+        .find(|version| !version.starts_with(INTERFACE_LINE))
+    {
+        return Err(LoadError::OtherVersion {
+            found: other.to_owned(),
+        });
     }
-    if ours.iter().any(|name| name.starts_with("decoding@") || name.starts_with("shaping@")) {
+    if ours
+        .iter()
+        .any(|name| name.starts_with("decoding@") || name.starts_with("shaping@"))
+    {
         return Ok(());
     }
-    Err(LoadError::NoWorld { found: if exports.is_empty() { "nothing".into() } else { exports.join(", ") } })
+    Err(LoadError::NoWorld {
+        found: if exports.is_empty() {
+            "nothing".into()
+        } else {
+            exports.join(", ")
+        },
+    })
 }
 
 #[cfg(test)]
@@ -159,10 +232,27 @@ mod tests {
 
     #[test]
     fn exports_decide_the_worlds() {
-        let check = |names: &[&str]| check_exports(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let check = |names: &[&str]| {
+            check_exports(
+                &names
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
         assert!(check(&["exporter:plugin/decoding@0.1.0", "init"]).is_ok());
         assert!(check(&["exporter:plugin/shaping@0.1.7"]).is_ok());
-        assert!(check(&["exporter:plugin/decoding@0.2.0"]).unwrap_err().to_string().contains("built for exporter:plugin@0.2.0"));
-        assert!(check(&["wasi:cli/run@0.2.3"]).unwrap_err().to_string().contains("it exports: wasi:cli/run@0.2.3"));
+        assert!(
+            check(&["exporter:plugin/decoding@0.2.0"])
+                .unwrap_err()
+                .to_string()
+                .contains("built for exporter:plugin@0.2.0")
+        );
+        assert!(
+            check(&["wasi:cli/run@0.2.3"])
+                .unwrap_err()
+                .to_string()
+                .contains("it exports: wasi:cli/run@0.2.3")
+        );
     }
 }

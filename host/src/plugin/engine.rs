@@ -29,7 +29,15 @@ impl Engine {
         config.wasm_memory64(false);
         // A compiled component of another patch release may carry a compiler bug that this one has fixed.
         config
-            .module_version(ModuleVersionStrategy::Custom(concat!("exporter-host ", env!("CARGO_PKG_VERSION"), " wasmtime ", env!("WASMTIME_VERSION")).into()))
+            .module_version(ModuleVersionStrategy::Custom(
+                concat!(
+                    "exporter-host ",
+                    env!("CARGO_PKG_VERSION"),
+                    " wasmtime ",
+                    env!("WASMTIME_VERSION")
+                )
+                .into(),
+            ))
             .map_err(LoadError::engine)?;
         if let Some(directory) = cache {
             check_trusted(directory)?;
@@ -49,7 +57,12 @@ impl Engine {
 
 /// Absolute, a real directory, owned by this user or root, writable for nobody else.
 fn check_trusted(directory: &Path) -> Result<(), LoadError> {
-    let refused = |why: String| Err(LoadError::Cache { directory: directory.display().to_string(), why });
+    let refused = |why: String| {
+        Err(LoadError::Cache {
+            directory: directory.display().to_string(),
+            why,
+        })
+    };
     if !directory.is_absolute() {
         return refused("expected an absolute path".into());
     }
@@ -58,21 +71,32 @@ fn check_trusted(directory: &Path) -> Result<(), LoadError> {
         Err(error) => return refused(error.to_string()),
     };
     if real != directory {
-        return refused(format!("a part of the path is a symbolic link, it leads to {}", real.display()));
+        return refused(format!(
+            "a part of the path is a symbolic link, it leads to {}",
+            real.display()
+        ));
     }
     let metadata = match std::fs::metadata(directory) {
         Ok(metadata) => metadata,
         Err(error) => return refused(error.to_string()),
     };
-    let own = std::fs::metadata("/proc/self").map(|process| process.uid()).unwrap_or_default();
+    let own = std::fs::metadata("/proc/self")
+        .map(|process| process.uid())
+        .unwrap_or_default();
     if !metadata.is_dir() {
         return refused("expected a directory".into());
     }
     if metadata.uid() != own && metadata.uid() != 0 {
-        return refused(format!("it belongs to user {}, expected {own} or root", metadata.uid()));
+        return refused(format!(
+            "it belongs to user {}, expected {own} or root",
+            metadata.uid()
+        ));
     }
     if metadata.mode() & 0o022 != 0 {
-        return refused(format!("others may write there (mode {:o}): chmod go-w", metadata.mode() & 0o777));
+        return refused(format!(
+            "others may write there (mode {:o}): chmod go-w",
+            metadata.mode() & 0o777
+        ));
     }
     Ok(())
 }
@@ -108,15 +132,26 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().canonicalize().unwrap();
-        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mode =
+            |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         mode(0o700);
         assert!(check_trusted(&path).is_ok());
         mode(0o770);
-        assert!(check_trusted(&path).unwrap_err().to_string().contains("others may write there (mode 770)"));
+        assert!(
+            check_trusted(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("others may write there (mode 770)")
+        );
         mode(0o700);
         let link = path.join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(check_trusted(&link).unwrap_err().to_string().contains("symbolic link"));
+        assert!(
+            check_trusted(&link)
+                .unwrap_err()
+                .to_string()
+                .contains("symbolic link")
+        );
         assert!(check_trusted(Path::new("relative")).is_err());
     }
 

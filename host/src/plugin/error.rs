@@ -18,11 +18,17 @@ pub(crate) enum LoadError {
     Read(std::io::Error),
     #[error("it has {found} bytes; a plugin may have {limit} at most")]
     TooLarge { found: u64, limit: u64 },
-    #[error("it is a core WebAssembly module, not a component: build it with --target wasm32-wasip2, or make it a component with `wasm-tools component new`")]
+    #[error(
+        "it is a core WebAssembly module, not a component: build it with --target wasm32-wasip2, or make it a component with `wasm-tools component new`"
+    )]
     CoreModule,
-    #[error("it is precompiled machine code, which is not accepted: give the .wasm it was made from")]
+    #[error(
+        "it is precompiled machine code, which is not accepted: give the .wasm it was made from"
+    )]
     Precompiled,
-    #[error("it is not a WebAssembly component (a component starts with the bytes 00 61 73 6d 0d 00 01 00, this file with {0})")]
+    #[error(
+        "it is not a WebAssembly component (a component starts with the bytes 00 61 73 6d 0d 00 01 00, this file with {0})"
+    )]
     NotWasm(String),
     #[error("it does not compile, the file may be cut short or damaged: {0}")]
     Compile(String),
@@ -34,7 +40,9 @@ pub(crate) enum LoadError {
     Import { detail: String },
     #[error("its catalogue cannot be read: {0}")]
     Catalogue(CallError),
-    #[error("its catalogue names {0:?}, which is no name for a decoder or shaper: letters, digits, _ and - only")]
+    #[error(
+        "its catalogue names {0:?}, which is no name for a decoder or shaper: letters, digits, _ and - only"
+    )]
     BadName(String),
 }
 

@@ -40,19 +40,38 @@ impl Instance {
     /// A new store with a new instance. Runs the component's start code within its limits.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, CallError> {
         let limits = plugin.limits;
-        let state = HostState::new(Arc::clone(&plugin.name), Arc::clone(&plugin.facts), Arc::clone(&plugin.log_budget), limits.memory);
+        let state = HostState::new(
+            Arc::clone(&plugin.name),
+            Arc::clone(&plugin.facts),
+            Arc::clone(&plugin.log_budget),
+            limits.memory,
+        );
         let mut store = Store::new(plugin.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);
         store.set_epoch_deadline(epochs(limits.cpu));
         store.set_hostcall_fuel(limits.output);
         let made = plugin.pre.instantiate(&mut store).and_then(|instance| {
-            let decoding = plugin.decoding.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
-            let shaping = plugin.shaping.as_ref().map(|indices| indices.load(&mut store, &instance)).transpose()?;
+            let decoding = plugin
+                .decoding
+                .as_ref()
+                .map(|indices| indices.load(&mut store, &instance))
+                .transpose()?;
+            let shaping = plugin
+                .shaping
+                .as_ref()
+                .map(|indices| indices.load(&mut store, &instance))
+                .transpose()?;
             Ok((decoding, shaping))
         });
         match made {
-            Ok((decoding, shaping)) => Ok(Self { store, decoding, shaping, limits, stats: Arc::clone(&plugin.stats) }),
+            Ok((decoding, shaping)) => Ok(Self {
+                store,
+                decoding,
+                shaping,
+                limits,
+                stats: Arc::clone(&plugin.stats),
+            }),
             Err(error) => {
                 let error = match classify(&error, &store, limits) {
                     CallError::Trap(detail) => CallError::Instantiate(detail),
@@ -67,52 +86,99 @@ impl Instance {
     pub(super) fn catalogue(&mut self) -> Result<Catalogue, CallError> {
         let mut catalogue = Catalogue::default();
         if self.decoding.is_some() {
-            let offered = self.call(0, |store, exports| exports.decoding()?.call_catalogue(store))?;
+            let offered = self.call(0, |store, exports| {
+                exports.decoding()?.call_catalogue(store)
+            })?;
             catalogue.decoders = offered.into_iter().map(|entry| entry.name).collect();
         }
         if self.shaping.is_some() {
-            let offered = self.call(0, |store, exports| exports.shaping()?.call_catalogue(store))?;
+            let offered =
+                self.call(0, |store, exports| exports.shaping()?.call_catalogue(store))?;
             catalogue.shapers = offered.into_iter().map(|entry| entry.name).collect();
         }
         Ok(catalogue)
     }
 
     pub(super) fn open_decoder(&mut self, name: &str, options: &str) -> Result<u32, OpenError> {
-        self.call(0, |store, exports| exports.decoding()?.call_open(store, name, options))?.map_err(OpenError::Refused)
+        self.call(0, |store, exports| {
+            exports.decoding()?.call_open(store, name, options)
+        })?
+        .map_err(OpenError::Refused)
     }
 
     pub(super) fn decode(&mut self, handle: u32, input: &Cells) -> Result<Decoded, CallError> {
         let rows = input.len();
         let answer = self.call(rows, |store, exports| {
-            let input = decoding::CellsParam { bytes: input.bytes(), ends: input.ends() };
+            let input = decoding::CellsParam {
+                bytes: input.bytes(),
+                ends: input.ends(),
+            };
             exports.decoding()?.call_decode(store, handle, input)
         })?;
         self.checked(world::decoded(answer, rows))
     }
 
-    pub(super) fn open_shaper(&mut self, name: &str, options: &str) -> Result<OpenedShaper, OpenError> {
-        let opened = self.call(0, |store, exports| exports.shaping()?.call_open(store, name, options))?.map_err(OpenError::Refused)?;
+    pub(super) fn open_shaper(
+        &mut self,
+        name: &str,
+        options: &str,
+    ) -> Result<OpenedShaper, OpenError> {
+        let opened = self
+            .call(0, |store, exports| {
+                exports.shaping()?.call_open(store, name, options)
+            })?
+            .map_err(OpenError::Refused)?;
         let (handle, families, numbers) = world::opened(opened)?;
-        Ok(OpenedShaper { handle, families, numbers })
+        Ok(OpenedShaper {
+            handle,
+            families,
+            numbers,
+        })
     }
 
-    pub(super) fn place(&mut self, handle: u32, rows: u32, keys: &Cells, labels: &[Cells], limits: &ShapeLimits) -> Result<Placed, CallError> {
+    pub(super) fn place(
+        &mut self,
+        handle: u32,
+        rows: u32,
+        keys: &Cells,
+        labels: &[Cells],
+        limits: &ShapeLimits,
+    ) -> Result<Placed, CallError> {
         let answer = self.call(rows as usize, |store, exports| {
-            let columns: Vec<_> = labels.iter().map(|column| shaping::CellsParam { bytes: column.bytes(), ends: column.ends() }).collect();
-            let keys = shaping::CellsParam { bytes: keys.bytes(), ends: keys.ends() };
-            exports.shaping()?.call_place(store, handle, rows, keys, &columns)
+            let columns: Vec<_> = labels
+                .iter()
+                .map(|column| shaping::CellsParam {
+                    bytes: column.bytes(),
+                    ends: column.ends(),
+                })
+                .collect();
+            let keys = shaping::CellsParam {
+                bytes: keys.bytes(),
+                ends: keys.ends(),
+            };
+            exports
+                .shaping()?
+                .call_place(store, handle, rows, keys, &columns)
         })?;
         self.checked(world::placed(answer, rows as usize, limits))
     }
 
     /// Enters the component. `rows` is only for the statistics.
-    fn call<T>(&mut self, rows: usize, enter: impl FnOnce(&mut Store<HostState>, &Exports<'_>) -> wasmtime::Result<T>) -> Result<T, CallError> {
+    fn call<T>(
+        &mut self,
+        rows: usize,
+        enter: impl FnOnce(&mut Store<HostState>, &Exports<'_>) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
         self.store.set_epoch_deadline(epochs(self.limits.cpu));
         self.store.set_hostcall_fuel(self.limits.output);
         let started = Instant::now();
-        let exports = Exports { decoding: self.decoding.as_ref(), shaping: self.shaping.as_ref() };
+        let exports = Exports {
+            decoding: self.decoding.as_ref(),
+            shaping: self.shaping.as_ref(),
+        };
         let answer = enter(&mut self.store, &exports);
-        self.stats.called(started.elapsed(), rows, self.store.data().memory.used());
+        self.stats
+            .called(started.elapsed(), rows, self.store.data().memory.used());
         answer.map_err(|error| {
             let error = classify(&error, &self.store, self.limits);
             self.stats.failed(&error);
@@ -127,11 +193,13 @@ impl Instance {
 
 impl Exports<'_> {
     fn decoding(&self) -> wasmtime::Result<&decoding::Guest> {
-        self.decoding.ok_or_else(|| wasmtime::format_err!("it does not export decoding"))
+        self.decoding
+            .ok_or_else(|| wasmtime::format_err!("it does not export decoding"))
     }
 
     fn shaping(&self) -> wasmtime::Result<&shaping::Guest> {
-        self.shaping.ok_or_else(|| wasmtime::format_err!("it does not export shaping"))
+        self.shaping
+            .ok_or_else(|| wasmtime::format_err!("it does not export shaping"))
     }
 }
 
@@ -147,7 +215,11 @@ fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -
     if detail.contains("fuel allocated for hostcalls has been exhausted") {
         return CallError::Output(limits.output);
     }
-    if error.downcast_ref::<Trap>().is_some() { CallError::Trap(first_line(&detail)) } else { CallError::Malformed(first_line(&detail)) }
+    if error.downcast_ref::<Trap>().is_some() {
+        CallError::Trap(first_line(&detail))
+    } else {
+        CallError::Malformed(first_line(&detail))
+    }
 }
 
 /// The message without the guest's stack, which is of use only to the plugin's author (debug log).

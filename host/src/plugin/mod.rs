@@ -18,8 +18,8 @@ mod world;
 
 pub(crate) use cells::Cells;
 pub(crate) use engine::Engine;
-pub(crate) use error::{CallError, LoadError, OpenError};
+pub(crate) use error::CallError;
 pub(crate) use registry::{Offer, Registry};
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
-pub(crate) use stats::{PluginStats, Snapshot};
-pub(crate) use world::{Decoded, Encoding, NumberSource, Placed, Placement, ShapedFamily, Slot};
+pub(crate) use stats::Snapshot;
+pub(crate) use world::{Encoding, NumberSource, ShapedFamily, Slot};

@@ -42,7 +42,13 @@ struct Request {
 
 impl Session {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, live: None, decoders: Vec::new(), shapers: Vec::new(), breaker: Breaker::default() }
+        Self {
+            plugin,
+            live: None,
+            decoders: Vec::new(),
+            shapers: Vec::new(),
+            breaker: Breaker::default(),
+        }
     }
 
     pub(crate) fn plugin_name(&self) -> &str {
@@ -50,36 +56,70 @@ impl Session {
     }
 
     /// Opens a decoder. A refusal is final for these options.
-    pub(crate) fn open_decoder(&mut self, name: &str, options: &str) -> Result<DecoderId, OpenError> {
+    pub(crate) fn open_decoder(
+        &mut self,
+        name: &str,
+        options: &str,
+    ) -> Result<DecoderId, OpenError> {
         self.revive()?;
-        let Some(live) = &mut self.live else { return Err(gone().into()) };
+        let Some(live) = &mut self.live else {
+            return Err(gone().into());
+        };
         match live.instance.open_decoder(name, options) {
             Ok(handle) => live.decoders.push(handle),
             Err(error) => return Err(self.open_failed(error)),
         }
-        self.decoders.push(Request { name: name.to_owned(), options: options.to_owned() });
+        self.decoders.push(Request {
+            name: name.to_owned(),
+            options: options.to_owned(),
+        });
         Ok(DecoderId(self.decoders.len() - 1))
     }
 
     /// Opens a shaper. `decoded`: the names of the metric's decoded labels; whatever else the families declare has to come from `place`.
-    pub(crate) fn open_shaper(&mut self, name: &str, options: &str, decoded: &[&str]) -> Result<(ShaperId, Vec<ShapedFamily>, Vec<NumberSource>), OpenError> {
+    pub(crate) fn open_shaper(
+        &mut self,
+        name: &str,
+        options: &str,
+        decoded: &[&str],
+    ) -> Result<(ShaperId, Vec<ShapedFamily>, Vec<NumberSource>), OpenError> {
         self.revive()?;
-        let Some(live) = &mut self.live else { return Err(gone().into()) };
+        let Some(live) = &mut self.live else {
+            return Err(gone().into());
+        };
         let opened = match live.instance.open_shaper(name, options) {
             Ok(opened) => opened,
             Err(error) => return Err(self.open_failed(error)),
         };
         live.shapers.push(opened.handle);
         let limits = ShapeLimits {
-            families: opened.families.iter().map(|family| (family.kind, family.bounds.len())).collect(),
+            families: opened
+                .families
+                .iter()
+                .map(|family| (family.kind, family.bounds.len()))
+                .collect(),
             numbers: opened.numbers.len(),
             new_labels: new_labels(&opened.families, decoded).len(),
         };
-        self.shapers.push((Request { name: name.to_owned(), options: options.to_owned() }, limits));
-        Ok((ShaperId(self.shapers.len() - 1), opened.families, opened.numbers))
+        self.shapers.push((
+            Request {
+                name: name.to_owned(),
+                options: options.to_owned(),
+            },
+            limits,
+        ));
+        Ok((
+            ShaperId(self.shapers.len() - 1),
+            opened.families,
+            opened.numbers,
+        ))
     }
 
-    pub(crate) fn decode(&mut self, decoder: DecoderId, input: &Cells) -> Result<Decoded, CallError> {
+    pub(crate) fn decode(
+        &mut self,
+        decoder: DecoderId,
+        input: &Cells,
+    ) -> Result<Decoded, CallError> {
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
         let handle = *live.decoders.get(decoder.0).ok_or_else(gone)?;
@@ -87,10 +127,19 @@ impl Session {
         self.settle(answer)
     }
 
-    pub(crate) fn place(&mut self, shaper: ShaperId, keys: &Cells, labels: &[Cells]) -> Result<Placed, CallError> {
+    pub(crate) fn place(
+        &mut self,
+        shaper: ShaperId,
+        keys: &Cells,
+        labels: &[Cells],
+    ) -> Result<Placed, CallError> {
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
-        let (Some(&handle), Some((_, limits))) = (live.shapers.get(shaper.0), self.shapers.get(shaper.0)) else { return Err(gone()) };
+        let (Some(&handle), Some((_, limits))) =
+            (live.shapers.get(shaper.0), self.shapers.get(shaper.0))
+        else {
+            return Err(gone());
+        };
         let rows = u32::try_from(keys.len()).map_err(|_| gone())?;
         let answer = live.instance.place(handle, rows, keys, labels, limits);
         self.settle(answer)
@@ -107,19 +156,37 @@ impl Session {
         Ok(())
     }
 
-    fn start(plugin: &Plugin, decoders: &[Request], shapers: &[(Request, ShapeLimits)]) -> Result<Live, CallError> {
+    fn start(
+        plugin: &Plugin,
+        decoders: &[Request],
+        shapers: &[(Request, ShapeLimits)],
+    ) -> Result<Live, CallError> {
         let mut instance = Instance::new(plugin)?;
         let reopened = |error: OpenError| match error {
             OpenError::Call(error) => error,
-            OpenError::Refused(message) | OpenError::Invalid(message) => CallError::Instantiate(message),
+            OpenError::Refused(message) | OpenError::Invalid(message) => {
+                CallError::Instantiate(message)
+            }
         };
-        let decoders = decoders.iter().map(|request| instance.open_decoder(&request.name, &request.options)).collect::<Result<_, _>>().map_err(reopened)?;
-        let shapers = shapers
+        let decoders = decoders
             .iter()
-            .map(|(request, _)| instance.open_shaper(&request.name, &request.options).map(|opened| opened.handle))
+            .map(|request| instance.open_decoder(&request.name, &request.options))
             .collect::<Result<_, _>>()
             .map_err(reopened)?;
-        Ok(Live { instance, decoders, shapers })
+        let shapers = shapers
+            .iter()
+            .map(|(request, _)| {
+                instance
+                    .open_shaper(&request.name, &request.options)
+                    .map(|opened| opened.handle)
+            })
+            .collect::<Result<_, _>>()
+            .map_err(reopened)?;
+        Ok(Live {
+            instance,
+            decoders,
+            shapers,
+        })
     }
 
     /// An error of a call kills the instance.
@@ -176,7 +243,10 @@ struct Breaker {
 impl Breaker {
     fn check(&self, now: Instant) -> Result<(), CallError> {
         match self.retry_at {
-            Some(retry_at) if now < retry_at => Err(CallError::BackOff { failures: self.failures, retry_in: retry_at - now }),
+            Some(retry_at) if now < retry_at => Err(CallError::BackOff {
+                failures: self.failures,
+                retry_in: retry_at - now,
+            }),
             _ => Ok(()),
         }
     }
@@ -189,7 +259,8 @@ impl Breaker {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= TOLERATED {
             let doublings = (self.failures - TOLERATED).min(16);
-            self.retry_at = Some(now + (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(LONGEST_BACK_OFF));
+            self.retry_at =
+                Some(now + (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(LONGEST_BACK_OFF));
         }
     }
 }
@@ -211,7 +282,11 @@ mod tests {
         for _ in 0..40 {
             breaker.failed(now);
         }
-        assert!(breaker.check(now + LONGEST_BACK_OFF - Duration::from_millis(1)).is_err());
+        assert!(
+            breaker
+                .check(now + LONGEST_BACK_OFF - Duration::from_millis(1))
+                .is_err()
+        );
         assert!(breaker.check(now + LONGEST_BACK_OFF).is_ok());
         breaker.succeeded();
         assert!(breaker.check(now).is_ok());

@@ -9,7 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::bindings::exporter::plugin::{kernel, log, types};
 use super::budget::LogBudget;
 use super::error::LoadError;
-use crate::kernel::{KernelFacts, PciKind};
+use crate::kernel::{KernelFacts, PciKind, machine};
 
 /// Longest log line taken from a plugin, in bytes.
 const MAX_LOG_LINE: usize = 4096;
@@ -24,12 +24,24 @@ pub(super) struct HostState {
 }
 
 impl HostState {
-    pub(super) fn new(plugin: Arc<str>, facts: Arc<KernelFacts>, log_budget: Arc<LogBudget>, memory: usize) -> Self {
+    pub(super) fn new(
+        plugin: Arc<str>,
+        facts: Arc<KernelFacts>,
+        log_budget: Arc<LogBudget>,
+        memory: usize,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(256);
         // No files, no sockets, no environment, no arguments, no input: what a language's runtime drags in finds nothing.
         let wasi = WasiCtxBuilder::new().max_random_size(64 * 1024).build();
-        Self { memory: MemoryLimit::new(memory), plugin, facts, log_budget, wasi, table }
+        Self {
+            memory: MemoryLimit::new(memory),
+            plugin,
+            facts,
+            log_budget,
+            wasi,
+            table,
+        }
     }
 }
 
@@ -37,14 +49,19 @@ impl HostState {
 pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, LoadError> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(LoadError::engine)?;
-    log::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(LoadError::engine)?;
-    kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(LoadError::engine)?;
+    log::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
+        .map_err(LoadError::engine)?;
+    kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
+        .map_err(LoadError::engine)?;
     Ok(linker)
 }
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -52,7 +69,9 @@ impl types::Host for HostState {}
 
 impl log::Host for HostState {
     fn write(&mut self, level: log::Level, message: String) {
-        let Some(suppressed) = self.log_budget.take() else { return };
+        let Some(suppressed) = self.log_budget.take() else {
+            return;
+        };
         let mut end = message.len().min(MAX_LOG_LINE);
         while !message.is_char_boundary(end) {
             end -= 1;
@@ -73,7 +92,15 @@ impl log::Host for HostState {
 impl kernel::Host for HostState {
     fn symbols(&mut self, addresses: Vec<u64>) -> Vec<Option<kernel::KernelSymbol>> {
         let symbols = self.facts.symbols(&addresses);
-        symbols.into_iter().map(|found| found.map(|symbol| kernel::KernelSymbol { name: symbol.name, offset: symbol.offset })).collect()
+        symbols
+            .into_iter()
+            .map(|found| {
+                found.map(|symbol| kernel::KernelSymbol {
+                    name: symbol.name,
+                    offset: symbol.offset,
+                })
+            })
+            .collect()
     }
 
     fn cgroup_paths(&mut self, ids: Vec<u64>) -> Vec<Option<String>> {
@@ -86,6 +113,10 @@ impl kernel::Host for HostState {
 
     fn block_devices(&mut self, devices: Vec<u32>) -> Vec<Option<String>> {
         self.facts.block_devices(&devices)
+    }
+
+    fn machine(&mut self) -> String {
+        machine().to_owned()
     }
 
     fn pci_names(&mut self, kind: kernel::PciKind, ids: Vec<u32>) -> Option<Vec<Option<String>>> {
@@ -113,7 +144,11 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl MemoryLimit {
     fn new(limit: usize) -> Self {
-        Self { limit, used: 0, refused: false }
+        Self {
+            limit,
+            used: 0,
+            refused: false,
+        }
     }
 
     /// Bytes of linear memory in use now. It never shrinks.
@@ -127,7 +162,12 @@ impl MemoryLimit {
 }
 
 impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
         if used > self.limit {
             self.refused = true;
@@ -137,7 +177,12 @@ impl ResourceLimiter for MemoryLimit {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(desired <= MAX_TABLE_ELEMENTS)
     }
 }
@@ -150,7 +195,10 @@ mod tests {
     fn memories_of_one_store_share_the_limit() {
         let mut limit = MemoryLimit::new(100);
         assert!(limit.memory_growing(0, 60, None).unwrap());
-        assert!(!limit.memory_growing(0, 60, None).unwrap(), "a second memory must not double the limit");
+        assert!(
+            !limit.memory_growing(0, 60, None).unwrap(),
+            "a second memory must not double the limit"
+        );
         assert!(limit.refused);
         assert!(limit.memory_growing(0, 40, None).unwrap());
         assert_eq!(limit.used(), 100);

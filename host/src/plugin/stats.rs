@@ -35,9 +35,13 @@ pub(crate) struct Snapshot {
 impl PluginStats {
     pub(super) fn called(&self, took: Duration, rows: usize, memory: usize) {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.nanoseconds.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.nanoseconds.fetch_add(
+            u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
-        self.memory_high_water.fetch_max(memory as u64, Ordering::Relaxed);
+        self.memory_high_water
+            .fetch_max(memory as u64, Ordering::Relaxed);
     }
 
     pub(super) fn restarted(&self) {
@@ -46,7 +50,10 @@ impl PluginStats {
 
     pub(super) fn failed(&self, error: &CallError) {
         let mut failures = self.failures.lock();
-        match failures.iter_mut().find(|(reason, _)| *reason == error.reason()) {
+        match failures
+            .iter_mut()
+            .find(|(reason, _)| *reason == error.reason())
+        {
             Some((_, count)) => *count += 1,
             None => failures.push((error.reason(), 1)),
         }
@@ -68,7 +75,11 @@ impl Snapshot {
     /// What has come since an earlier snapshot of the same plugin. The high-water mark stays what it is.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let failures = self.failures.iter().map(|&(reason, count)| {
-            let before = earlier.failures.iter().find(|(known, _)| *known == reason).map_or(0, |(_, count)| *count);
+            let before = earlier
+                .failures
+                .iter()
+                .find(|(known, _)| *known == reason)
+                .map_or(0, |(_, count)| *count);
             (reason, count - before)
         });
         Self {

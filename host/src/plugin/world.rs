@@ -82,42 +82,92 @@ const MAX_FAMILIES: usize = 64;
 const MAX_BOUNDS: usize = 4096;
 
 pub(super) fn decoded(answer: decoding::Decoded, rows: usize) -> Result<Decoded, CallError> {
-    let errors: Vec<(u32, String)> = answer.errors.into_iter().map(|error| (error.row, error.message)).collect();
-    let named = answer.dropped.iter().chain(&answer.provisional).chain(errors.iter().map(|(row, _)| row));
+    let errors: Vec<(u32, String)> = answer
+        .errors
+        .into_iter()
+        .map(|error| (error.row, error.message))
+        .collect();
+    let named = answer
+        .dropped
+        .iter()
+        .chain(&answer.provisional)
+        .chain(errors.iter().map(|(row, _)| row));
     check_rows(named, rows)?;
     let cells = Cells::checked(answer.cells.bytes, answer.cells.ends, rows)?;
-    Ok(Decoded { cells, dropped: answer.dropped, provisional: answer.provisional, errors })
+    Ok(Decoded {
+        cells,
+        dropped: answer.dropped,
+        provisional: answer.provisional,
+        errors,
+    })
 }
 
 /// Checks and converts what `open` of a shaper declared.
-pub(super) fn opened(answer: shaping::Opened) -> Result<(u32, Vec<ShapedFamily>, Vec<NumberSource>), OpenError> {
+pub(super) fn opened(
+    answer: shaping::Opened,
+) -> Result<(u32, Vec<ShapedFamily>, Vec<NumberSource>), OpenError> {
     if answer.families.is_empty() || answer.families.len() > MAX_FAMILIES {
-        return Err(OpenError::Invalid(format!("expected 1 to {MAX_FAMILIES} families, found {}", answer.families.len())));
+        return Err(OpenError::Invalid(format!(
+            "expected 1 to {MAX_FAMILIES} families, found {}",
+            answer.families.len()
+        )));
     }
-    let families = answer.families.into_iter().map(shaped_family).collect::<Result<Vec<_>, _>>()?;
+    let families = answer
+        .families
+        .into_iter()
+        .map(shaped_family)
+        .collect::<Result<Vec<_>, _>>()?;
     let mut numbers: Vec<NumberSource> = answer
         .numbers
         .iter()
-        .map(|number| NumberSource { offset: number.offset as usize, encoding: encoding(number.encoding) })
+        .map(|number| NumberSource {
+            offset: number.offset as usize,
+            encoding: encoding(number.encoding),
+        })
         .collect();
     if numbers.is_empty() {
-        numbers.push(NumberSource { offset: 0, encoding: Encoding::U64 });
+        numbers.push(NumberSource {
+            offset: 0,
+            encoding: Encoding::U64,
+        });
     }
     Ok((answer.shaper, families, numbers))
 }
 
 /// `families`: the bounds per family, as declared.
-pub(super) fn placed(answer: shaping::Placed, rows: usize, shape: &ShapeLimits) -> Result<Placed, CallError> {
+pub(super) fn placed(
+    answer: shaping::Placed,
+    rows: usize,
+    shape: &ShapeLimits,
+) -> Result<Placed, CallError> {
     let malformed = |what: String| Err(CallError::Malformed(what));
-    let errors: Vec<(u32, String)> = answer.errors.into_iter().map(|error| (error.row, error.message)).collect();
-    check_rows(answer.placements.iter().map(|placement| &placement.row).chain(errors.iter().map(|(row, _)| row)), rows)?;
+    let errors: Vec<(u32, String)> = answer
+        .errors
+        .into_iter()
+        .map(|error| (error.row, error.message))
+        .collect();
+    check_rows(
+        answer
+            .placements
+            .iter()
+            .map(|placement| &placement.row)
+            .chain(errors.iter().map(|(row, _)| row)),
+        rows,
+    )?;
     let mut placements = Vec::with_capacity(answer.placements.len());
     for placement in answer.placements {
         let Some(&(kind, bounds)) = shape.families.get(placement.family as usize) else {
-            return malformed(format!("a placement names family {}, there are {}", placement.family, shape.families.len()));
+            return malformed(format!(
+                "a placement names family {}, there are {}",
+                placement.family,
+                shape.families.len()
+            ));
         };
         if placement.number as usize >= shape.numbers {
-            return malformed(format!("a placement names number {}, there are {}", placement.number, shape.numbers));
+            return malformed(format!(
+                "a placement names number {}, there are {}",
+                placement.number, shape.numbers
+            ));
         }
         if !placement.scale.is_finite() {
             return malformed(format!("a placement has the scale {}", placement.scale));
@@ -126,16 +176,40 @@ pub(super) fn placed(answer: shaping::Placed, rows: usize, shape: &ShapeLimits) 
             (shaping::Slot::None, _) => Slot::None,
             (shaping::Slot::Value, kind) if kind != Kind::Histogram => Slot::Value,
             (shaping::Slot::Sum, Kind::Histogram) => Slot::Sum,
-            (shaping::Slot::Bucket(bucket), Kind::Histogram) if bucket as usize <= bounds => Slot::Bucket(bucket),
-            (slot, kind) => return malformed(format!("a placement puts {slot:?} into a family of kind {kind:?} with {bounds} bounds")),
+            (shaping::Slot::Bucket(bucket), Kind::Histogram) if bucket as usize <= bounds => {
+                Slot::Bucket(bucket)
+            }
+            (slot, kind) => {
+                return malformed(format!(
+                    "a placement puts {slot:?} into a family of kind {kind:?} with {bounds} bounds"
+                ));
+            }
         };
-        placements.push(Placement { row: placement.row, family: placement.family, slot, number: placement.number, scale: placement.scale });
+        placements.push(Placement {
+            row: placement.row,
+            family: placement.family,
+            slot,
+            number: placement.number,
+            scale: placement.scale,
+        });
     }
     if answer.labels.len() != shape.new_labels {
-        return malformed(format!("expected {} new label columns, found {}", shape.new_labels, answer.labels.len()));
+        return malformed(format!(
+            "expected {} new label columns, found {}",
+            shape.new_labels,
+            answer.labels.len()
+        ));
     }
-    let labels = answer.labels.into_iter().map(|column| Cells::checked(column.bytes, column.ends, rows)).collect::<Result<_, _>>()?;
-    Ok(Placed { placements, labels, errors })
+    let labels = answer
+        .labels
+        .into_iter()
+        .map(|column| Cells::checked(column.bytes, column.ends, rows))
+        .collect::<Result<_, _>>()?;
+    Ok(Placed {
+        placements,
+        labels,
+        errors,
+    })
 }
 
 /// What a shaper's answers are checked against.
@@ -151,7 +225,9 @@ pub(super) struct ShapeLimits {
 fn check_rows<'a>(named: impl Iterator<Item = &'a u32>, rows: usize) -> Result<(), CallError> {
     for &row in named {
         if row as usize >= rows {
-            return Err(CallError::Malformed(format!("it names row {row} of a batch of {rows}")));
+            return Err(CallError::Malformed(format!(
+                "it names row {row} of a batch of {rows}"
+            )));
         }
     }
     Ok(())
@@ -166,17 +242,34 @@ fn shaped_family(family: shaping::Family) -> Result<ShapedFamily, OpenError> {
         shaping::Kind::Unknown => Kind::Unknown,
     };
     let bounds = family.bounds;
-    let invalid = |what: String| Err(OpenError::Invalid(format!("family {}: {what}", family.name)));
+    let invalid = |what: String| {
+        Err(OpenError::Invalid(format!(
+            "family {}: {what}",
+            family.name
+        )))
+    };
     if bounds.len() > MAX_BOUNDS {
-        return invalid(format!("{} bounds, the limit is {MAX_BOUNDS}", bounds.len()));
+        return invalid(format!(
+            "{} bounds, the limit is {MAX_BOUNDS}",
+            bounds.len()
+        ));
     }
     if !bounds.is_empty() && kind != Kind::Histogram {
         return invalid("only a histogram has bounds".into());
     }
-    if bounds.iter().any(|bound| !bound.is_finite()) || bounds.windows(2).any(|pair| pair[0] >= pair[1]) {
+    if bounds.iter().any(|bound| !bound.is_finite())
+        || bounds.windows(2).any(|pair| pair[0] >= pair[1])
+    {
         return invalid("the bounds are not finite numbers in strictly ascending order".into());
     }
-    Ok(ShapedFamily { name: family.name, help: family.help, unit: family.unit, kind, labels: family.labels, bounds })
+    Ok(ShapedFamily {
+        name: family.name,
+        help: family.help,
+        unit: family.unit,
+        kind,
+        labels: family.labels,
+        bounds,
+    })
 }
 
 fn encoding(encoding: shaping::NumberType) -> Encoding {

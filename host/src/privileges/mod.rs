@@ -8,9 +8,8 @@ mod keep;
 mod set;
 mod status;
 
-pub(crate) use drop::{DropError, Report, drop_to};
-pub(crate) use keep::{Keep, KeepError};
-pub(crate) use set::CapabilitySet;
+pub(crate) use drop::drop_to;
+pub(crate) use keep::Keep;
 pub(crate) use status::Privileges;
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use std::thread;
 use caps::Capability::{CAP_BPF, CAP_CHOWN, CAP_NET_ADMIN, CAP_PERFMON, CAP_SETPCAP};
 use caps::{CapSet, Capability};
 
-use super::{CapabilitySet, DropError, Keep, Privileges, drop_to};
+use super::drop::DropError;
+use super::set::CapabilitySet;
+use super::{Keep, Privileges, drop_to};
 
 const SCENARIO: &str = "EXPORTER_HOST_PRIVILEGES_SCENARIO";
 

@@ -18,7 +18,11 @@ pub(super) fn add(a: Number, b: Number) -> Number {
 /// The number times the factor; a factor of 1 keeps integers exact.
 #[inline]
 pub(super) fn scale(number: Number, factor: f64) -> Number {
-    if factor == 1.0 { number } else { Number::Float(as_float(number) * factor) }
+    if factor == 1.0 {
+        number
+    } else {
+        Number::Float(as_float(number) * factor)
+    }
 }
 
 pub(super) fn as_float(number: Number) -> f64 {
@@ -71,11 +75,23 @@ mod tests {
     #[test]
     fn integers_stay_exact() {
         let big = Number::Unsigned((1 << 53) + 1);
-        assert_eq!(add(big, Number::Unsigned(1)), Number::Unsigned((1 << 53) + 2));
+        assert_eq!(
+            add(big, Number::Unsigned(1)),
+            Number::Unsigned((1 << 53) + 2)
+        );
         assert_eq!(scale(big, 1.0), big);
-        assert_eq!(add(Number::Unsigned(0), Number::Signed(-3)), Number::Signed(-3));
-        assert_eq!(add(Number::Signed(-3), Number::Signed(1)), Number::Signed(-2));
-        assert_eq!(add(Number::Unsigned(1), Number::Float(0.5)), Number::Float(1.5));
+        assert_eq!(
+            add(Number::Unsigned(0), Number::Signed(-3)),
+            Number::Signed(-3)
+        );
+        assert_eq!(
+            add(Number::Signed(-3), Number::Signed(1)),
+            Number::Signed(-2)
+        );
+        assert_eq!(
+            add(Number::Unsigned(1), Number::Float(0.5)),
+            Number::Float(1.5)
+        );
     }
 
     #[test]
@@ -90,8 +106,14 @@ mod tests {
 
     #[test]
     fn cpus_are_summed() {
-        let values: Vec<u8> = [1_u64, 2, 4].iter().flat_map(|value| value.to_ne_bytes()).collect();
-        let source = NumberSource { offset: 0, encoding: Encoding::U64 };
+        let values: Vec<u8> = [1_u64, 2, 4]
+            .iter()
+            .flat_map(|value| value.to_ne_bytes())
+            .collect();
+        let source = NumberSource {
+            offset: 0,
+            encoding: Encoding::U64,
+        };
         assert_eq!(read_sum(source, &values, 8), Some(Number::Unsigned(7)));
         assert_eq!(read_sum(source, &values[..8], 8), Some(Number::Unsigned(1)));
     }

@@ -110,7 +110,16 @@ impl Metric {
         let pipeline = Pipeline::new(parts.layout, parts.labels, parts.shaper);
         let series = SeriesSet::new(pipeline.family_shapes(&parts.namespace));
         let table = KeyTable::new(pipeline.layout().row_key_size);
-        Self { name: parts.name, pipeline, table, series, scrape: 0, walked: Walked::default(), pending: Pending::default(), row_key: Vec::new() }
+        Self {
+            name: parts.name,
+            pipeline,
+            table,
+            series,
+            scrape: 0,
+            walked: Walked::default(),
+            pending: Pending::default(),
+            row_key: Vec::new(),
+        }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -130,9 +139,15 @@ impl Metric {
         if entries.key_size == 0 || entries.value_stride == 0 {
             return;
         }
-        let (split, zero_key) = (self.pipeline.layout().split_cpus, self.pipeline.layout().zero_key);
+        let (split, zero_key) = (
+            self.pipeline.layout().split_cpus,
+            self.pipeline.layout().zero_key,
+        );
         let row_key_size = self.pipeline.layout().row_key_size;
-        let rows = entries.keys.chunks_exact(entries.key_size).zip((0..).step_by(entries.value_stride));
+        let rows = entries
+            .keys
+            .chunks_exact(entries.key_size)
+            .zip((0..).step_by(entries.value_stride));
         for (key, value) in rows {
             if zero_key && key.iter().any(|byte| *byte != 0) {
                 self.walked.rows += 1;
@@ -141,11 +156,20 @@ impl Metric {
             }
             if split {
                 let mut row_key = std::mem::take(&mut self.row_key);
-                for (cpu, offset) in (0..entries.value_stride).step_by(entries.cpu_stride.max(1)).enumerate() {
+                for (cpu, offset) in (0..entries.value_stride)
+                    .step_by(entries.cpu_stride.max(1))
+                    .enumerate()
+                {
                     row_key.clear();
                     row_key.extend_from_slice(key);
                     row_key.extend_from_slice(&(cpu as u16).to_ne_bytes());
-                    self.row(plugins, entries, &row_key, value + offset, entries.cpu_stride);
+                    self.row(
+                        plugins,
+                        entries,
+                        &row_key,
+                        value + offset,
+                        entries.cpu_stride,
+                    );
                 }
                 self.row_key = row_key;
             } else if let Some(key) = key.get(..row_key_size) {
@@ -156,7 +180,14 @@ impl Metric {
     }
 
     #[inline]
-    fn row(&mut self, plugins: &mut Plugins, entries: Entries<'_>, key: &[u8], value: usize, length: usize) {
+    fn row(
+        &mut self,
+        plugins: &mut Plugins,
+        entries: Entries<'_>,
+        key: &[u8],
+        value: usize,
+        length: usize,
+    ) {
         self.walked.rows += 1;
         let found = self.table.find(key);
         if let Some(entry) = found.and_then(|id| self.table.get_mut(id)) {
@@ -164,13 +195,29 @@ impl Metric {
             match &entry.meaning {
                 Meaning::One(target) => {
                     self.walked.hits += 1;
-                    add(&mut self.series, self.pipeline.numbers(), target, entries, value, length, self.scrape);
+                    add(
+                        &mut self.series,
+                        self.pipeline.numbers(),
+                        target,
+                        entries,
+                        value,
+                        length,
+                        self.scrape,
+                    );
                     return;
                 }
                 Meaning::Many(targets) => {
                     self.walked.hits += 1;
                     for target in targets {
-                        add(&mut self.series, self.pipeline.numbers(), target, entries, value, length, self.scrape);
+                        add(
+                            &mut self.series,
+                            self.pipeline.numbers(),
+                            target,
+                            entries,
+                            value,
+                            length,
+                            self.scrape,
+                        );
                     }
                     return;
                 }
@@ -187,7 +234,11 @@ impl Metric {
             }
         }
         self.pending.keys.push(key);
-        self.pending.rows.push(PendingRow { value, length, entry: found });
+        self.pending.rows.push(PendingRow {
+            value,
+            length,
+            entry: found,
+        });
         if self.pending.rows.len() >= BATCH {
             self.resolve(plugins, entries);
         }
@@ -201,7 +252,9 @@ impl Metric {
         let started = Instant::now();
         let mut pending = std::mem::take(&mut self.pending);
         let mut complaints = Complaints::default();
-        let outcomes = self.pipeline.resolve(plugins, &pending.keys, &mut self.series, &mut complaints);
+        let outcomes =
+            self.pipeline
+                .resolve(plugins, &pending.keys, &mut self.series, &mut complaints);
         self.walked.decoded += pending.rows.len() as u64;
         self.walked.complain(complaints);
         for (index, (outcome, row)) in outcomes.into_iter().zip(&pending.rows).enumerate() {
@@ -216,18 +269,36 @@ impl Metric {
                     Some(entry) => entry.meaning.clone(),
                     None => continue,
                 },
-                Outcome::Placed { targets, provisional: true } => Meaning::Provisional(targets.into()),
+                Outcome::Placed {
+                    targets,
+                    provisional: true,
+                } => Meaning::Provisional(targets.into()),
                 Outcome::Placed { targets, .. } => match targets.as_slice() {
                     [target] => Meaning::One(*target),
                     _ => Meaning::Many(targets.into()),
                 },
             };
             for target in meaning.targets() {
-                add(&mut self.series, self.pipeline.numbers(), target, entries, row.value, row.length, self.scrape);
+                add(
+                    &mut self.series,
+                    self.pipeline.numbers(),
+                    target,
+                    entries,
+                    row.value,
+                    row.length,
+                    self.scrape,
+                );
             }
-            let entry = Entry { meaning, seen: self.scrape };
+            let entry = Entry {
+                meaning,
+                seen: self.scrape,
+            };
             let key = pending.keys.get(index);
-            match row.entry.or_else(|| self.table.find(key)).and_then(|id| self.table.get_mut(id)) {
+            match row
+                .entry
+                .or_else(|| self.table.find(key))
+                .and_then(|id| self.table.get_mut(id))
+            {
                 Some(known) => *known = entry,
                 None => {
                     self.table.insert(key, entry);
@@ -255,7 +326,11 @@ impl Metric {
         if !crowded && (unseen == 0 || !self.scrape.is_multiple_of(KEEP_SCRAPES)) {
             return;
         }
-        let oldest = if crowded { self.scrape } else { self.scrape.saturating_sub(KEEP_SCRAPES) };
+        let oldest = if crowded {
+            self.scrape
+        } else {
+            self.scrape.saturating_sub(KEEP_SCRAPES)
+        };
         let before = self.table.len();
         self.table.retain(|entry| entry.seen >= oldest);
         self.walked.evicted += (before - self.table.len()) as u64;
@@ -278,7 +353,10 @@ impl Metric {
             Meaning::Dropped => "dropped".into(),
             Meaning::Failed(name) => format!("not decodable by {name}"),
             meaning => {
-                let labels = meaning.targets().iter().filter_map(|target| self.series.labels(target.series));
+                let labels = meaning
+                    .targets()
+                    .iter()
+                    .filter_map(|target| self.series.labels(target.series));
                 labels.collect::<Vec<_>>().join("; ")
             }
         })
@@ -286,10 +364,27 @@ impl Metric {
 }
 
 #[inline]
-fn add(series: &mut SeriesSet, numbers: &[crate::plugin::NumberSource], target: &Target, entries: Entries<'_>, value: usize, length: usize, scrape: u32) {
-    let number = numbers.get(target.number as usize).zip(entries.values.get(value..value + length));
-    match number.and_then(|(source, bytes)| accumulate::read_sum(*source, bytes, entries.cpu_stride)) {
-        Some(number) => series.add_to(target.series, target.slot, accumulate::scale(number, target.scale), scrape),
+fn add(
+    series: &mut SeriesSet,
+    numbers: &[crate::plugin::NumberSource],
+    target: &Target,
+    entries: Entries<'_>,
+    value: usize,
+    length: usize,
+    scrape: u32,
+) {
+    let number = numbers
+        .get(target.number as usize)
+        .zip(entries.values.get(value..value + length));
+    match number
+        .and_then(|(source, bytes)| accumulate::read_sum(*source, bytes, entries.cpu_stride))
+    {
+        Some(number) => series.add_to(
+            target.series,
+            target.slot,
+            accumulate::scale(number, target.scale),
+            scrape,
+        ),
         None => series.touch(target.series, scrape),
     }
 }
@@ -310,14 +405,20 @@ impl Meaning {
             Self::One(target) => std::slice::from_mut(target),
             Self::Many(targets) | Self::Provisional(targets) => targets,
         };
-        targets.iter_mut().all(|target| match moved.get(target.series as usize) {
-            Some(&Some((series, down))) => {
-                target.series = series;
-                target.slot = target.slot.checked_sub(down).filter(|_| target.slot != u32::MAX).unwrap_or(u32::MAX);
-                true
-            }
-            _ => false,
-        })
+        targets
+            .iter_mut()
+            .all(|target| match moved.get(target.series as usize) {
+                Some(&Some((series, down))) => {
+                    target.series = series;
+                    target.slot = target
+                        .slot
+                        .checked_sub(down)
+                        .filter(|_| target.slot != u32::MAX)
+                        .unwrap_or(u32::MAX);
+                    true
+                }
+                _ => false,
+            })
     }
 }
 

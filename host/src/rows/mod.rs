@@ -10,6 +10,6 @@ mod pipeline;
 mod series;
 mod table;
 
-pub(crate) use layout::{KeyShape, Layout, LayoutError};
+pub(crate) use layout::{KeyShape, Layout};
 pub(crate) use metric::{Entries, Metric, MetricParts, Walked};
 pub(crate) use pipeline::{Label, Plugins, SessionId, Shaper, Step};

@@ -24,7 +24,11 @@ pub(crate) struct SessionId(usize);
 impl Plugins {
     /// The session with this plugin; `start` makes it if the unit has none yet.
     pub(crate) fn session(&mut self, plugin: &str, start: impl FnOnce() -> Session) -> SessionId {
-        if let Some(known) = self.sessions.iter().position(|session| session.plugin_name() == plugin) {
+        if let Some(known) = self
+            .sessions
+            .iter()
+            .position(|session| session.plugin_name() == plugin)
+        {
             return SessionId(known);
         }
         self.sessions.push(start());
@@ -119,22 +123,34 @@ impl Pipeline {
         let new = crate::plugin::new_labels(&shaper.families, &decoded);
         let column_of = |name: &str| {
             let known = decoded.iter().position(|label| *label == name);
-            known.or_else(|| new.iter().position(|label| *label == name).map(|column| decoded.len() + column))
+            known.or_else(|| {
+                new.iter()
+                    .position(|label| *label == name)
+                    .map(|column| decoded.len() + column)
+            })
         };
         let families = shaper.families.iter().map(|family| {
-            let columns = family.labels.iter().filter_map(|name| column_of(name)).collect();
-            FamilyLabels { template: LabelTemplate::new(&family.labels), columns }
+            let columns = family
+                .labels
+                .iter()
+                .filter_map(|name| column_of(name))
+                .collect();
+            FamilyLabels {
+                template: LabelTemplate::new(&family.labels),
+                columns,
+            }
         });
         let families = families.collect();
-        Self { layout, labels, shaper, families }
+        Self {
+            layout,
+            labels,
+            shaper,
+            families,
+        }
     }
 
     pub(super) fn layout(&self) -> &Layout {
         &self.layout
-    }
-
-    pub(super) fn labels(&self) -> &[Label] {
-        &self.labels
     }
 
     pub(super) fn numbers(&self) -> &[NumberSource] {
@@ -143,20 +159,38 @@ impl Pipeline {
 
     /// The families' heads, with the unit's prefix before their names.
     pub(super) fn family_shapes(&self, namespace: &str) -> Vec<FamilyShape> {
-        let name = |family: &ShapedFamily| if namespace.is_empty() { family.name.clone() } else { format!("{namespace}_{}", family.name) };
+        let name = |family: &ShapedFamily| {
+            if namespace.is_empty() {
+                family.name.clone()
+            } else {
+                format!("{namespace}_{}", family.name)
+            }
+        };
         let shape = |family: &ShapedFamily| FamilyShape {
-            meta: Arc::new(FamilyMeta { name: name(family), help: family.help.clone(), unit: family.unit.clone(), kind: family.kind }),
+            meta: Arc::new(FamilyMeta {
+                name: name(family),
+                help: family.help.clone(),
+                unit: family.unit.clone(),
+                kind: family.kind,
+            }),
             bounds: family.bounds.as_slice().into(),
         };
         self.shaper.families.iter().map(shape).collect()
     }
 
     /// Answers every key of a batch, in order. `keys` have `layout.row_key_size` bytes each.
-    pub(super) fn resolve(&self, plugins: &mut Plugins, keys: &Cells, series: &mut SeriesSet, complaints: &mut Complaints) -> Vec<Outcome> {
+    pub(super) fn resolve(
+        &self,
+        plugins: &mut Plugins,
+        keys: &Cells,
+        series: &mut SeriesSet,
+        complaints: &mut Complaints,
+    ) -> Vec<Outcome> {
         let mut batch = Batch::new(keys.len());
         let mut columns = Vec::with_capacity(self.labels.len());
         for (label, field) in self.labels.iter().zip(&self.layout.fields) {
-            let fields = (0..keys.len()).map(|row| keys.get(row).get(field.clone()).unwrap_or_default());
+            let fields =
+                (0..keys.len()).map(|row| keys.get(row).get(field.clone()).unwrap_or_default());
             let mut column: Cells = fields.collect();
             for step in &label.chain {
                 column = batch.decode(plugins, step, &column, complaints);
@@ -175,11 +209,20 @@ impl Pipeline {
         batch: Batch,
         complaints: &mut Complaints,
     ) -> Vec<Outcome> {
-        let Batch { mut outcomes, alive, provisional } = batch;
+        let Batch {
+            mut outcomes,
+            alive,
+            provisional,
+        } = batch;
         if alive.is_empty() {
-            return outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Unanswered)).collect();
+            return outcomes
+                .into_iter()
+                .map(|outcome| outcome.unwrap_or(Outcome::Unanswered))
+                .collect();
         }
-        let narrowed = |column: &Cells| -> Cells { alive.iter().map(|&row| column.get(row as usize)).collect() };
+        let narrowed = |column: &Cells| -> Cells {
+            alive.iter().map(|&row| column.get(row as usize)).collect()
+        };
         let keys = narrowed(keys);
         let columns: Vec<Cells> = columns.iter().map(narrowed).collect();
         let answer = match plugins.get(self.shaper.session) {
@@ -189,30 +232,72 @@ impl Pipeline {
         let placed = match answer {
             Ok(placed) => placed,
             Err(error) => {
-                complaints.failed.push((Arc::clone(&self.shaper.name), error));
-                return outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Unanswered)).collect();
+                complaints
+                    .failed
+                    .push((Arc::clone(&self.shaper.name), error));
+                return outcomes
+                    .into_iter()
+                    .map(|outcome| outcome.unwrap_or(Outcome::Unanswered))
+                    .collect();
             }
         };
         for &row in &alive {
             let provisional = provisional[row as usize];
-            outcomes[row as usize] = Some(Outcome::Placed { targets: Vec::new(), provisional });
+            outcomes[row as usize] = Some(Outcome::Placed {
+                targets: Vec::new(),
+                provisional,
+            });
         }
         let mut text = String::new();
         let cell = |column: usize, row: u32| {
-            let column = columns.get(column).or_else(|| placed.labels.get(column.checked_sub(columns.len())?));
-            String::from_utf8_lossy(column.map(|cells| cells.get(row as usize)).unwrap_or_default())
+            let column = columns
+                .get(column)
+                .or_else(|| placed.labels.get(column.checked_sub(columns.len())?));
+            String::from_utf8_lossy(
+                column
+                    .map(|cells| cells.get(row as usize))
+                    .unwrap_or_default(),
+            )
         };
         for placement in &placed.placements {
-            let (Some(&row), Some(family)) = (alive.get(placement.row as usize), self.families.get(placement.family as usize)) else { continue };
+            let (Some(&row), Some(family)) = (
+                alive.get(placement.row as usize),
+                self.families.get(placement.family as usize),
+            ) else {
+                continue;
+            };
             text.clear();
-            family.template.render_into(&mut text, |label| cell(family.columns.get(label).copied().unwrap_or(usize::MAX), placement.row));
+            family.template.render_into(&mut text, |label| {
+                cell(
+                    family.columns.get(label).copied().unwrap_or(usize::MAX),
+                    placement.row,
+                )
+            });
             let target = series.slot(placement.family, &text, placement.slot);
-            if let (Some((series, slot)), Some(Some(Outcome::Placed { targets, .. }))) = (target, outcomes.get_mut(row as usize)) {
-                targets.push(Target { series, slot, number: placement.number, scale: placement.scale });
+            if let (Some((series, slot)), Some(Some(Outcome::Placed { targets, .. }))) =
+                (target, outcomes.get_mut(row as usize))
+            {
+                targets.push(Target {
+                    series,
+                    slot,
+                    number: placement.number,
+                    scale: placement.scale,
+                });
             }
         }
-        reject(&mut outcomes, placed.errors.into_iter().filter_map(|(row, why)| Some((*alive.get(row as usize)?, why))), &self.shaper.name, complaints);
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Unanswered)).collect()
+        reject(
+            &mut outcomes,
+            placed
+                .errors
+                .into_iter()
+                .filter_map(|(row, why)| Some((*alive.get(row as usize)?, why))),
+            &self.shaper.name,
+            complaints,
+        );
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or(Outcome::Unanswered))
+            .collect()
     }
 }
 
@@ -227,11 +312,21 @@ struct Batch {
 
 impl Batch {
     fn new(rows: usize) -> Self {
-        Self { outcomes: vec![None; rows], alive: (0..rows as u32).collect(), provisional: vec![false; rows] }
+        Self {
+            outcomes: vec![None; rows],
+            alive: (0..rows as u32).collect(),
+            provisional: vec![false; rows],
+        }
     }
 
     /// Runs one decoder over the rows that are still alive. Gives a column with a cell for every row of the batch.
-    fn decode(&mut self, plugins: &mut Plugins, step: &Step, input: &Cells, complaints: &mut Complaints) -> Cells {
+    fn decode(
+        &mut self,
+        plugins: &mut Plugins,
+        step: &Step,
+        input: &Cells,
+        complaints: &mut Complaints,
+    ) -> Cells {
         let rows = self.outcomes.len();
         let everything = self.alive.len() == rows;
         if self.alive.is_empty() {
@@ -240,7 +335,11 @@ impl Batch {
         let answer = match plugins.get(step.session) {
             Some(session) if everything => session.decode(step.decoder, input),
             Some(session) => {
-                let narrowed: Cells = self.alive.iter().map(|&row| input.get(row as usize)).collect();
+                let narrowed: Cells = self
+                    .alive
+                    .iter()
+                    .map(|&row| input.get(row as usize))
+                    .collect();
                 session.decode(step.decoder, &narrowed)
             }
             None => return Cells::empty(rows),
@@ -261,11 +360,24 @@ impl Batch {
         }
         for row in decoded.dropped.iter().filter_map(row_of) {
             // What was filtered on a provisional text may pass later.
-            let dropped = if self.provisional[row as usize] { Outcome::Unanswered } else { Outcome::Dropped };
+            let dropped = if self.provisional[row as usize] {
+                Outcome::Unanswered
+            } else {
+                Outcome::Dropped
+            };
             self.outcomes[row as usize] = Some(dropped);
         }
-        let errors: Vec<(u32, String)> = decoded.errors.iter().filter_map(|(index, why)| Some((row_of(index)?, why.clone()))).collect();
-        reject(&mut self.outcomes, errors.into_iter(), &step.name, complaints);
+        let errors: Vec<(u32, String)> = decoded
+            .errors
+            .iter()
+            .filter_map(|(index, why)| Some((row_of(index)?, why.clone())))
+            .collect();
+        reject(
+            &mut self.outcomes,
+            errors.into_iter(),
+            &step.name,
+            complaints,
+        );
         let column = if everything {
             decoded.cells
         } else {
@@ -276,12 +388,18 @@ impl Batch {
             };
             (0..rows).map(cell_of).collect()
         };
-        self.alive.retain(|&row| self.outcomes[row as usize].is_none());
+        self.alive
+            .retain(|&row| self.outcomes[row as usize].is_none());
         column
     }
 }
 
-fn reject(outcomes: &mut [Option<Outcome>], errors: impl Iterator<Item = (u32, String)>, name: &Arc<str>, complaints: &mut Complaints) {
+fn reject(
+    outcomes: &mut [Option<Outcome>],
+    errors: impl Iterator<Item = (u32, String)>,
+    name: &Arc<str>,
+    complaints: &mut Complaints,
+) {
     for (row, why) in errors {
         if let Some(outcome) = outcomes.get_mut(row as usize) {
             *outcome = Some(Outcome::Failed(Arc::clone(name)));

@@ -27,7 +27,11 @@ pub(super) struct FamilyShape {
 impl FamilyShape {
     /// One number, or each bucket with +Inf's and the sum.
     fn slots(&self) -> usize {
-        if self.meta.kind == Kind::Histogram { self.bounds.len() + 2 } else { 1 }
+        if self.meta.kind == Kind::Histogram {
+            self.bounds.len() + 2
+        } else {
+            1
+        }
     }
 }
 
@@ -54,7 +58,14 @@ struct Series {
 
 impl SeriesSet {
     pub(super) fn new(families: Vec<FamilyShape>) -> Self {
-        Self { families, series: Vec::new(), index: HashTable::new(), hasher: RandomState::default(), slots: Vec::new(), order: Vec::new() }
+        Self {
+            families,
+            series: Vec::new(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            slots: Vec::new(),
+            order: Vec::new(),
+        }
     }
 
     /// The slot of the series of `family` with these labels; the series is made if it is new. None: no such family, or too many slots.
@@ -69,7 +80,9 @@ impl SeriesSet {
         let slots = shape.slots();
         let hash = self.hasher.hash_one((family, labels));
         let series = &self.series;
-        let known = self.index.find(hash, |&id| series[id as usize].family == family && *series[id as usize].labels == *labels);
+        let known = self.index.find(hash, |&id| {
+            series[id as usize].family == family && *series[id as usize].labels == *labels
+        });
         let id = match known {
             Some(&id) => id,
             None => self.add(family, labels, slots, hash)?,
@@ -81,10 +94,23 @@ impl SeriesSet {
     fn add(&mut self, family: u32, labels: &str, slots: usize, hash: u64) -> Option<u32> {
         let id = u32::try_from(self.series.len()).ok()?;
         let first_slot = SlotId::try_from(self.slots.len()).ok()?;
-        self.slots.resize(self.slots.len() + slots, Number::Unsigned(0));
-        self.series.push(Series { family, first_slot, labels: labels.into(), seen: 0 });
-        let Self { series, index, hasher, .. } = self;
-        index.insert_unique(hash, id, |&id| hasher.hash_one((series[id as usize].family, &*series[id as usize].labels)));
+        self.slots
+            .resize(self.slots.len() + slots, Number::Unsigned(0));
+        self.series.push(Series {
+            family,
+            first_slot,
+            labels: labels.into(),
+            seen: 0,
+        });
+        let Self {
+            series,
+            index,
+            hasher,
+            ..
+        } = self;
+        index.insert_unique(hash, id, |&id| {
+            hasher.hash_one((series[id as usize].family, &*series[id as usize].labels))
+        });
         Some(id)
     }
 
@@ -124,11 +150,15 @@ impl SeriesSet {
                 return None;
             }
             let shape = kept.families.get(series.family as usize)?;
-            let (slots, hash) = (shape.slots(), kept.hasher.hash_one((series.family, &*series.labels)));
+            let (slots, hash) = (
+                shape.slots(),
+                kept.hasher.hash_one((series.family, &*series.labels)),
+            );
             let id = kept.add(series.family, &series.labels, slots, hash)?;
             kept.series[id as usize].seen = series.seen;
             let first = kept.series[id as usize].first_slot;
-            kept.slots[first as usize..][..slots].copy_from_slice(&self.slots[series.first_slot as usize..][..slots]);
+            kept.slots[first as usize..][..slots]
+                .copy_from_slice(&self.slots[series.first_slot as usize..][..slots]);
             Some((id, series.first_slot - first))
         });
         let moved = moved.collect();
@@ -149,11 +179,20 @@ impl SeriesSet {
             let shape = &self.families[series.family as usize];
             if current != Some(series.family) {
                 current = Some(series.family);
-                families.push(Family { meta: Arc::clone(&shape.meta), samples: Vec::with_capacity(self.order.len()) });
+                families.push(Family {
+                    meta: Arc::clone(&shape.meta),
+                    samples: Vec::with_capacity(self.order.len()),
+                });
             }
-            let value = value(shape, &self.slots[series.first_slot as usize..][..shape.slots()]);
+            let value = value(
+                shape,
+                &self.slots[series.first_slot as usize..][..shape.slots()],
+            );
             if let Some(family) = families.last_mut() {
-                family.samples.push(Sample { labels: Arc::clone(&series.labels), value });
+                family.samples.push(Sample {
+                    labels: Arc::clone(&series.labels),
+                    value,
+                });
             }
         }
         families
@@ -169,18 +208,25 @@ impl SeriesSet {
         let series = &self.series;
         self.order.sort_by(|&a, &b| {
             let (a, b) = (&series[a as usize], &series[b as usize]);
-            a.family.cmp(&b.family).then_with(|| a.labels.cmp(&b.labels))
+            a.family
+                .cmp(&b.family)
+                .then_with(|| a.labels.cmp(&b.labels))
         });
     }
 }
 
 fn value(shape: &FamilyShape, slots: &[Number]) -> Value {
     match slots {
-        [buckets @ .., sum] if shape.meta.kind == Kind::Histogram => Value::Histogram(Box::new(Histogram {
-            bounds: Arc::clone(&shape.bounds),
-            counts: buckets.iter().map(|&count| accumulate::as_count(count)).collect(),
-            sum: *sum,
-        })),
+        [buckets @ .., sum] if shape.meta.kind == Kind::Histogram => {
+            Value::Histogram(Box::new(Histogram {
+                bounds: Arc::clone(&shape.bounds),
+                counts: buckets
+                    .iter()
+                    .map(|&count| accumulate::as_count(count))
+                    .collect(),
+                sum: *sum,
+            }))
+        }
         [number, ..] => Value::Number(*number),
         [] => Value::Number(Number::Unsigned(0)),
     }

@@ -61,14 +61,22 @@ impl<T> KeyTable<T> {
     }
 
     fn look_up(&self, key: &[u8]) -> Option<EntryId> {
-        self.index.find(self.hasher.hash_one(key), |&id| self.key(id) == key).copied()
+        self.index
+            .find(self.hasher.hash_one(key), |&id| self.key(id) == key)
+            .copied()
     }
 
     /// Adds a key that is not in the table. None if the table is full (2^32 entries).
     pub(super) fn insert(&mut self, key: &[u8], entry: T) -> Option<EntryId> {
         debug_assert_eq!(key.len(), self.key_size);
         let id = EntryId::try_from(self.entries.len()).ok()?;
-        let Self { key_size, keys, index, hasher, .. } = self;
+        let Self {
+            key_size,
+            keys,
+            index,
+            hasher,
+            ..
+        } = self;
         keys.extend_from_slice(key);
         let hash_of = |id: &EntryId| {
             let start = *id as usize * *key_size;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bpf::Attached;
 use crate::telemetry::{ProgramStats, RateLimit, Stage, Telemetry, UnitTelemetry};
 use crate::unit::{Running, UnitScrape};
-use crate::bpf::Attached;
 
 /// Between two log lines about the same thing.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -15,13 +15,18 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Account {
     name: Arc<str>,
     telemetry: UnitTelemetry,
-    lost: HashMap<Arc<str>, u64>,
+    /// What was entered so far, where the kernel or a thread gives totals: by map and kind.
+    entered: HashMap<(Arc<str>, &'static str), u64>,
 }
 
 impl Account {
     pub(super) fn new(name: Arc<str>, telemetry: &Telemetry) -> Self {
         let telemetry = telemetry.unit(&name);
-        Self { name, telemetry, lost: HashMap::new() }
+        Self {
+            name,
+            telemetry,
+            entered: HashMap::new(),
+        }
     }
 
     pub(super) fn enter(&mut self, scrape: &UnitScrape, limit: &RateLimit) {
@@ -40,11 +45,21 @@ impl Account {
                 unit.decoder_errors(decoder, *count);
             }
             for (decoder, message) in &walked.rejected {
-                self.complain(limit, decoder, || format!("metric {}: {decoder} leaves rows out: {message}", metric.metric));
+                self.complain(limit, decoder, || {
+                    format!(
+                        "metric {}: {decoder} leaves rows out: {message}",
+                        metric.metric
+                    )
+                });
             }
             for (decoder, error) in &walked.failed {
                 unit.errors("plugin", 1);
-                self.complain(limit, decoder, || format!("metric {}: {decoder} gave no answer, new rows are left out: {error}", metric.metric));
+                self.complain(limit, decoder, || {
+                    format!(
+                        "metric {}: {decoder} gave no answer, new rows are left out: {error}",
+                        metric.metric
+                    )
+                });
             }
         }
         unit.set_rows(rows as u64);
@@ -54,19 +69,40 @@ impl Account {
         }
         for fill in &scrape.maps {
             if let Some(max_entries) = fill.max_entries {
-                unit.map_fill(&fill.map, fill.entries as u64, max_entries as u64);
+                self.telemetry
+                    .map_fill(&fill.map, fill.entries as u64, max_entries as u64);
             }
-            if let Some(lost) = fill.lost {
-                let before = self.lost.insert(Arc::clone(&fill.map), lost).unwrap_or(0);
-                self.telemetry.lost_samples(&fill.map, lost.saturating_sub(before));
+            if !fill.complete {
+                self.telemetry.errors("incomplete-walk", 1);
+                self.complain(limit, &fill.map, || {
+                    format!("map {} changes faster than it can be walked", fill.map)
+                });
+            }
+            if let Some(samples) = fill.samples {
+                let lost = self.new_since(&fill.map, "lost", samples.lost);
+                self.telemetry.lost_samples(&fill.map, lost);
+                let short = self.new_since(&fill.map, "short-sample", samples.short);
+                self.telemetry.errors("short-sample", short);
+                let over = self.new_since(&fill.map, "sample-overflow", samples.overflowed);
+                self.telemetry.errors("sample-overflow", over);
             }
         }
+        let refused = self.new_since(&Arc::from(""), "cgroup-id-map", scrape.cgroup_errors);
+        self.telemetry.errors("cgroup-id-map", refused);
+    }
+
+    fn new_since(&mut self, map: &Arc<str>, kind: &'static str, total: u64) -> u64 {
+        let before = self.entered.insert((Arc::clone(map), kind), total);
+        total.saturating_sub(before.unwrap_or(0))
     }
 
     /// The unit did not answer in time.
     pub(super) fn late(&self, limit: &RateLimit) {
         self.telemetry.errors("deadline", 1);
-        self.complain(limit, "deadline", || "the scrape's deadline passed before its maps were read: its series are left out".to_owned());
+        self.complain(limit, "deadline", || {
+            "the scrape's deadline passed before its maps were read: its series are left out"
+                .to_owned()
+        });
     }
 
     /// Some of its series are another unit's already.
@@ -88,7 +124,11 @@ pub(super) fn log_limit() -> RateLimit {
 
 /// The programs of a unit as the kernel has them now.
 pub(super) fn programs(config: &str, unit: &Running, counted: bool) -> Vec<ProgramStats> {
-    let stats = if counted { unit.run_stats() } else { Vec::new() };
+    let stats = if counted {
+        unit.run_stats()
+    } else {
+        Vec::new()
+    };
     let program = |program: &crate::bpf::ProgramStatus| {
         let id = program.id?;
         let run = stats.iter().find(|stats| stats.id == id);
@@ -107,5 +147,6 @@ pub(super) fn programs(config: &str, unit: &Running, counted: bool) -> Vec<Progr
 
 /// Whether the kernel counts what programs cost (`sysctl kernel.bpf_stats_enabled`).
 pub(super) fn kernel_counts() -> bool {
-    std::fs::read("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|text| text.first() == Some(&b'1'))
+    std::fs::read("/proc/sys/kernel/bpf_stats_enabled")
+        .is_ok_and(|text| text.first() == Some(&b'1'))
 }

@@ -32,11 +32,27 @@ pub(super) struct HostExporter {
 
 impl HostExporter {
     pub(super) fn new(started: Started, telemetry: Arc<Telemetry>, own_metrics: bool) -> Self {
-        let Started { fleet, registry, facts, .. } = started;
+        let Started {
+            fleet,
+            registry,
+            facts,
+            ..
+        } = started;
         let units = fleet.view();
-        let accounts = units.into_iter().map(|unit| (Arc::clone(&unit.name), Account::new(unit.name, &telemetry)));
+        let accounts = units
+            .into_iter()
+            .map(|unit| (Arc::clone(&unit.name), Account::new(unit.name, &telemetry)));
         let accounts = Mutex::new(accounts.collect());
-        Self { fleet: Arc::new(fleet), registry, facts, telemetry, own_metrics, accounts, plugins: Mutex::default(), limit: account::log_limit() }
+        Self {
+            fleet: Arc::new(fleet),
+            registry,
+            facts,
+            telemetry,
+            own_metrics,
+            accounts,
+            plugins: Mutex::default(),
+            limit: account::log_limit(),
+        }
     }
 
     /// Detaches everything.
@@ -51,11 +67,16 @@ impl HostExporter {
         {
             let mut accounts = self.accounts.lock();
             for (name, scraped) in scraped {
-                let Some(account) = accounts.get_mut(&name) else { continue };
+                let Some(account) = accounts.get_mut(&name) else {
+                    continue;
+                };
                 match scraped {
                     Scraped::Done(mut scrape) => {
                         account.enter(&scrape, &self.limit);
-                        sources.push(Source { name, families: std::mem::take(&mut scrape.families) });
+                        sources.push(Source {
+                            name,
+                            families: std::mem::take(&mut scrape.families),
+                        });
                     }
                     Scraped::Late => account.late(&self.limit),
                 }
@@ -65,7 +86,13 @@ impl HostExporter {
             self.enter_plugins();
             self.enter_programs();
             // First: no unit can take the host's own names away.
-            sources.insert(0, Source { name: HOST.into(), families: self.telemetry.families() });
+            sources.insert(
+                0,
+                Source {
+                    name: HOST.into(),
+                    families: self.telemetry.families(),
+                },
+            );
         }
         let (families, clashes) = merge(sources);
         self.report(clashes);
@@ -75,9 +102,19 @@ impl HostExporter {
     fn report(&self, clashes: Vec<Clash>) {
         let accounts = self.accounts.lock();
         for clash in clashes {
-            let Clash { source, earlier, family, reason, dropped } = clash;
+            let Clash {
+                source,
+                earlier,
+                family,
+                reason,
+                dropped,
+            } = clash;
             if let Some(account) = accounts.get(&source) {
-                account.clash(&self.limit, dropped, &format!("{dropped} series of {family} are left out, {earlier} has {reason}"));
+                account.clash(
+                    &self.limit,
+                    dropped,
+                    &format!("{dropped} series of {family} are left out, {earlier} has {reason}"),
+                );
             }
         }
     }
@@ -86,15 +123,20 @@ impl HostExporter {
     fn enter_plugins(&self) {
         let mut known = self.plugins.lock();
         for (name, now) in self.registry.stats() {
-            let before = known.insert(Arc::clone(&name), now.clone()).unwrap_or_default();
-            self.telemetry.plugin(&name).add(&costs(&now.since(&before)));
+            let before = known
+                .insert(Arc::clone(&name), now.clone())
+                .unwrap_or_default();
+            self.telemetry
+                .plugin(&name)
+                .add(&costs(&now.since(&before)));
         }
     }
 
     fn enter_programs(&self) {
         let counted = account::kernel_counts();
         let mut programs = Vec::new();
-        self.fleet.for_each_idle(|name, unit| programs.extend(account::programs(name, unit, counted)));
+        self.fleet
+            .for_each_idle(|name, unit| programs.extend(account::programs(name, unit, counted)));
         self.telemetry.set_programs(programs);
     }
 }
@@ -118,7 +160,11 @@ impl Exporter for HostExporter {
     fn status(&self) -> Vec<UnitStatus> {
         let status = |unit: crate::unit::UnitView| UnitStatus {
             name: unit.name.to_string(),
-            state: if unit.running { UnitState::Running } else { UnitState::Failed },
+            state: if unit.running {
+                UnitState::Running
+            } else {
+                UnitState::Failed
+            },
             reasons: unit.notes,
         };
         self.fleet.view().into_iter().map(status).collect()

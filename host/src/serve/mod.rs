@@ -27,18 +27,35 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let telemetry = Telemetry::new(BuildInfo::THIS);
     let started = start::start(&settings, &telemetry)?;
     if settings.check {
-        tracing::info!(units = started.running, failed = started.failed, "checked: every unit that could be was loaded and attached, and is let go now");
+        tracing::info!(
+            units = started.running,
+            failed = started.failed,
+            "checked: every unit that could be was loaded and attached, and is let go now"
+        );
         started.fleet.stop();
-        let code = if started.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        let code = if started.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
         return Ok(code);
     }
     let listeners = web::bind(&settings.web.listen, &mut ListenFd::from_env())?;
     for listener in &listeners {
-        let address = listener.local_addr().context("cannot ask a listening socket for its address")?;
+        let address = listener
+            .local_addr()
+            .context("cannot ask a listening socket for its address")?;
         tracing::info!(%address, path = settings.web.options.telemetry_path, "listening");
     }
-    let summary = format!("{} units running, {} failed", started.running, started.failed);
-    let exporter = Arc::new(HostExporter::new(started, Arc::clone(&telemetry), settings.web.exporter_metrics));
+    let summary = format!(
+        "{} units running, {} failed",
+        started.running, started.failed
+    );
+    let exporter = Arc::new(HostExporter::new(
+        started,
+        Arc::clone(&telemetry),
+        settings.web.exporter_metrics,
+    ));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4)))
         .enable_all()
@@ -46,13 +63,19 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     let served = runtime.block_on(async {
         let stop = stop_signal()?;
-        let router = web::router(settings.web.options, Arc::clone(&exporter) as Arc<dyn web::Exporter>, telemetry);
+        let router = web::router(
+            settings.web.options,
+            Arc::clone(&exporter) as Arc<dyn web::Exporter>,
+            telemetry,
+        );
         notify::ready(&summary);
         let stop = async {
             stop.await;
             notify::stopping();
         };
-        web::serve(listeners, router, stop).await.context("cannot serve")
+        web::serve(listeners, router, stop)
+            .await
+            .context("cannot serve")
     });
     // A scrape that is still walking a map ends within this, or is left behind.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -89,17 +89,8 @@ impl Telemetry {
         Arc::clone(&self.units).unit(config)
     }
 
-    /// Drops all series of a unit that is gone for good. Its handle must not be used any more.
-    pub(crate) fn forget_unit(&self, config: &str) {
-        self.units.forget(config);
-    }
-
     pub(crate) fn plugin(&self, plugin: &str) -> PluginTelemetry {
         Arc::clone(&self.plugins).plugin(plugin)
-    }
-
-    pub(crate) fn forget_plugin(&self, plugin: &str) {
-        self.plugins.forget(plugin);
     }
 
     pub(crate) fn http(&self) -> &HttpTelemetry {
@@ -252,23 +243,6 @@ mod tests {
             !body.contains("run_count_total{"),
             "unknown without kernel statistics"
         );
-    }
-
-    #[test]
-    fn a_forgotten_unit_leaves_nothing() {
-        let telemetry = Telemetry::new(BuildInfo::THIS);
-        for name in ["gone", "stays"] {
-            let unit = telemetry.unit(name);
-            unit.set_state(UnitState::Running);
-            unit.loaded(true, Duration::ZERO);
-            unit.errors("read", 1);
-            unit.decoder_errors("ksym", 1);
-            unit.lost_samples("m", 1);
-            unit.map_fill("m", 1, 1);
-        }
-        telemetry.forget_unit("gone");
-        let body = body(&telemetry);
-        assert!(!body.contains("gone") && body.contains("stays"));
     }
 
     /// Text from outside may be a label value: the way through prometheus-client keeps it whole.

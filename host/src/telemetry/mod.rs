@@ -13,10 +13,9 @@ mod process;
 mod programs;
 mod unit;
 
-pub(crate) use http::HttpTelemetry;
 pub(crate) use limit::RateLimit;
 pub(crate) use logs::{LogFormat, LogLevel, LogOptions};
 pub(crate) use metrics::{BuildInfo, Telemetry};
-pub(crate) use plugin::{PluginCosts, PluginTelemetry};
+pub(crate) use plugin::PluginCosts;
 pub(crate) use programs::ProgramStats;
 pub(crate) use unit::{Stage, UnitState, UnitTelemetry};

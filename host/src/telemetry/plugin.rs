@@ -91,15 +91,6 @@ impl PluginFamilies {
             families: self,
         }
     }
-
-    pub(super) fn forget(&self, plugin: &str) {
-        self.calls.forget(plugin);
-        self.seconds.forget(plugin);
-        self.rows.forget(plugin);
-        self.traps.forget(plugin);
-        self.restarts.forget(plugin);
-        self.memory.forget(plugin);
-    }
 }
 
 impl PluginTelemetry {

@@ -122,25 +122,6 @@ impl UnitFamilies {
             families: self,
         }
     }
-
-    pub(super) fn forget(&self, config: &str) {
-        self.enabled.forget(config);
-        self.state.forget(config);
-        self.load_successful.forget(config);
-        self.load_success_time.forget(config);
-        self.load_duration.forget(config);
-        self.scrape_seconds.forget(config);
-        self.rows.forget(config);
-        self.decodes.forget(config);
-        self.hits.forget(config);
-        self.evictions.forget(config);
-        self.errors.forget(config);
-        self.decoder_errors.forget(config);
-        self.all_decoder_errors.forget(config);
-        self.lost.forget(config);
-        self.entries.forget(config);
-        self.max_entries.forget(config);
-    }
 }
 
 impl UnitTelemetry {
@@ -192,6 +173,9 @@ impl UnitTelemetry {
 
     /// `kind` is one of a few fixed words, never text from outside.
     pub(crate) fn errors(&self, kind: &'static str, count: u64) {
+        if count == 0 {
+            return;
+        }
         self.families.errors.of(&[&self.config, kind]).inc_by(count);
     }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::fleet::Fleet;
-use super::running::as_entries;
 
 /// Rows shown per map: a page for a person, not a way to export.
 const MAX_ROWS: usize = 10_000;
@@ -19,12 +18,22 @@ impl Fleet {
                 let mut lines = String::new();
                 let metrics = &group.metrics;
                 let walked = group.source.walk(|batch| {
-                    let entries = as_entries(batch);
                     for (key, value) in batch.rows().take(MAX_ROWS.saturating_sub(rows)) {
-                        let labels: Vec<String> = metrics.iter().filter_map(|metric| metric.describe(key)).collect();
-                        let values: Vec<String> =
-                            value.chunks(entries.cpu_stride.max(1)).map(|cpu| cpu.get(..8).and_then(|bytes| bytes.try_into().ok()).map_or_else(|| "?".into(), |bytes| u64::from_ne_bytes(bytes).to_string())).collect();
-                        let _ = writeln!(lines, "{key:?} ({}) -> {}", labels.join("; "), values.join(" "));
+                        let labels: Vec<String> = metrics
+                            .iter()
+                            .filter_map(|metric| metric.describe(key))
+                            .collect();
+                        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes);
+                        let values: Vec<String> = batch
+                            .per_cpu(value)
+                            .map(|cpu| number(cpu).map_or("?".into(), |number| number.to_string()))
+                            .collect();
+                        let _ = writeln!(
+                            lines,
+                            "{key:?} ({}) -> {}",
+                            labels.join("; "),
+                            values.join(" ")
+                        );
                     }
                     rows += batch.count;
                 });

@@ -14,8 +14,6 @@ pub(crate) enum UnitError {
     Samples(SampleError),
     CgroupIdMap(KeeperError),
     Symbols(std::io::Error),
-    /// A task of the host ended unexpectedly.
-    Internal(String),
 }
 
 impl fmt::Display for UnitError {
@@ -33,7 +31,6 @@ impl fmt::Display for UnitError {
             Self::Samples(error) => error.fmt(f),
             Self::CgroupIdMap(error) => error.fmt(f),
             Self::Symbols(error) => write!(f, "cannot read /proc/kallsyms for `kaddrs`: {error}"),
-            Self::Internal(what) => f.write_str(what),
         }
     }
 }

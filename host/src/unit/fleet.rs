@@ -43,8 +43,15 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(units: impl IntoIterator<Item = (String, State)>) -> Self {
-        let slot = |(name, state): (String, State)| Arc::new(Slot { name: name.into(), state: Mutex::new(state) });
-        Self { units: units.into_iter().map(slot).collect() }
+        let slot = |(name, state): (String, State)| {
+            Arc::new(Slot {
+                name: name.into(),
+                state: Mutex::new(state),
+            })
+        };
+        Self {
+            units: units.into_iter().map(slot).collect(),
+        }
     }
 
     /// Scrapes all running units in parallel. Results come in the units' order; a unit that is not done by `deadline` goes on by itself.
@@ -57,7 +64,8 @@ impl Fleet {
                 _ => (index, None),
             });
         }
-        let mut scraped: Vec<Option<Scraped>> = self.units.iter().map(|_| Some(Scraped::Late)).collect();
+        let mut scraped: Vec<Option<Scraped>> =
+            self.units.iter().map(|_| Some(Scraped::Late)).collect();
         let until = tokio::time::Instant::from_std(deadline);
         while let Ok(Some(finished)) = tokio::time::timeout_at(until, tasks.join_next()).await {
             if let Ok((index, result)) = finished
@@ -68,7 +76,11 @@ impl Fleet {
         }
         // A walk cannot be cut short; it ends by itself and its result is for nobody.
         tasks.detach_all();
-        let named = self.units.iter().zip(scraped).filter_map(|(slot, scraped)| Some((Arc::clone(&slot.name), scraped?)));
+        let named = self
+            .units
+            .iter()
+            .zip(scraped)
+            .filter_map(|(slot, scraped)| Some((Arc::clone(&slot.name), scraped?)));
         named.collect()
     }
 
@@ -111,13 +123,26 @@ const VIEW_PATIENCE: Duration = Duration::from_millis(200);
 impl Slot {
     fn view(&self) -> UnitView {
         let Some(state) = self.state.try_lock_for(VIEW_PATIENCE) else {
-            return UnitView { name: Arc::clone(&self.name), running: true, notes: vec!["being scraped".into()] };
+            return UnitView {
+                name: Arc::clone(&self.name),
+                running: true,
+                notes: vec!["being scraped".into()],
+            };
         };
         let (running, notes) = match &*state {
-            State::Running(unit) => (true, unit.unattached().map(|(program, why)| format!("program {}: {why}", program.name)).collect()),
+            State::Running(unit) => (
+                true,
+                unit.unattached()
+                    .map(|(program, why)| format!("program {}: {why}", program.name))
+                    .collect(),
+            ),
             State::Failed(why) => (false, vec![why.clone()]),
             State::Stopped => (false, vec!["stopped".into()]),
         };
-        UnitView { name: Arc::clone(&self.name), running, notes }
+        UnitView {
+            name: Arc::clone(&self.name),
+            running,
+            notes,
+        }
     }
 }

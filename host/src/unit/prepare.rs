@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use super::error::UnitError;
 use super::source::{EntrySource, Group};
-use crate::bpf::{CgroupIdKeeper, LoadedObject, MapInfo, MapReader, OpenObject, OpenOptions, ProgramStatus, SampleCounter, SampleOptions};
+use crate::bpf::{
+    CgroupIdKeeper, LoadedObject, MapInfo, MapReader, OpenObject, OpenOptions, ProgramStatus,
+    SampleCounter, SampleOptions,
+};
 use crate::config::{MetricConfig, MetricSource, Problem, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::{KeyShape, Layout};
@@ -41,11 +44,21 @@ pub(super) struct KernelSide {
 const VALUE_SIZE: usize = 8;
 
 /// Loads and attaches a unit. What is in the kernel by then is gone again on an error.
-pub(crate) fn prepare(config: UnitConfig, environment: &Environment) -> Result<Prepared, UnitError> {
+pub(crate) fn prepare(
+    config: UnitConfig,
+    environment: &Environment,
+) -> Result<Prepared, UnitError> {
     let Some(path) = &config.object else {
-        return Ok(Prepared { config, kernel: None, groups: Vec::new() });
+        return Ok(Prepared {
+            config,
+            kernel: None,
+            groups: Vec::new(),
+        });
     };
-    let options = OpenOptions { btf: environment.btf.clone(), debug: environment.debug };
+    let options = OpenOptions {
+        btf: environment.btf.clone(),
+        debug: environment.debug,
+    };
     let mut object = OpenObject::open(path, &options)?;
     let layouts = check_metrics(&config, &object)?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
@@ -57,7 +70,15 @@ pub(crate) fn prepare(config: UnitConfig, environment: &Environment) -> Result<P
         None => None,
     };
     let programs = object.attach();
-    Ok(Prepared { config, kernel: Some(KernelSide { object, programs, keeper }), groups })
+    Ok(Prepared {
+        config,
+        kernel: Some(KernelSide {
+            object,
+            programs,
+            keeper,
+        }),
+        groups,
+    })
 }
 
 /// Lays every metric's labels over its map's keys; all that does not fit is reported at once.
@@ -65,9 +86,16 @@ fn check_metrics(config: &UnitConfig, object: &OpenObject) -> Result<Vec<Layout>
     let mut problems = Vec::new();
     let mut layouts = Vec::new();
     for metric in &config.metrics {
-        match object.map(&metric.map).map_err(|error| error.to_string()).and_then(|map| check_metric(metric, map)) {
+        match object
+            .map(&metric.map)
+            .map_err(|error| error.to_string())
+            .and_then(|map| check_metric(metric, map))
+        {
             Ok(layout) => layouts.push(layout),
-            Err(message) => problems.push(Problem::error(metric.at.clone(), format!("metric `{}`: {message}", metric.name))),
+            Err(message) => problems.push(Problem::error(
+                metric.at.clone(),
+                format!("metric `{}`: {message}", metric.name),
+            )),
         }
     }
     if let Some(wanted) = &config.cgroup_id_map
@@ -75,47 +103,83 @@ fn check_metrics(config: &UnitConfig, object: &OpenObject) -> Result<Vec<Layout>
     {
         problems.push(Problem::error(wanted.at.clone(), error.to_string()));
     }
-    if problems.is_empty() { Ok(layouts) } else { Err(UnitError::Config(problems)) }
+    if problems.is_empty() {
+        Ok(layouts)
+    } else {
+        Err(UnitError::Config(problems))
+    }
 }
 
 fn check_metric(metric: &MetricConfig, map: &MapInfo) -> Result<Layout, String> {
-    let shape = KeyShape { key_size: map.key_size, per_cpu: map.is_per_cpu() };
+    let shape = KeyShape {
+        key_size: map.key_size,
+        per_cpu: map.is_per_cpu(),
+    };
     if metric.source == MetricSource::Map && map.value_size != VALUE_SIZE {
-        return Err(format!("the values of map `{}` have {} bytes, expected {VALUE_SIZE}: make its value type u64", map.name, map.value_size));
+        return Err(format!(
+            "the values of map `{}` have {} bytes, expected {VALUE_SIZE}: make its value type u64",
+            map.name, map.value_size
+        ));
     }
-    Layout::new(&metric.labels, metric.source, shape).map_err(|error| format!("map `{}`: {error}", map.name))
+    Layout::new(&metric.labels, metric.source, shape)
+        .map_err(|error| format!("map `{}`: {error}", map.name))
 }
 
 /// Writes the addresses of kernel symbols into the object's globals.
-fn set_kaddrs(config: &UnitConfig, object: &mut OpenObject, facts: &KernelFacts) -> Result<(), UnitError> {
+fn set_kaddrs(
+    config: &UnitConfig,
+    object: &mut OpenObject,
+    facts: &KernelFacts,
+) -> Result<(), UnitError> {
     if config.kaddrs.is_empty() {
         return Ok(());
     }
-    let symbols: Vec<&str> = config.kaddrs.iter().map(|(symbol, _)| symbol.as_str()).collect();
+    let symbols: Vec<&str> = config
+        .kaddrs
+        .iter()
+        .map(|(symbol, _)| symbol.as_str())
+        .collect();
     let addresses = facts.addresses_of(&symbols).map_err(UnitError::Symbols)?;
     let mut problems = Vec::new();
     for ((symbol, at), address) in config.kaddrs.iter().zip(addresses) {
         let Some(address) = address else {
-            problems.push(Problem::error(at.clone(), format!("the running kernel has no symbol `{symbol}`: see /proc/kallsyms")));
+            problems.push(Problem::error(
+                at.clone(),
+                format!("the running kernel has no symbol `{symbol}`: see /proc/kallsyms"),
+            ));
             continue;
         };
         if address == 0 {
-            tracing::warn!(config = config.name, symbol, "the kernel hides its addresses (kernel.kptr_restrict, CAP_SYSLOG): kaddr_{symbol} is 0");
+            tracing::warn!(
+                config = config.name,
+                symbol,
+                "the kernel hides its addresses (kernel.kptr_restrict, CAP_SYSLOG): kaddr_{symbol} is 0"
+            );
         }
         if let Err(error) = object.set_kaddr(symbol, address) {
             problems.push(Problem::error(at.clone(), error.to_string()));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(UnitError::Config(problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(UnitError::Config(problems))
+    }
 }
 
 /// One source per map, however many metrics are made from it. A perf event array serves each metric on its own.
-fn open_sources(config: &UnitConfig, layouts: Vec<Layout>, object: &LoadedObject) -> Result<Vec<Group<(usize, Layout)>>, UnitError> {
+fn open_sources(
+    config: &UnitConfig,
+    layouts: Vec<Layout>,
+    object: &LoadedObject,
+) -> Result<Vec<Group<(usize, Layout)>>, UnitError> {
     let mut groups: Vec<Group<(usize, Layout)>> = Vec::new();
     for (index, (metric, layout)) in config.metrics.iter().zip(layouts).enumerate() {
         let source = match metric.source {
             MetricSource::Map => {
-                if let Some(group) = groups.iter_mut().find(|group| *group.map == *metric.map && matches!(group.source, EntrySource::Map(_))) {
+                if let Some(group) = groups.iter_mut().find(|group| {
+                    *group.map == *metric.map && matches!(group.source, EntrySource::Map(_))
+                }) {
                     group.metrics.push((index, layout));
                     continue;
                 }
@@ -126,7 +190,11 @@ fn open_sources(config: &UnitConfig, layouts: Vec<Layout>, object: &LoadedObject
                 EntrySource::Samples(SampleCounter::open(object, &metric.map, &options)?)
             }
         };
-        groups.push(Group { map: metric.map.as_str().into(), source, metrics: vec![(index, layout)] });
+        groups.push(Group {
+            map: metric.map.as_str().into(),
+            source,
+            metrics: vec![(index, layout)],
+        });
     }
     Ok(groups)
 }

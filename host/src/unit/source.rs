@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bpf::{Batch, MapReader, ReadError, SampleCounter, SampleError};
+use crate::bpf::{Batch, MapReader, ReadError, SampleCounter, SampleError, SampleStats, WalkStats};
 
 pub(super) enum EntrySource {
     Map(Box<MapReader>),
@@ -26,13 +26,10 @@ impl EntrySource {
     }
 
     /// Visits every entry in batches.
-    pub(super) fn walk(&mut self, visit: impl FnMut(Batch<'_>)) -> Result<(), ReadError> {
+    pub(super) fn walk(&mut self, visit: impl FnMut(Batch<'_>)) -> Result<WalkStats, ReadError> {
         match self {
-            Self::Map(reader) => reader.walk(visit).map(drop),
-            Self::Samples(samples) => {
-                samples.walk(visit);
-                Ok(())
-            }
+            Self::Map(reader) => reader.walk(visit),
+            Self::Samples(samples) => Ok(samples.walk(visit)),
         }
     }
 
@@ -44,11 +41,11 @@ impl EntrySource {
         }
     }
 
-    /// Samples lost so far. None for a map.
-    pub(super) fn lost(&self) -> Option<u64> {
+    /// What became of the samples so far. None for a map.
+    pub(super) fn samples(&self) -> Option<SampleStats> {
         match self {
             Self::Map(_) => None,
-            Self::Samples(samples) => Some(samples.stats().lost),
+            Self::Samples(samples) => Some(samples.stats()),
         }
     }
 }

@@ -147,38 +147,10 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn forms_of_addresses() {
-        let host = |host: &str, port| Address::Host {
-            host: host.into(),
+    fn local(port: u16) -> Address {
+        Address::Host {
+            host: "127.0.0.1".into(),
             port,
-        };
-        for (text, address) in [
-            (":9435", Address::Any { port: 9435 }),
-            ("localhost:1", host("localhost", 1)),
-            ("0.0.0.0:9435", host("0.0.0.0", 9435)),
-            ("[::1]:9435", host("::1", 9435)),
-            ("fd://2", Address::Activated { index: 2 }),
-        ] {
-            assert_eq!(text.parse(), Ok(address.clone()), "{text}");
-            assert_eq!(address.to_string(), text);
-        }
-        for text in [
-            "",
-            "9435",
-            ":",
-            ":http",
-            ":70000",
-            ":+80",
-            "::1:9435",
-            "[::1]",
-            "[a]:1",
-            "fd://",
-            "fd://x",
-            "vsock://:9100",
-            "http://a:1",
-        ] {
-            assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
 
@@ -194,16 +166,16 @@ mod tests {
 
     #[test]
     fn a_port_in_use_and_a_missing_socket_are_told_in_words() {
-        let first = bind(&["127.0.0.1:0".parse().unwrap()], &mut ListenFd::empty()).unwrap();
+        let first = bind(&[local(0)], &mut ListenFd::empty()).unwrap();
         let port = first[0].local_addr().unwrap().port();
-        for address in [format!("127.0.0.1:{port}"), format!(":{port}")] {
-            let error = bind(&[address.parse().unwrap()], &mut ListenFd::empty()).unwrap_err();
+        for address in [local(port), Address::Any { port }] {
+            let error = bind(std::slice::from_ref(&address), &mut ListenFd::empty()).unwrap_err();
             let start = format!(
                 "cannot listen on {address}: the port is in use; `ss -ltnp 'sport = :{port}'`"
             );
             assert!(error.to_string().starts_with(&start), "{error}");
         }
-        let error = bind(&["fd://1".parse().unwrap()], &mut ListenFd::empty()).unwrap_err();
+        let error = bind(&[Address::Activated { index: 1 }], &mut ListenFd::empty()).unwrap_err();
         assert!(
             error
                 .to_string()

@@ -14,7 +14,7 @@ mod server;
 mod stall;
 
 pub(crate) use exporter::{BoxFuture, Exporter, UnitStatus};
-pub(crate) use listen::{Address, ListenError, bind};
+pub(crate) use listen::{Address, bind};
 pub(crate) use options::WebOptions;
 pub(crate) use routes::router;
 pub(crate) use server::serve;

@@ -31,7 +31,10 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
         None => None,
         Some(Ok(permit)) => Some(permit),
         Some(Err(_)) => {
-            let bound = app.options.max_requests.map_or(0, std::num::NonZeroUsize::get);
+            let bound = app
+                .options
+                .max_requests
+                .map_or(0, std::num::NonZeroUsize::get);
             let text =
                 format!("Limit of concurrent requests reached ({bound}), try again later.\n");
             return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();

@@ -111,9 +111,18 @@ fn start(scrape: Scrape) -> Server {
 
 fn start_with(fake: Fake, path: &str, max: usize, timeout: Duration, debug: bool) -> Server {
     let telemetry = Telemetry::new(BuildInfo::THIS);
-    let options = WebOptions::new(path, max, timeout, debug, BuildInfo::THIS).unwrap();
+    let options = WebOptions {
+        telemetry_path: path.to_owned(),
+        max_requests: std::num::NonZeroUsize::new(max),
+        scrape_timeout: timeout,
+        debug,
+        build: BuildInfo::THIS,
+    };
     let router = router(options, Arc::new(fake), Arc::clone(&telemetry));
-    let address = "127.0.0.1:0".parse().unwrap();
+    let address = Address::Host {
+        host: "127.0.0.1".into(),
+        port: 0,
+    };
     let listeners = bind(&[address], &mut listenfd::ListenFd::empty()).unwrap();
     let port = listeners[0].local_addr().unwrap().port();
     let (stop, stopped) = oneshot::channel();
@@ -266,10 +275,11 @@ async fn not_ready_and_no_debug() {
         scrape: Scrape::Answer { series: 1 },
         ready: false,
     };
-    let server = start_with(fake, "/", 0, Duration::from_secs(1), false);
+    let server = start_with(fake, "/m", 0, Duration::from_secs(1), false);
     assert_eq!(server.ask("GET", "/-/ready", "").await.status(), 503);
     assert_eq!(server.ask("GET", "/maps", "").await.status(), 404);
-    assert!(server.ask("GET", "/", "").await.text().contains("x_total"));
+    assert!(server.ask("GET", "/m", "").await.text().contains("x_total"));
+    assert_eq!(server.ask("GET", "/metrics", "").await.status(), 404);
     server.stop().await;
 }
 

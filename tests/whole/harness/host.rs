@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -39,7 +40,8 @@ pub(crate) struct Host {
     child: Option<Child>,
     address: SocketAddr,
     log: Arc<Log>,
-    directory: TempDir,
+    /// Removed with the host.
+    _directory: TempDir,
 }
 
 /// How a host that was not meant to stay has ended.
@@ -54,7 +56,10 @@ pub(crate) struct Ended {
 impl Setup {
     pub(crate) fn new() -> Self {
         Self {
-            directory: tempfile::Builder::new().prefix("exporter-host-test-").tempdir().unwrap(),
+            directory: tempfile::Builder::new()
+                .prefix("exporter-host-test-")
+                .tempdir()
+                .unwrap(),
             arguments: Vec::new(),
             environment: Vec::new(),
             listen: true,
@@ -106,19 +111,32 @@ impl Setup {
 
     /// Starts the host and waits until it listens.
     pub(crate) fn start(mut self) -> Host {
-        let mut child = self.command().stdout(Stdio::null()).spawn().expect("the host runs");
+        let mut child = self
+            .command()
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the host runs");
         let log = Log::follow(child.stderr.take().unwrap());
         let Some(address) = log.wait(START, |line| listening(line)) else {
             let ended = child.try_wait();
             let _killed = child.kill();
             panic!("the host starts and listens ({ended:?}):\n{}", log.text());
         };
-        Host { child: Some(child), address, log, directory: self.directory }
+        Host {
+            child: Some(child),
+            address,
+            log,
+            _directory: self.directory,
+        }
     }
 
     /// Runs the host to its end, which must come by itself.
     pub(crate) fn run(mut self) -> Ended {
-        let mut child = self.command().stdout(Stdio::piped()).spawn().expect("the host runs");
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the host runs");
         let log = Log::follow(child.stderr.take().unwrap());
         let mut stdout = String::new();
         let mut out = child.stdout.take().unwrap();
@@ -133,7 +151,11 @@ impl Setup {
         let code = child.wait().unwrap().code();
         let log = log.text();
         assert!(!log.contains("panicked"), "no panic:\n{log}");
-        Ended { code, log, stdout: reader.join().unwrap() }
+        Ended {
+            code,
+            log,
+            stdout: reader.join().unwrap(),
+        }
     }
 
     fn command(&mut self) -> Command {
@@ -146,13 +168,24 @@ impl Setup {
                 command
             }
         };
-        if !self.arguments.iter().any(|argument| argument.starts_with("--config.dir")) {
+        if !self
+            .arguments
+            .iter()
+            .any(|argument| argument.starts_with("--config.dir"))
+        {
             command.arg("--config.dir").arg(self.path());
         }
         if self.listen {
             command.arg("--web.listen-address=127.0.0.1:0");
         }
-        command.args(&self.arguments).envs(self.environment.iter().cloned()).stderr(Stdio::piped());
+        command.arg(format!(
+            "--plugin.cache-dir={}",
+            compiled_plugins().display()
+        ));
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            .stderr(Stdio::piped());
         command.stdin(self.input.take().map_or_else(Stdio::null, Stdio::from));
         command
     }
@@ -179,11 +212,6 @@ impl Host {
         self.log.text()
     }
 
-    /// The config directory.
-    pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
     /// The map of this name; the host has it open.
     pub(crate) fn map(&self, name: &str) -> HostMap {
         self.maps(name).remove(0)
@@ -192,7 +220,11 @@ impl Host {
     /// All maps of this name, where several units have one.
     pub(crate) fn maps(&self, name: &str) -> Vec<HostMap> {
         let maps = HostMap::of_process(self.pid(), name);
-        assert!(!maps.is_empty(), "the host has a map {name}\n{}", self.log());
+        assert!(
+            !maps.is_empty(),
+            "the host has a map {name}\n{}",
+            self.log()
+        );
         maps
     }
 
@@ -223,7 +255,11 @@ impl Host {
     /// The samples of this name, which have to be the same in both formats: for what does not change meanwhile.
     pub(crate) fn series(&self, name: &str) -> Series {
         let text = self.text().series(name);
-        assert_eq!(text, self.open_metrics().series(name), "{name} is the same in both formats");
+        assert_eq!(
+            text,
+            self.open_metrics().series(name),
+            "{name} is the same in both formats"
+        );
         text
     }
 
@@ -239,8 +275,11 @@ impl Host {
     }
 
     fn end(&mut self, signal: Signal) {
-        let Some(mut child) = self.child.take() else { return };
-        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).expect("the host still runs");
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal)
+            .expect("the host still runs");
         let ended = self.log.wait_end(STOP);
         if !ended {
             let _killed = child.kill();
@@ -273,7 +312,9 @@ impl Ended {
 }
 
 pub(crate) fn assert_says(log: &str, words: &[&str]) {
-    let said = log.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    let said = log
+        .lines()
+        .any(|line| words.iter().all(|word| line.contains(word)));
     assert!(said, "one line of the log has {words:?}:\n{log}");
 }
 
@@ -283,7 +324,11 @@ fn listening(line: &str) -> Option<SocketAddr> {
         return None;
     }
     let (_, rest) = line.split_once("address=")?;
-    rest.trim_start_matches('"').split(|c: char| c == '"' || c.is_whitespace()).next()?.parse().ok()
+    rest.trim_start_matches('"')
+        .split(|c: char| c == '"' || c.is_whitespace())
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// `EXPORTER_HOST_BIN`, or the one that was built in the same target directory as this test.
@@ -293,9 +338,29 @@ fn binary() -> PathBuf {
     }
     // target/PROFILE/deps/whole-HASH
     let test = env::current_exe().unwrap();
-    let path = test.parent().and_then(Path::parent).unwrap().join("exporter-host");
-    assert!(path.exists(), "no {}: run cargo build -p exporter-host, or tests/run.sh", path.display());
+    let path = test
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("exporter-host");
+    assert!(
+        path.exists(),
+        "no {}: run cargo build -p exporter-host, or tests/run.sh",
+        path.display()
+    );
     path
+}
+
+/// Where hosts keep compiled plugins, so that not each of some hundred compiles the same. Nothing else is shared between tests.
+fn compiled_plugins() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        path
+    });
+    directory
 }
 
 /// What a process writes to its standard error, as it comes.
@@ -312,12 +377,20 @@ struct LogState {
 
 impl Log {
     fn follow(stderr: ChildStderr) -> Arc<Self> {
-        let log = Arc::new(Self { state: Mutex::default(), more: Condvar::new() });
+        let log = Arc::new(Self {
+            state: Mutex::default(),
+            more: Condvar::new(),
+        });
         let writer = Arc::clone(&log);
         thread::spawn(move || {
             for line in BufReader::new(stderr).split(b'\n') {
                 let line = line.map(|line| String::from_utf8_lossy(&line).into_owned());
-                writer.state.lock().unwrap().lines.push(line.unwrap_or_default());
+                writer
+                    .state
+                    .lock()
+                    .unwrap()
+                    .lines
+                    .push(line.unwrap_or_default());
                 writer.more.notify_all();
             }
             writer.state.lock().unwrap().ended = true;
@@ -346,13 +419,22 @@ impl Log {
     /// Whether the process has closed its standard error in time: it has ended.
     fn wait_end(&self, limit: Duration) -> bool {
         let state = self.state.lock().unwrap();
-        self.more.wait_timeout_while(state, limit, |state| !state.ended).unwrap().0.ended
+        self.more
+            .wait_timeout_while(state, limit, |state| !state.ended)
+            .unwrap()
+            .0
+            .ended
     }
 
     fn text(&self) -> String {
-        self.state.lock().unwrap().lines.iter().fold(String::new(), |mut text, line| {
-            let _infallible = writeln!(text, "{line}");
-            text
-        })
+        self.state
+            .lock()
+            .unwrap()
+            .lines
+            .iter()
+            .fold(String::new(), |mut text, line| {
+                let _infallible = writeln!(text, "{line}");
+                text
+            })
     }
 }

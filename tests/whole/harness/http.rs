@@ -12,7 +12,10 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -28,11 +31,22 @@ impl Response {
             .map(|line| line.split_once(':').expect("a header has a colon"))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect();
-        let mut response = Self { status, headers, body: answer[end + 4..].to_vec() };
-        if response.header("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        let mut response = Self {
+            status,
+            headers,
+            body: answer[end + 4..].to_vec(),
+        };
+        if response
+            .header("transfer-encoding")
+            .is_some_and(|coding| coding == "chunked")
+        {
             response.body = unchunk(&response.body);
         } else if let Some(length) = response.header("content-length").filter(|_| has_body) {
-            assert_eq!(length.parse::<usize>().unwrap(), response.body.len(), "Content-Length");
+            assert_eq!(
+                length.parse::<usize>().unwrap(),
+                response.body.len(),
+                "Content-Length"
+            );
         }
         Some(response)
     }
@@ -41,7 +55,10 @@ impl Response {
 fn unchunk(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
-        let line = rest.windows(2).position(|two| two == b"\r\n").expect("a chunk has a size");
+        let line = rest
+            .windows(2)
+            .position(|two| two == b"\r\n")
+            .expect("a chunk has a size");
         let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
         if size == 0 {
             return body;
@@ -53,7 +70,9 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the host accepts connections");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
     stream
 }
 
@@ -67,8 +86,14 @@ pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> Option<Response> {
     Response::parse(&answer, !request.starts_with(b"HEAD"))
 }
 
-pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+pub(crate) fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response {
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }

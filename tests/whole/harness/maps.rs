@@ -32,8 +32,9 @@ impl HostMap {
 
     /// `value(cpu)` for each possible CPU.
     pub(crate) fn set_per_cpu(&self, key: &[u8], value: impl Fn(u64) -> u64) {
-        let values: Vec<Vec<u8>> =
-            (0..possible_cpus()).map(|cpu| value(cpu).to_ne_bytes().to_vec()).collect();
+        let values: Vec<Vec<u8>> = (0..possible_cpus())
+            .map(|cpu| value(cpu).to_ne_bytes().to_vec())
+            .collect();
         self.map.update_percpu(key, &values, MapFlags::ANY).unwrap();
     }
 
@@ -58,7 +59,9 @@ impl HostMap {
             values.extend(value.to_ne_bytes());
             count += 1;
         }
-        self.map.update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY).unwrap();
+        self.map
+            .update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY)
+            .unwrap();
     }
 }
 
@@ -66,7 +69,10 @@ fn map_ids(pid: u32) -> Vec<u32> {
     let mut ids: Vec<u32> = fs::read_dir(format!("/proc/{pid}/fdinfo"))
         .unwrap()
         .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
-        .filter_map(|info| info.lines().find_map(|l| l.strip_prefix("map_id:")?.trim().parse().ok()))
+        .filter_map(|info| {
+            info.lines()
+                .find_map(|l| l.strip_prefix("map_id:")?.trim().parse().ok())
+        })
         .collect();
     ids.sort_unstable();
     ids.dedup();

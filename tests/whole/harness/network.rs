@@ -19,8 +19,15 @@ pub(crate) fn in_own_namespace(test: impl FnOnce() + Send + 'static) {
 
 /// `ip ARGUMENTS` in this thread's namespace.
 pub(crate) fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split(' ')).output().expect("ip runs");
-    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("ip")
+        .args(arguments.split(' '))
+        .output()
+        .expect("ip runs");
+    assert!(
+        output.status.success(),
+        "ip {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Sends Ethernet frames of this type out of the interface, in this thread's namespace. Python has the packet sockets.
@@ -31,6 +38,9 @@ pub(crate) fn send_frames(interface: &str, ethertype: u16, count: usize) {
          s.bind(('{interface}', 0))\n\
          for _ in range({count}): s.send(b'\\xff' * 6 + b'\\x02' * 6 + ({ethertype}).to_bytes(2, 'big') + bytes(50))"
     );
-    let status = Command::new("python3").args(["-c", &program]).status().expect("python3 runs");
+    let status = Command::new("python3")
+        .args(["-c", &program])
+        .status()
+        .expect("python3 runs");
     assert!(status.success());
 }

@@ -26,7 +26,10 @@ fn all() -> &'static Path {
         let lock = File::create(directory.join("lock")).unwrap();
         lock.lock().unwrap();
         let sources = repository();
-        build(&directory, &[&sources.join("tests/bpf"), &sources.join("examples/conf.d")]);
+        build(
+            &directory,
+            &[&sources.join("tests/bpf"), &sources.join("examples/conf.d")],
+        );
         directory
     })
 }
@@ -38,5 +41,9 @@ pub(crate) fn build(directory: &Path, sources: &[&Path]) {
         .args(sources)
         .output()
         .expect("examples/build-bpf.sh runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

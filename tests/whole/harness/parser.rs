@@ -62,7 +62,12 @@ impl Body {
         if let Some(error) = answer["error"].as_str() {
             panic!("prometheus_client takes the {name} body: {error}\n{body}");
         }
-        let families = answer["families"].as_array().unwrap().iter().map(family).collect();
+        let families = answer["families"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(family)
+            .collect();
         let parsed = Self { families };
         parsed.has_nothing_twice();
         parsed
@@ -72,9 +77,16 @@ impl Body {
     fn has_nothing_twice(&self) {
         let (mut names, mut seen) = (BTreeSet::new(), BTreeSet::new());
         for family in &self.families {
-            assert!(names.insert(&family.name), "family {} comes twice", family.name);
+            assert!(
+                names.insert(&family.name),
+                "family {} comes twice",
+                family.name
+            );
             for sample in &family.samples {
-                assert!(seen.insert((&sample.name, &sample.labels)), "{sample:?} comes twice");
+                assert!(
+                    seen.insert((&sample.name, &sample.labels)),
+                    "{sample:?} comes twice"
+                );
             }
         }
     }
@@ -88,13 +100,19 @@ impl Body {
     }
 
     pub(crate) fn series(&self, name: &str) -> Series {
-        self.samples().filter(|s| s.name == name).map(|s| (s.labels.clone(), s.value)).collect()
+        self.samples()
+            .filter(|s| s.name == name)
+            .map(|s| (s.labels.clone(), s.value))
+            .collect()
     }
 
     /// The one sample of this name that has these labels, perhaps among others.
     pub(crate) fn value(&self, name: &str, wanted: &[(&str, &str)]) -> Option<f64> {
         let mut found = self.samples().filter(|sample| {
-            sample.name == name && wanted.iter().all(|(n, v)| sample.labels.get(*n).is_some_and(|have| have == v))
+            sample.name == name
+                && wanted
+                    .iter()
+                    .all(|(n, v)| sample.labels.get(*n).is_some_and(|have| have == v))
         });
         let value = found.next()?.value;
         assert!(found.next().is_none(), "{name}{wanted:?} is one sample");
@@ -104,16 +122,29 @@ impl Body {
 
 fn family(json: &Value) -> Family {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let samples = json["samples"].as_array().unwrap().iter().map(|sample| Sample {
-        name: text(&sample[0]),
-        labels: sample[1]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, value)| (name.clone(), if name == "le" { bound(&text(value)) } else { text(value) }))
-            .collect(),
-        value: text(&sample[2]).parse().unwrap(),
-    });
+    let samples = json["samples"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sample| Sample {
+            name: text(&sample[0]),
+            labels: sample[1]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        name.clone(),
+                        if name == "le" {
+                            bound(&text(value))
+                        } else {
+                            text(value)
+                        },
+                    )
+                })
+                .collect(),
+            value: text(&sample[2]).parse().unwrap(),
+        });
     Family {
         name: text(&json["name"]),
         kind: text(&json["kind"]),
@@ -124,16 +155,24 @@ fn family(json: &Value) -> Family {
 
 /// A bucket's bound the same way for both formats, which write `1` and `1.0`.
 fn bound(text: &str) -> String {
-    text.parse::<f64>().unwrap_or_else(|_| panic!("le={text:?} is a number")).to_string()
+    text.parse::<f64>()
+        .unwrap_or_else(|_| panic!("le={text:?} is a number"))
+        .to_string()
 }
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// Series that differ in one label.
 pub(crate) fn series(label: &str, values: &[(&str, f64)]) -> Series {
-    values.iter().map(|(text, value)| (labels(slice::from_ref(&(label, *text))), *value)).collect()
+    values
+        .iter()
+        .map(|(text, value)| (labels(slice::from_ref(&(label, *text))), *value))
+        .collect()
 }
 
 /// A Python process that parses for all tests: it remembers nothing from one body to the next.
@@ -146,7 +185,10 @@ struct Python {
 impl Python {
     fn ask(question: &Value) -> Value {
         static PYTHON: OnceLock<Mutex<Python>> = OnceLock::new();
-        let mut python = PYTHON.get_or_init(|| Mutex::new(Self::start())).lock().unwrap();
+        let mut python = PYTHON
+            .get_or_init(|| Mutex::new(Self::start()))
+            .lock()
+            .unwrap();
         writeln!(python.input, "{question}").expect("the parser is there");
         let mut answer = String::new();
         python.output.read_line(&mut answer).unwrap();
@@ -162,7 +204,11 @@ impl Python {
             .expect("Python with prometheus_client runs: tests/run.sh installs it");
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Self { _child: child, input, output }
+        Self {
+            _child: child,
+            input,
+            output,
+        }
     }
 
     /// `EXPORTER_TEST_PYTHON`, or what tests/run.sh has made.

@@ -38,12 +38,6 @@ pub(crate) enum Attached {
     No,
 }
 
-impl Attached {
-    pub(crate) fn is_failed(&self) -> bool {
-        matches!(self, Self::Failed(_))
-    }
-}
-
 /// One program of a loaded object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProgramStatus {
@@ -196,6 +190,7 @@ impl AttachedProgram {
         };
     }
 
+    #[cfg(test)]
     pub(super) fn detach(&mut self) {
         self.links.clear();
         if self.attached == Attached::Yes {

@@ -72,7 +72,9 @@ fn kaddrs_reach_the_program_root() {
     assert_eq!(map.info().name, "a_map_with_a_long_name");
     let status = loaded.attach();
     assert!(
-        status.iter().all(|program| !program.attached.is_failed()),
+        status
+            .iter()
+            .all(|program| !matches!(program.attached, crate::bpf::Attached::Failed(_))),
         "{status:?}"
     );
     fs::metadata("/").unwrap();

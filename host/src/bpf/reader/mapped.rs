@@ -102,7 +102,6 @@ impl Mapping {
                 key_size: size_of::<u32>(),
                 value_size: self.value_size,
                 value_stride: self.stride,
-                cpus: 1,
                 cpu_stride: self.stride,
             });
             first = first.saturating_add(count as u32);

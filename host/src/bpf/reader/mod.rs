@@ -36,8 +36,6 @@ pub(crate) struct Batch<'a> {
     pub(crate) value_size: usize,
     /// Bytes from one entry's (first) value to the next entry's.
     pub(crate) value_stride: usize,
-    /// Values of an entry: 1, or one for each possible CPU.
-    pub(crate) cpus: usize,
     /// Bytes from one CPU's value to the next one's within an entry.
     pub(crate) cpu_stride: usize,
 }
@@ -148,7 +146,6 @@ impl Buffers {
             key_size: info.key_size,
             value_size: info.value_size,
             value_stride: map.value_len(),
-            cpus: map.cpus(),
             cpu_stride: map.cpu_stride(),
         }
     }

@@ -32,7 +32,10 @@ fn read(reader: &mut MapReader) -> (HashMap<u64, usize>, WalkStats) {
                 let size = key.len().min(8);
                 wide[..size].copy_from_slice(&key[..size]);
                 let n = u64::from_ne_bytes(wide);
-                assert_eq!(batch.per_cpu(value).count(), batch.cpus);
+                assert_eq!(
+                    batch.per_cpu(value).count(),
+                    batch.value_stride / batch.cpu_stride
+                );
                 for value in batch.per_cpu(value) {
                     assert_eq!(u64::from_ne_bytes(value.try_into().unwrap()), n);
                 }

@@ -213,7 +213,6 @@ impl SampleCounter {
                 key_size,
                 value_size: 8,
                 value_stride: 8,
-                cpus: 1,
                 cpu_stride: 8,
             });
             entries += count;

@@ -76,7 +76,7 @@ fn samples_are_counted_by_key_root() {
         object
             .attach()
             .iter()
-            .all(|program| !program.attached.is_failed())
+            .all(|program| !matches!(program.attached, crate::bpf::Attached::Failed(_)))
     );
     for key in [1000, 1001, 1000, 1002, 1000, 1003, 1004] {
         send(key);

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Makes this machine ready and runs all checks and tests, as root (BPF). Works on a fresh Debian or Ubuntu, and again after that.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/setup.sh
+
+setup_build
+need iproute2 has ip
+# promtool.
+need prometheus has promtool
+need python3-venv python3 -c 'import venv, ensurepip'
+need pci.ids test -e /usr/share/misc/pci.ids
+need coreutils has timeout
+install_missing
+setup_kernel
+
+# The parser that every body goes through.
+prometheus_client=0.26.0
+venv=target/test-venv
+if ! "$venv/bin/python" -c "import importlib.metadata as m; assert m.version('prometheus_client') == '$prometheus_client'" 2>/dev/null; then
+    say "Installing prometheus_client $prometheus_client for Python in $venv"
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "prometheus_client==$prometheus_client"
+fi
+export EXPORTER_TEST_PYTHON=$PWD/$venv/bin/python
+
+target=${CARGO_TARGET_DIR:-target}
+say "Formatting"
+cargo fmt --all --check
+say "Lints"
+cargo clippy --release --workspace --all-targets -- -D warnings
+say "Building the host"
+cargo build --release -p exporter-host
+say "Tests: units, then the whole program with BPF in this kernel"
+[ "$(id -u)" -eq 0 ] || die "the whole-program tests load BPF programs: run this as root"
+EXPORTER_HOST_BIN=$(realpath "$target/release/exporter-host")
+export EXPORTER_HOST_BIN
+# The whole-program tests last: their summary is what the output ends with.
+cargo test --release --workspace --exclude exporter-host-tests
+cargo test --release -p exporter-host-tests
