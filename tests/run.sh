@@ -35,6 +35,8 @@ say "Tests: units, then the whole program with BPF in this kernel"
 [ "$(id -u)" -eq 0 ] || die "the whole-program tests load BPF programs: run this as root"
 EXPORTER_HOST_BIN=$(realpath "$target/release/exporter-host")
 export EXPORTER_HOST_BIN
-# The whole-program tests last: their summary is what the output ends with.
-cargo test --release --workspace --exclude exporter-host-tests
-cargo test --release -p exporter-host-tests
+# All of the workspace each time, so that features of dependencies, and so their builds, are the same. The whole-program tests last: their summary
+# is what the output ends with.
+cargo test --release --workspace --doc
+cargo test --release --workspace --lib --bins
+cargo test --release --workspace --test '*'

@@ -3,6 +3,7 @@
 mod bpf;
 mod cli;
 mod config;
+mod digest;
 mod exposition;
 mod kernel;
 mod plugin;

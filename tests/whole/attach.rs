@@ -141,7 +141,11 @@ fn usdt() {
     let target = compile_usdt_target(directory.path());
     let source = fs::read_to_string(repository().join("tests/bpf/usdt.bpf.c.in")).unwrap();
     let source = source.replace("@TARGET@", target.to_str().unwrap());
-    // Beside its headers, which are found by their place.
+    // Beside its headers, which are found by their place: those of the libbpf that the host has in it, as what a probe's arguments look like in
+    // memory is between the two of them.
+    for (name, header) in libbpf_sys::API_HEADERS {
+        fs::write(directory.path().join(name), header).unwrap();
+    }
     fs::write(directory.path().join("usdt.bpf.c"), source).unwrap();
     fs::copy(
         repository().join("tests/bpf/test.bpf.h"),

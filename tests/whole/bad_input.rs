@@ -105,7 +105,7 @@ fn all_problems_of_a_file_at_once() {
 fn a_bad_regular_expression() {
     yaml_fails(
         "metrics: {counters: [{name: k4_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: string}, {name: regexp, regexps: ['(']}]}]}]}",
-        &["regexp", "("],
+        &["regular expression", "("],
     );
 }
 
@@ -362,7 +362,7 @@ fn a_btf_that_does_not_exist() {
         .unit("good", "maps", GOOD)
         .argument("--btf.path=/does/not/exist")
         .run();
-    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_ne!(ended.code, Some(0), "{}", ended.log);
     ended.says(&["/does/not/exist"]);
 }
 

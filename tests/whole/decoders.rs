@@ -182,7 +182,7 @@ fn majorminor() {
             *fields.get(3)?,
         ))
     });
-    let mut rows = vec![((0xabc << 8 | 5, Some("unknown:2748:5")))];
+    let mut rows = vec![(0xabc << 8 | 5, Some("unknown:2748:5"))];
     if let Some((major, minor, name)) = device {
         rows.push((
             minor & 0xff | major << 8 | (minor & 0xf_ff00) << 12,
@@ -390,17 +390,19 @@ fn regexp() {
 #[test]
 fn dname() {
     decodes(
-        24,
+        16,
         "[{name: dname}]",
         &[
-            // All of the field is the name: the zeros after it are as ebpf_exporter has them.
-            (
-                b"\x03www\x07example\x0bexporter-ho",
-                Some("www.example.exporter-ho"),
-            ),
+            (b"\x03www\x08examples\x02io", Some("www.examples.io")),
+            // The zero that ends a name becomes a dot, as in ebpf_exporter.
+            (b"\x04mail\x06sample\x02io\0", Some("mail.sample.io.")),
         ],
     );
-    decodes(1, "[{name: dname}]", &[(b"\0", Some("."))]);
+}
+
+#[test]
+fn dname_of_nothing_is_the_root() {
+    decodes(1, "[{name: string}, {name: dname}]", &[(b"\0", Some("."))]);
 }
 
 const PCI_IDS: [&str; 2] = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"];

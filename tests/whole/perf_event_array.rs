@@ -13,7 +13,7 @@ fn yaml(more: &str) -> String {
 #[test]
 fn each_sample_counts_one() {
     let host = Host::start("perf-array", &yaml(""));
-    nix::sys::prctl::set_name(c"sampled").unwrap();
+    crate::harness::sys::set_command(b"sampled");
     watch_me(&host);
     fire(11, 5);
     fire(12, 2);

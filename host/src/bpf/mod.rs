@@ -29,6 +29,7 @@ pub(crate) use self::object::LoadedObject;
 pub(crate) use self::object::ObjectError;
 pub(crate) use self::object::OpenObject;
 pub(crate) use self::object::OpenOptions;
+pub(crate) use self::object::SharedMaps;
 pub(crate) use self::program::RunStats;
 pub(crate) use self::reader::Batch;
 pub(crate) use self::reader::MapReader;

@@ -28,6 +28,7 @@ use super::program::RunStats;
 use super::symbols;
 use super::symbols::Global;
 use super::sys;
+use crate::digest::Digest;
 
 /// Objects are some kilobytes, rarely a megabyte: whatever is larger is not one.
 const MOST_BYTES: u64 = 256 << 20;
@@ -55,11 +56,16 @@ pub(crate) struct ProgramDecl {
 #[derive(Debug)]
 pub(crate) struct OpenObject {
     path: String,
+    digest: Digest,
     object: libbpf_rs::OpenObject,
     maps: Vec<MapInfo>,
     programs: Vec<(ProgramDecl, AttachPlan)>,
     globals: Vec<Global>,
 }
+
+/// Maps by their definitions, kept alive whatever becomes of their object.
+#[derive(Debug)]
+pub(crate) struct SharedMaps(Vec<(MapInfo, MapHandle)>);
 
 impl OpenObject {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, ObjectError> {
@@ -102,6 +108,7 @@ impl OpenObject {
         }
         Ok(Self {
             path: name,
+            digest: Digest::of(&elf),
             object,
             maps,
             programs,
@@ -113,6 +120,30 @@ impl OpenObject {
     #[cfg(test)]
     pub(super) fn maps(&self) -> &[MapInfo] {
         &self.maps
+    }
+
+    /// Of the file.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Takes over maps of a loaded object: those of the same name and definition. Gives the names of the others, whose entries begin anew.
+    pub(crate) fn reuse_maps(&mut self, shared: &SharedMaps) -> Vec<String> {
+        let mut anew = Vec::new();
+        for mut map in self.object.maps_mut() {
+            let Some(wanted) = self
+                .maps
+                .iter()
+                .find(|known| *known.name == *map.name() && !known.internal)
+            else {
+                continue;
+            };
+            let same = shared.0.iter().find(|(old, _)| old == wanted);
+            if same.is_none_or(|(_, old)| map.reuse_fd(old.as_fd()).is_err()) {
+                anew.push(wanted.name.clone());
+            }
+        }
+        anew
     }
 
     /// The map of that name, or an error that lists those there are.
@@ -242,6 +273,20 @@ impl LoadedObject {
     #[cfg(test)]
     pub(super) fn link_count(&self) -> usize {
         self.programs.iter().map(AttachedProgram::link_count).sum()
+    }
+
+    /// The maps for a successor to go on with. Internal ones hold globals and are not shared.
+    pub(crate) fn shared_maps(&self) -> SharedMaps {
+        let maps = self.maps.iter().filter(|map| !map.internal);
+        SharedMaps(
+            maps.filter_map(|map| Some((map.clone(), self.map_handle(&map.name).ok()?)))
+                .collect(),
+        )
+    }
+
+    /// What is known of the map of that name, or an error that lists those there are.
+    pub(crate) fn map_info(&self, name: &str) -> Result<&MapInfo, ObjectError> {
+        find_map(&self.path, &self.maps, name)
     }
 
     /// A handle of its own on the map of that name.

@@ -57,6 +57,14 @@ pub(super) struct ServeFlags {
     #[arg(long = "config.strict-keys")]
     pub(super) config_strict_keys: bool,
 
+    /// How changes of the directories are noticed
+    #[arg(long = "config.watch", value_name = "HOW", value_enum, default_value_t = Watch::Events)]
+    pub(super) config_watch: Watch,
+
+    /// How long the directories have to be quiet before they are read again
+    #[arg(long = "config.quiet", value_name = "DURATION", default_value = "250ms", value_parser = values::timeout)]
+    pub(super) config_quiet: Duration,
+
     /// Accepted for ebpf_exporter's sake: rows that a decoder drops are remembered anyway, within bounds
     #[arg(
         long = "config.skip-cache-size",
@@ -89,6 +97,11 @@ pub(super) struct ServeFlags {
     #[arg(long = "web.disable-exporter-metrics")]
     pub(super) web_disable_exporter_metrics: bool,
 
+    /// Answer POST /-/reload, which reads the directories again
+    #[arg(long = "web.enable-lifecycle", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true",
+        action = clap::ArgAction::Set, overrides_with = "web_enable_lifecycle", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
+    pub(super) web_enable_lifecycle: bool,
+
     /// Longest time a scrape may take where Prometheus does not say
     #[arg(long = "web.scrape-timeout", value_name = "DURATION", default_value = "10s", value_parser = values::timeout)]
     pub(super) web_scrape_timeout: Duration,
@@ -120,4 +133,15 @@ pub(super) struct ServeFlags {
     /// Leave out the time in log lines
     #[arg(long = "log.no-timestamps")]
     pub(super) log_no_timestamps: bool,
+}
+
+/// How changes of the directories are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Watch {
+    /// The kernel tells (inotify)
+    Events,
+    /// By looking every two seconds, for file systems that don't tell
+    Poll,
+    /// Not at all: SIGHUP or POST /-/reload
+    Off,
 }

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::flags::ServeFlags;
+pub(crate) use super::flags::Watch;
 use crate::privileges::Keep;
 use crate::telemetry::{BuildInfo, LogOptions};
 use crate::web::{Address, WebOptions};
@@ -36,6 +38,9 @@ pub(crate) struct ConfigSettings {
     /// A comma list; None: all units.
     pub(crate) names: Option<String>,
     pub(crate) strict_keys: bool,
+    pub(crate) watch: Watch,
+    /// How long the directory has to be quiet before it is read.
+    pub(crate) quiet: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +97,8 @@ impl Settings {
                 dir,
                 names: flags.config_names,
                 strict_keys: flags.config_strict_keys,
+                watch: flags.config_watch,
+                quiet: flags.config_quiet,
             },
             web: WebSettings {
                 listen,
@@ -101,6 +108,7 @@ impl Settings {
                     max_requests: NonZeroUsize::new(flags.web_max_requests),
                     scrape_timeout: flags.web_scrape_timeout,
                     debug: flags.debug,
+                    lifecycle: flags.web_enable_lifecycle,
                     build: BuildInfo::THIS,
                 },
             },

@@ -184,6 +184,7 @@ fn failed(name: String, file: PathBuf, message: String) -> FailedUnit {
         name,
         file,
         problems,
+        partial: None,
     }
 }
 

@@ -16,6 +16,7 @@ use super::parse::MAX_BYTES;
 use super::problem::Problem;
 use super::unit;
 use super::unit::ReadUnit;
+use super::unit::Unreadable;
 
 /// A config directory as of one look at it. Everything is sorted by the units' names.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub(crate) struct FailedUnit {
     pub(crate) file: Arc<PathBuf>,
     /// At least one of them an error.
     pub(crate) problems: Vec<Problem>,
+    /// As much of the unit as could be read, for whoever can find more problems in it.
+    pub(crate) partial: Option<Box<UnitConfig>>,
 }
 
 /// Reads the units of `dir`, all of them or those in the comma list `names`. Unknown keys are errors under `strict_keys`, else warnings.
@@ -54,10 +57,11 @@ pub(crate) fn load(
                 loaded.units.push(read.config);
                 loaded.warnings.extend(read.warnings);
             }
-            Err(problems) => loaded.failed.push(FailedUnit {
+            Err(Unreadable { problems, partial }) => loaded.failed.push(FailedUnit {
                 name: found.name,
                 file: found.file,
                 problems,
+                partial,
             }),
         }
     }
@@ -65,13 +69,16 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Vec<Problem>> {
+fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Unreadable> {
     match read_bounded(&found.file) {
         Ok(bytes) => unit::read_unit(&found.name, &found.file, &bytes, strict_keys),
-        Err(error) => Err(vec![Problem::error(
-            Position::whole(&found.file),
-            format!("cannot read the file: {error}"),
-        )]),
+        Err(error) => Err(Unreadable {
+            problems: vec![Problem::error(
+                Position::whole(&found.file),
+                format!("cannot read the file: {error}"),
+            )],
+            partial: None,
+        }),
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::digest::Digest;
+
 /// A place in a config file, for messages. Lines and columns count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -20,6 +22,8 @@ pub(crate) struct UnitConfig {
     /// The file's path below the config directory less its extension, e.g. `timers` or `net/drops`.
     pub(crate) name: String,
     pub(crate) file: Arc<PathBuf>,
+    /// Of the file.
+    pub(crate) digest: Digest,
     /// The BPF object's path. `None`: the unit has neither metrics from maps nor programs.
     pub(crate) object: Option<PathBuf>,
     /// Prefix of the metrics' names, without the underscore; empty for none.

@@ -21,6 +21,7 @@ fn read(yaml: &str) -> Result<ReadUnit, Vec<super::problem::Problem>> {
         yaml.as_bytes(),
         false,
     )
+    .map_err(|unreadable| unreadable.problems)
 }
 
 fn good(yaml: &str) -> UnitConfig {
@@ -375,7 +376,7 @@ fn bytes_that_are_no_utf_8_have_a_place() {
     let file = Arc::new(PathBuf::from("u.yaml"));
     let found = read_unit("u", &file, b"a: 1\nb: \xc3\xa4\xff\n", false).unwrap_err();
     assert_eq!(
-        found[0].to_string(),
+        found.problems[0].to_string(),
         "u.yaml:2:5: error: a byte that is not UTF-8: save the file as UTF-8"
     );
 }

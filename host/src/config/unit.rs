@@ -23,6 +23,7 @@ use super::node::shorten;
 use super::parse;
 use super::problem::Problem;
 use super::problem::Problems;
+use crate::digest::Digest;
 
 const DEFAULT_NAMESPACE: &str = "ebpf_exporter";
 
@@ -67,29 +68,43 @@ pub(crate) struct ReadUnit {
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Reads the text of `file`. `Err`: all its problems in the order of the file, at least one of them an error.
+/// A unit that cannot be started.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// In the order of the file, at least one of them an error.
+    pub(crate) problems: Vec<Problem>,
+    /// What could be read all the same.
+    pub(crate) partial: Option<Box<UnitConfig>>,
+}
+
+/// Reads the text of `file`.
 pub(crate) fn read_unit(
     name: &str,
     file: &Arc<PathBuf>,
     bytes: &[u8],
     strict_keys: bool,
-) -> Result<ReadUnit, Vec<Problem>> {
+) -> Result<ReadUnit, Unreadable> {
     let mut problems = Problems::new(file, strict_keys);
     // A duplicate key is an error too, but no reason not to look at the rest.
     let root = parse::parse(bytes, &mut problems);
-    let config = root.and_then(|root| read_root(name, file, &root, &mut problems));
+    let config =
+        root.and_then(|root| read_root(name, file, Digest::of(bytes), &root, &mut problems));
     match config {
         Some(config) if !problems.any_error() => Ok(ReadUnit {
             config,
             warnings: problems.into_sorted(),
         }),
-        _ => Err(problems.into_sorted()),
+        partial => Err(Unreadable {
+            problems: problems.into_sorted(),
+            partial: partial.map(Box::new),
+        }),
     }
 }
 
 fn read_root(
     name: &str,
     file: &Arc<PathBuf>,
+    digest: Digest,
     root: &Node,
     problems: &mut Problems,
 ) -> Option<UnitConfig> {
@@ -112,6 +127,7 @@ fn read_root(
     }
     let object = read_object(name, file, &fields, bpf, problems);
     Some(UnitConfig {
+        digest,
         name: name.to_owned(),
         file: Arc::clone(file),
         object,

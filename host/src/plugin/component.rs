@@ -14,6 +14,7 @@ use super::error::LoadError;
 use super::instance::Instance;
 use super::state::{self, HostState};
 use super::stats::PluginStats;
+use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 
 /// The version of exporter:plugin that this host speaks.
@@ -47,6 +48,8 @@ impl Default for Limits {
 /// A loaded plugin.
 pub(crate) struct Plugin {
     pub(super) name: Arc<str>,
+    /// Of the file.
+    pub(super) digest: Digest,
     pub(super) pre: InstancePre<HostState>,
     pub(super) decoding: Option<decoding::GuestIndices>,
     pub(super) shaping: Option<shaping::GuestIndices>,
@@ -64,24 +67,7 @@ pub(super) struct Catalogue {
 }
 
 impl Plugin {
-    /// Reads and compiles a file. `name`: what it is called in logs, metrics and `plugin/decoder` names.
-    pub(super) fn load_file(
-        engine: &Engine,
-        name: &str,
-        path: &Path,
-        facts: &Arc<KernelFacts>,
-    ) -> Result<Self, LoadError> {
-        let found = std::fs::metadata(path).map_err(LoadError::Read)?.len();
-        if found > MAX_FILE {
-            return Err(LoadError::TooLarge {
-                found,
-                limit: MAX_FILE,
-            });
-        }
-        let bytes = std::fs::read(path).map_err(LoadError::Read)?;
-        Self::load(engine, name, &bytes, facts)
-    }
-
+    /// Compiles and links a component. `name`: what it is called in logs, metrics and `plugin/decoder` names.
     pub(super) fn load(
         engine: &Engine,
         name: &str,
@@ -117,6 +103,7 @@ impl Plugin {
             .map_err(wrong_type)?;
         Ok(Self {
             name: name.into(),
+            digest: Digest::of(bytes),
             pre,
             decoding,
             shaping,
@@ -145,6 +132,18 @@ impl Plugin {
             None => Ok(catalogue),
         }
     }
+}
+
+/// The bytes of a plugin's file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let found = std::fs::metadata(path).map_err(LoadError::Read)?.len();
+    if found > MAX_FILE {
+        return Err(LoadError::TooLarge {
+            found,
+            limit: MAX_FILE,
+        });
+    }
+    std::fs::read(path).map_err(LoadError::Read)
 }
 
 /// Letters, digits, `_` and `-`: a `/` separates the plugin's name.

@@ -38,6 +38,8 @@ pub(crate) enum LoadError {
     OtherVersion { found: String },
     #[error("it needs something the host does not offer; plugins may import log and kernel of exporter:plugin@{version} and WASI 0.2: {detail}", version = super::component::INTERFACE_VERSION)]
     Import { detail: String },
+    #[error("there is a plugin called `{0}` already: rename the file")]
+    NameTaken(String),
     #[error("its catalogue cannot be read: {0}")]
     Catalogue(CallError),
     #[error(

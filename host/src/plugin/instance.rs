@@ -2,9 +2,9 @@
 //! chance after an error.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::exports::exporter::plugin::{decoding, shaping};
 use super::cells::Cells;
@@ -49,6 +49,14 @@ impl Instance {
         let mut store = Store::new(plugin.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);
+        // Epochs are wall time: what of it the host took for an answer is given back.
+        store.epoch_deadline_callback(|mut context| {
+            let spent = std::mem::take(&mut context.data_mut().host_time);
+            if spent.is_zero() {
+                return Err(Trap::Interrupt.into());
+            }
+            Ok(UpdateDeadline::Continue(epochs(spent)))
+        });
         store.set_epoch_deadline(epochs(limits.cpu));
         store.set_hostcall_fuel(limits.output);
         let made = plugin.pre.instantiate(&mut store).and_then(|instance| {
@@ -171,6 +179,7 @@ impl Instance {
     ) -> Result<T, CallError> {
         self.store.set_epoch_deadline(epochs(self.limits.cpu));
         self.store.set_hostcall_fuel(self.limits.output);
+        self.store.data_mut().host_time = Duration::ZERO;
         let started = Instant::now();
         let exports = Exports {
             decoding: self.decoding.as_ref(),

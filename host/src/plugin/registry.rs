@@ -1,14 +1,16 @@
 //! All plugins of the process and which of them offers a name.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::component::Plugin;
+use super::component::{self, Catalogue, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
 use super::session::Session;
 use super::stats::{PluginStats, Snapshot};
+use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 
 /// The plugin that ships inside the binary, built by build.rs from decoders/.
@@ -41,21 +43,31 @@ pub(crate) enum LookupError {
 }
 
 pub(crate) struct Registry {
-    plugins: BTreeMap<Arc<str>, Arc<Plugin>>,
+    plugins: BTreeMap<Arc<str>, Entry>,
     decoders: BTreeMap<String, Vec<Arc<str>>>,
     shapers: BTreeMap<String, Vec<Arc<str>>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    plugin: Arc<Plugin>,
+    catalogue: Catalogue,
 }
 
 impl Registry {
     /// A registry with the standard plugin.
     pub(crate) fn new(engine: &Engine, facts: &Arc<KernelFacts>) -> Result<Self, LoadError> {
-        let mut registry = Self {
+        let mut registry = Self::empty();
+        registry.add(Entry::load(engine, STANDARD_NAME, STANDARD, facts, None)?)?;
+        Ok(registry)
+    }
+
+    fn empty() -> Self {
+        Self {
             plugins: BTreeMap::new(),
             decoders: BTreeMap::new(),
             shapers: BTreeMap::new(),
-        };
-        registry.add(Plugin::load(engine, STANDARD_NAME, STANDARD, facts)?)?;
-        Ok(registry)
+        }
     }
 
     /// Loads every `*.wasm` of a directory, in the order of their names. What cannot be used is reported and left out.
@@ -64,59 +76,88 @@ impl Registry {
         engine: &Engine,
         facts: &Arc<KernelFacts>,
         directory: &Path,
-    ) -> std::io::Result<Vec<(PathBuf, LoadError)>> {
-        let mut files: Vec<PathBuf> = Vec::new();
-        for entry in std::fs::read_dir(directory)? {
-            let path = entry?.path();
-            let hidden = path
-                .file_name()
-                .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "wasm")
-                && !hidden
-            {
-                files.push(path);
-            }
-        }
-        files.sort();
+    ) -> io::Result<Vec<(PathBuf, LoadError)>> {
+        self.load_files(engine, facts, directory, &Self::empty())
+    }
+
+    /// The registry of the same directories as they are now. Plugins whose files have not changed are the same ones; of a file that cannot be
+    /// used now the version that this registry has stays in service.
+    pub(crate) fn successor(
+        &self,
+        engine: &Engine,
+        facts: &Arc<KernelFacts>,
+        directories: &[&Path],
+    ) -> io::Result<(Self, Vec<(PathBuf, LoadError)>)> {
+        let mut next = Self::empty();
         let mut failed = Vec::new();
-        for path in files {
-            let name = path
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            let loaded =
-                Plugin::load_file(engine, &name, &path, facts).and_then(|plugin| self.add(plugin));
-            if let Err(error) = loaded {
+        if let Some(standard) = self.plugins.get(STANDARD_NAME) {
+            // It was added to this registry, so it can be added to that one.
+            let _ = next.add(standard.clone());
+        }
+        for directory in directories {
+            failed.extend(next.load_files(engine, facts, directory, self)?);
+        }
+        Ok((next, failed))
+    }
+
+    fn load_files(
+        &mut self,
+        engine: &Engine,
+        facts: &Arc<KernelFacts>,
+        directory: &Path,
+        previous: &Self,
+    ) -> io::Result<Vec<(PathBuf, LoadError)>> {
+        let mut failed = Vec::new();
+        for path in plugin_files(directory)? {
+            let stem = path.file_stem().unwrap_or_default();
+            let name = stem.to_string_lossy().into_owned();
+            let known = previous.plugins.get(name.as_str());
+            let loaded = component::read(&path).and_then(|bytes| match known {
+                Some(known) if known.plugin.digest == Digest::of(&bytes) => Ok(known.clone()),
+                _ => Entry::load(engine, &name, &bytes, facts, known),
+            });
+            let added = match loaded {
+                Ok(entry) => self.add(entry),
+                Err(error) => {
+                    // The last good version, where there is one.
+                    if let Some(known) = known {
+                        let _ = self.add(known.clone());
+                    }
+                    Err(error)
+                }
+            };
+            if let Err(error) = added {
                 failed.push((path, error));
             }
         }
         Ok(failed)
     }
 
-    fn add(&mut self, plugin: Plugin) -> Result<(), LoadError> {
-        let catalogue = plugin.catalogue()?;
-        let name = Arc::clone(&plugin.name);
-        tracing::debug!(
-            plugin = &*name,
-            decoders = catalogue.decoders.join(","),
-            shapers = catalogue.shapers.join(","),
-            "plugin loaded"
-        );
+    fn add(&mut self, entry: Entry) -> Result<(), LoadError> {
+        let name = Arc::clone(&entry.plugin.name);
+        if self.plugins.contains_key(&name) {
+            return Err(LoadError::NameTaken(name.to_string()));
+        }
         for (offered, index) in [
-            (catalogue.decoders, &mut self.decoders),
-            (catalogue.shapers, &mut self.shapers),
+            (&entry.catalogue.decoders, &mut self.decoders),
+            (&entry.catalogue.shapers, &mut self.shapers),
         ] {
-            for entry in offered {
-                let owners = index.entry(entry).or_default();
+            for offer in offered {
+                let owners = index.entry(offer.clone()).or_default();
                 if !owners.contains(&name) {
                     owners.push(Arc::clone(&name));
                 }
             }
         }
-        self.plugins.insert(name, Arc::new(plugin));
+        self.plugins.insert(name, entry);
         Ok(())
+    }
+
+    /// Whether a session's plugin is still the one of this registry.
+    pub(crate) fn has(&self, session: &Session) -> bool {
+        let plugin = session.plugin();
+        let current = self.plugins.get(&plugin.name);
+        current.is_some_and(|entry| Arc::ptr_eq(&entry.plugin, plugin))
     }
 
     /// The plugin that offers `name`, and what it calls it. `name` is the bare name, or `plugin/name`.
@@ -142,7 +183,7 @@ impl Registry {
             [owner] => self
                 .plugins
                 .get(*owner)
-                .map(|plugin| (plugin, bare))
+                .map(|entry| (&entry.plugin, bare))
                 .ok_or_else(|| unknown(kind, name, index)),
             [] => Err(unknown(kind, name, index)),
             several => {
@@ -168,9 +209,50 @@ impl Registry {
     pub(crate) fn stats(&self) -> Vec<(Arc<str>, Snapshot)> {
         self.plugins
             .iter()
-            .map(|(name, plugin)| (Arc::clone(name), PluginStats::snapshot(&plugin.stats)))
+            .map(|(name, entry)| (Arc::clone(name), PluginStats::snapshot(&entry.plugin.stats)))
             .collect()
     }
+}
+
+impl Entry {
+    /// Compiles a component and asks it what it offers. A new version goes on with its predecessor's counters.
+    fn load(
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        facts: &Arc<KernelFacts>,
+        predecessor: Option<&Self>,
+    ) -> Result<Self, LoadError> {
+        let mut plugin = Plugin::load(engine, name, bytes, facts)?;
+        if let Some(predecessor) = predecessor {
+            plugin.stats = Arc::clone(&predecessor.plugin.stats);
+        }
+        let catalogue = plugin.catalogue()?;
+        tracing::debug!(
+            plugin = name,
+            decoders = catalogue.decoders.join(","),
+            shapers = catalogue.shapers.join(","),
+            "plugin loaded"
+        );
+        Ok(Self {
+            plugin: Arc::new(plugin),
+            catalogue,
+        })
+    }
+}
+
+/// The `*.wasm` of a directory, sorted; hidden files are somebody's temporary ones.
+fn plugin_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        if name.ends_with(b".wasm") && !name.starts_with(b".") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn unknown(kind: &'static str, name: &str, index: &BTreeMap<String, Vec<Arc<str>>>) -> LookupError {

@@ -55,6 +55,10 @@ impl Session {
         &self.plugin.name
     }
 
+    pub(super) fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
     /// Opens a decoder. A refusal is final for these options.
     pub(crate) fn open_decoder(
         &mut self,

@@ -1,6 +1,7 @@
 //! What a store holds for its instance: the memory limit, the inert WASI context and the host's side of the imports.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -16,6 +17,8 @@ const MAX_LOG_LINE: usize = 4096;
 
 pub(super) struct HostState {
     pub(super) memory: MemoryLimit,
+    /// Time that the running call has spent in the host: it is not the plugin's.
+    pub(super) host_time: Duration,
     plugin: Arc<str>,
     facts: Arc<KernelFacts>,
     log_budget: Arc<LogBudget>,
@@ -36,12 +39,23 @@ impl HostState {
         let wasi = WasiCtxBuilder::new().max_random_size(64 * 1024).build();
         Self {
             memory: MemoryLimit::new(memory),
+            host_time: Duration::ZERO,
             plugin,
             facts,
             log_budget,
             wasi,
             table,
         }
+    }
+}
+
+impl HostState {
+    /// Asks for facts on the host's own time.
+    fn ask<T>(&mut self, question: impl FnOnce(&KernelFacts) -> T) -> T {
+        let started = Instant::now();
+        let answer = question(&self.facts);
+        self.host_time += started.elapsed();
+        answer
     }
 }
 
@@ -91,7 +105,7 @@ impl log::Host for HostState {
 
 impl kernel::Host for HostState {
     fn symbols(&mut self, addresses: Vec<u64>) -> Vec<Option<kernel::KernelSymbol>> {
-        let symbols = self.facts.symbols(&addresses);
+        let symbols = self.ask(|facts| facts.symbols(&addresses));
         symbols
             .into_iter()
             .map(|found| {
@@ -104,15 +118,15 @@ impl kernel::Host for HostState {
     }
 
     fn cgroup_paths(&mut self, ids: Vec<u64>) -> Vec<Option<String>> {
-        self.facts.cgroup_paths(&ids)
+        self.ask(|facts| facts.cgroup_paths(&ids))
     }
 
     fn interface_names(&mut self, indexes: Vec<u32>) -> Vec<Option<String>> {
-        self.facts.interface_names(&indexes)
+        self.ask(|facts| facts.interface_names(&indexes))
     }
 
     fn block_devices(&mut self, devices: Vec<u32>) -> Vec<Option<String>> {
-        self.facts.block_devices(&devices)
+        self.ask(|facts| facts.block_devices(&devices))
     }
 
     fn machine(&mut self) -> String {
@@ -126,7 +140,7 @@ impl kernel::Host for HostState {
             kernel::PciKind::Class => PciKind::Class,
             kernel::PciKind::Subclass => PciKind::Subclass,
         };
-        self.facts.pci_names(kind, &ids)
+        self.ask(|facts| facts.pci_names(kind, &ids))
     }
 }
 

@@ -35,6 +35,11 @@ impl Plugins {
         SessionId(self.sessions.len() - 1)
     }
 
+    /// Whether every session is as `test` wants it.
+    pub(crate) fn all(&self, test: impl FnMut(&Session) -> bool) -> bool {
+        self.sessions.iter().all(test)
+    }
+
     pub(crate) fn get(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(id.0)
     }

@@ -5,32 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bpf::Attached;
-use crate::telemetry::{ProgramStats, RateLimit, Stage, Telemetry, UnitTelemetry};
+use crate::telemetry::{ProgramStats, RateLimit, Stage, UnitTelemetry};
 use crate::unit::{Running, UnitScrape};
 
 /// Between two log lines about the same thing.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A unit's telemetry and what was entered last, where the kernel gives totals.
+/// What was entered of a unit so far, where totals are given.
 pub(super) struct Account {
     name: Arc<str>,
-    telemetry: UnitTelemetry,
     /// What was entered so far, where the kernel or a thread gives totals: by map and kind.
     entered: HashMap<(Arc<str>, &'static str), u64>,
 }
 
 impl Account {
-    pub(super) fn new(name: Arc<str>, telemetry: &Telemetry) -> Self {
-        let telemetry = telemetry.unit(&name);
+    pub(super) fn new(name: Arc<str>) -> Self {
         Self {
             name,
-            telemetry,
             entered: HashMap::new(),
         }
     }
 
-    pub(super) fn enter(&mut self, scrape: &UnitScrape, limit: &RateLimit) {
-        let unit = &self.telemetry;
+    pub(super) fn enter(&mut self, scrape: &UnitScrape, unit: &UnitTelemetry, limit: &RateLimit) {
         unit.spent(Stage::Read, scrape.read);
         unit.spent(Stage::Decode, scrape.decode);
         unit.spent(Stage::Render, scrape.render);
@@ -69,26 +65,25 @@ impl Account {
         }
         for fill in &scrape.maps {
             if let Some(max_entries) = fill.max_entries {
-                self.telemetry
-                    .map_fill(&fill.map, fill.entries as u64, max_entries as u64);
+                unit.map_fill(&fill.map, fill.entries as u64, max_entries as u64);
             }
             if !fill.complete {
-                self.telemetry.errors("incomplete-walk", 1);
+                unit.errors("incomplete-walk", 1);
                 self.complain(limit, &fill.map, || {
                     format!("map {} changes faster than it can be walked", fill.map)
                 });
             }
             if let Some(samples) = fill.samples {
                 let lost = self.new_since(&fill.map, "lost", samples.lost);
-                self.telemetry.lost_samples(&fill.map, lost);
+                unit.lost_samples(&fill.map, lost);
                 let short = self.new_since(&fill.map, "short-sample", samples.short);
-                self.telemetry.errors("short-sample", short);
+                unit.errors("short-sample", short);
                 let over = self.new_since(&fill.map, "sample-overflow", samples.overflowed);
-                self.telemetry.errors("sample-overflow", over);
+                unit.errors("sample-overflow", over);
             }
         }
         let refused = self.new_since(&Arc::from(""), "cgroup-id-map", scrape.cgroup_errors);
-        self.telemetry.errors("cgroup-id-map", refused);
+        unit.errors("cgroup-id-map", refused);
     }
 
     fn new_since(&mut self, map: &Arc<str>, kind: &'static str, total: u64) -> u64 {
@@ -97,8 +92,8 @@ impl Account {
     }
 
     /// The unit did not answer in time.
-    pub(super) fn late(&self, limit: &RateLimit) {
-        self.telemetry.errors("deadline", 1);
+    pub(super) fn late(&self, unit: &UnitTelemetry, limit: &RateLimit) {
+        unit.errors("deadline", 1);
         self.complain(limit, "deadline", || {
             "the scrape's deadline passed before its maps were read: its series are left out"
                 .to_owned()
@@ -106,8 +101,14 @@ impl Account {
     }
 
     /// Some of its series are another unit's already.
-    pub(super) fn clash(&self, limit: &RateLimit, dropped: usize, sentence: &str) {
-        self.telemetry.errors("clash", dropped as u64);
+    pub(super) fn clash(
+        &self,
+        unit: &UnitTelemetry,
+        limit: &RateLimit,
+        dropped: usize,
+        sentence: &str,
+    ) {
+        unit.errors("clash", dropped as u64);
         self.complain(limit, "clash", || sentence.to_owned());
     }
 

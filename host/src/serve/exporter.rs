@@ -7,22 +7,18 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::account::{self, Account};
-use super::start::Started;
+use super::host::Host;
 use crate::exposition::{Clash, Family, Source, merge};
-use crate::kernel::KernelFacts;
-use crate::plugin::{Registry, Snapshot};
-use crate::telemetry::{PluginCosts, RateLimit, Telemetry, UnitState};
-use crate::unit::{Fleet, Scraped};
+use crate::plugin::Snapshot;
+use crate::telemetry::{PluginCosts, RateLimit, UnitState};
+use crate::unit::Scraped;
 use crate::web::{BoxFuture, Exporter, UnitStatus};
 
 /// The name of the host's own families among the sources of a body.
 const HOST: &str = "exporter-host";
 
 pub(super) struct HostExporter {
-    fleet: Arc<Fleet>,
-    registry: Registry,
-    facts: Arc<KernelFacts>,
-    telemetry: Arc<Telemetry>,
+    host: Arc<Host>,
     /// `--web.disable-exporter-metrics` turns it off.
     own_metrics: bool,
     accounts: Mutex<BTreeMap<Arc<str>, Account>>,
@@ -31,54 +27,36 @@ pub(super) struct HostExporter {
 }
 
 impl HostExporter {
-    pub(super) fn new(started: Started, telemetry: Arc<Telemetry>, own_metrics: bool) -> Self {
-        let Started {
-            fleet,
-            registry,
-            facts,
-            ..
-        } = started;
-        let units = fleet.view();
-        let accounts = units
-            .into_iter()
-            .map(|unit| (Arc::clone(&unit.name), Account::new(unit.name, &telemetry)));
-        let accounts = Mutex::new(accounts.collect());
+    pub(super) fn new(host: Arc<Host>, own_metrics: bool) -> Self {
         Self {
-            fleet: Arc::new(fleet),
-            registry,
-            facts,
-            telemetry,
+            host,
             own_metrics,
-            accounts,
+            accounts: Mutex::default(),
             plugins: Mutex::default(),
             limit: account::log_limit(),
         }
     }
 
-    /// Detaches everything.
-    pub(super) fn stop(&self) {
-        self.fleet.stop();
-    }
-
     async fn scrape_all(&self, deadline: Instant) -> Vec<Family> {
-        self.facts.begin_scrape();
-        let scraped = self.fleet.scrape(deadline).await;
+        self.host.environment.facts.begin_scrape();
+        let scraped = self.host.fleet.scrape(deadline).await;
         let mut sources = Vec::with_capacity(scraped.len() + 1);
         {
             let mut accounts = self.accounts.lock();
+            accounts.retain(|name, _| scraped.iter().any(|(known, _)| known == name));
             for (name, scraped) in scraped {
-                let Some(account) = accounts.get_mut(&name) else {
-                    continue;
-                };
+                let telemetry = self.host.telemetry.unit(&name);
+                let known = accounts.entry(Arc::clone(&name));
+                let account = known.or_insert_with(|| Account::new(Arc::clone(&name)));
                 match scraped {
                     Scraped::Done(mut scrape) => {
-                        account.enter(&scrape, &self.limit);
+                        account.enter(&scrape, &telemetry, &self.limit);
                         sources.push(Source {
                             name,
                             families: std::mem::take(&mut scrape.families),
                         });
                     }
-                    Scraped::Late => account.late(&self.limit),
+                    Scraped::Late => account.late(&telemetry, &self.limit),
                 }
             }
         }
@@ -90,7 +68,7 @@ impl HostExporter {
                 0,
                 Source {
                     name: HOST.into(),
-                    families: self.telemetry.families(),
+                    families: self.host.telemetry.families(),
                 },
             );
         }
@@ -111,6 +89,7 @@ impl HostExporter {
             } = clash;
             if let Some(account) = accounts.get(&source) {
                 account.clash(
+                    &self.host.telemetry.unit(&source),
                     &self.limit,
                     dropped,
                     &format!("{dropped} series of {family} are left out, {earlier} has {reason}"),
@@ -122,11 +101,12 @@ impl HostExporter {
     /// Plugins count in totals; telemetry wants what came since.
     fn enter_plugins(&self) {
         let mut known = self.plugins.lock();
-        for (name, now) in self.registry.stats() {
+        for (name, now) in self.host.registry().stats() {
             let before = known
                 .insert(Arc::clone(&name), now.clone())
                 .unwrap_or_default();
-            self.telemetry
+            self.host
+                .telemetry
                 .plugin(&name)
                 .add(&costs(&now.since(&before)));
         }
@@ -135,9 +115,10 @@ impl HostExporter {
     fn enter_programs(&self) {
         let counted = account::kernel_counts();
         let mut programs = Vec::new();
-        self.fleet
+        self.host
+            .fleet
             .for_each_idle(|name, unit| programs.extend(account::programs(name, unit, counted)));
-        self.telemetry.set_programs(programs);
+        self.host.telemetry.set_programs(programs);
     }
 }
 
@@ -167,11 +148,22 @@ impl Exporter for HostExporter {
             },
             reasons: unit.notes,
         };
-        self.fleet.view().into_iter().map(status).collect()
+        self.host.fleet.view().into_iter().map(status).collect()
     }
 
     fn dump_maps(&self) -> String {
-        self.fleet.dump_maps()
+        self.host.fleet.dump_maps()
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
+        let host = Arc::clone(&self.host);
+        Box::pin(async move {
+            let reloaded = tokio::task::spawn_blocking(move || host.reload()).await;
+            match reloaded {
+                Ok(outcome) => outcome.report(),
+                Err(_) => Err("the reload ended unexpectedly, see the log\n".to_owned()),
+            }
+        })
     }
 
     /// Requests are answered only once everything is loaded.

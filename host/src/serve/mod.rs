@@ -3,15 +3,18 @@
 
 mod account;
 mod exporter;
+mod host;
 mod notify;
 mod start;
+mod watch;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use listenfd::ListenFd;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::settings::Settings;
 use crate::telemetry::{BuildInfo, Telemetry};
@@ -25,21 +28,37 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tracing::info!("{remark}");
     }
     let telemetry = Telemetry::new(BuildInfo::THIS);
-    let started = start::start(&settings, &telemetry)?;
+    let start::Started {
+        host,
+        running,
+        failed,
+    } = start::start(&settings, &telemetry)?;
+    let host = Arc::new(host);
     if settings.check {
         tracing::info!(
-            units = started.running,
-            failed = started.failed,
+            units = running,
+            failed,
             "checked: every unit that could be was loaded and attached, and is let go now"
         );
-        started.fleet.stop();
-        let code = if started.failed == 0 {
+        host.fleet.stop();
+        let code = if failed == 0 {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         };
         return Ok(code);
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4)))
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    // From here on signals are ours: whoever sees us listen may stop us in order.
+    let (stop, hangup) = {
+        let _inside = runtime.enter();
+        let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        (stop_signal()?, hangup)
+    };
     let listeners = web::bind(&settings.web.listen, &mut ListenFd::from_env())?;
     for listener in &listeners {
         let address = listener
@@ -47,27 +66,24 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             .context("cannot ask a listening socket for its address")?;
         tracing::info!(%address, path = settings.web.options.telemetry_path, "listening");
     }
-    let summary = format!(
-        "{} units running, {} failed",
-        started.running, started.failed
-    );
-    let exporter = Arc::new(HostExporter::new(
-        started,
-        Arc::clone(&telemetry),
-        settings.web.exporter_metrics,
-    ));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4)))
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let watched = host.directories().of_plugins();
+    let watched = watched.into_iter().map(Path::to_owned).collect();
+    let reloader = Arc::clone(&host);
+    watch::start(
+        watched,
+        settings.config.watch,
+        settings.config.quiet,
+        move || {
+            reloader.reload();
+        },
+    )
+    .context("cannot watch the directories")?;
+    let summary = format!("{running} units running, {failed} failed");
+    let exporter = HostExporter::new(Arc::clone(&host), settings.web.exporter_metrics);
+    let exporter: Arc<dyn web::Exporter> = Arc::new(exporter);
     let served = runtime.block_on(async {
-        let stop = stop_signal()?;
-        let router = web::router(
-            settings.web.options,
-            Arc::clone(&exporter) as Arc<dyn web::Exporter>,
-            telemetry,
-        );
+        let router = web::router(settings.web.options, Arc::clone(&exporter), telemetry);
+        tokio::spawn(reload_at_hangup(exporter, hangup));
         notify::ready(&summary);
         let stop = async {
             stop.await;
@@ -79,9 +95,17 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     });
     // A scrape that is still walking a map ends within this, or is left behind.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    exporter.stop();
+    host.fleet.stop();
     tracing::info!("stopped: every program is detached");
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// Reloads at each SIGHUP.
+async fn reload_at_hangup(exporter: Arc<dyn web::Exporter>, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        // What came of it is in the log.
+        let _ = exporter.reload().await;
+    }
 }
 
 /// Resolves at SIGTERM or SIGINT.

@@ -1,26 +1,25 @@
 //! From a config directory to a fleet of running units.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+use super::host::{Directories, Host};
 use super::notify;
 use crate::bpf;
 use crate::cli::settings::Settings;
+use crate::config::load::FailedUnit;
 use crate::config::{self, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::plugin::{Engine, Registry};
 use crate::privileges::{self, Privileges};
-use crate::telemetry::{Telemetry, UnitState};
-use crate::unit::{Environment, Fleet, Prepared, Running, State, UnitError, prepare};
+use crate::telemetry::Telemetry;
+use crate::unit::{Environment, Failure, Prepared, prepare};
 
 /// What a start has come to.
 pub(super) struct Started {
-    pub(super) fleet: Fleet,
-    pub(super) registry: Registry,
-    pub(super) facts: Arc<KernelFacts>,
+    pub(super) host: Host,
     pub(super) running: usize,
     pub(super) failed: usize,
 }
@@ -28,34 +27,31 @@ pub(super) struct Started {
 /// A unit between the two halves of its start.
 struct Candidate {
     name: String,
-    state: Result<Box<Prepared>, String>,
+    state: Result<Prepared, Failure>,
     began: Instant,
 }
 
 /// Starts all units. An error: nothing can run at all, or, with `--config.strict`, something does not.
-pub(super) fn start(settings: &Settings, telemetry: &Telemetry) -> anyhow::Result<Started> {
+pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::Result<Started> {
+    let directories = Directories {
+        config: settings.config.dir.clone(),
+        names: settings.config.names.clone(),
+        strict_keys: settings.config.strict_keys,
+        plugins: settings.plugin_dirs.clone(),
+    };
     notify::status("reading the config");
     let loaded = config::load(
-        &settings.config.dir,
-        settings.config.names.as_deref(),
-        settings.config.strict_keys,
+        &directories.config,
+        directories.names.as_deref(),
+        directories.strict_keys,
     )?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for failed in loaded.failed {
-        let problems: Vec<String> = failed.problems.iter().map(ToString::to_string).collect();
-        candidates.push(Candidate {
-            name: failed.name,
-            state: Err(problems.join("; ")),
-            began: Instant::now(),
-        });
-    }
-    if loaded.units.is_empty() && candidates.is_empty() {
+    if loaded.units.is_empty() && loaded.failed.is_empty() {
         bail!(
             "there are no units in {}: expected NAME.yaml and NAME.bpf.o",
-            settings.config.dir.display()
+            directories.config.display()
         );
     }
 
@@ -67,73 +63,56 @@ pub(super) fn start(settings: &Settings, telemetry: &Telemetry) -> anyhow::Resul
         debug: settings.debug,
         facts: Arc::clone(&facts),
     };
-    candidates.extend(
-        loaded
-            .units
-            .into_iter()
-            .map(|unit| load(unit, &environment)),
-    );
+    let failed = loaded.failed.into_iter().map(unreadable);
+    let prepared = loaded
+        .units
+        .into_iter()
+        .map(|unit| load(unit, &environment));
+    let mut candidates: Vec<Candidate> = failed.chain(prepared).collect();
     bpf::post_attach_mark();
     drop_capabilities(settings)?;
     // ... to here. Now plugins may run, and threads may start.
 
     notify::status("opening plugins");
     let engine = Engine::new(settings.plugin_cache.as_deref())?;
-    let registry = load_plugins(settings, &engine, &facts)?;
+    let (registry, failed_plugins) = load_plugins(&directories, &engine, &facts)?;
+    let host = Host::new(
+        directories,
+        environment,
+        engine,
+        registry,
+        Arc::clone(telemetry),
+    );
     candidates.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut running, mut failed) = (0, 0);
-    let mut unattached = Vec::new();
-    let mut units = Vec::with_capacity(candidates.len());
     for candidate in candidates {
-        let unit = telemetry.unit(&candidate.name);
-        let state =
-            match open(candidate.state, &registry) {
-                Ok(started) => {
-                    running += 1;
-                    unattached.extend(started.unattached().map(|(program, why)| {
-                        format!("{}:{} ({why})", candidate.name, program.name)
-                    }));
-                    report_running(&candidate.name, &started);
-                    State::Running(Box::new(started))
-                }
-                Err(why) => {
-                    failed += 1;
-                    tracing::error!(config = candidate.name, "unit failed: {why}");
-                    State::Failed(why)
-                }
-            };
-        let successful = matches!(state, State::Running(_));
-        unit.set_state(if successful {
-            UnitState::Running
-        } else {
-            UnitState::Failed
-        });
-        unit.loaded(successful, candidate.began.elapsed());
-        units.push((candidate.name, state));
+        match host.open(&candidate.name, candidate.state, candidate.began) {
+            Ok(()) => running += 1,
+            Err(_) => failed += 1,
+        }
     }
+    telemetry.reloaded(failed == 0 && failed_plugins == 0);
     let started = Started {
-        fleet: Fleet::new(units),
-        registry,
-        facts,
+        host,
         running,
         failed,
     };
-    verdict(settings, &started, &unattached)?;
+    verdict(settings, &started)?;
     Ok(started)
+}
+
+fn unreadable(failed: FailedUnit) -> Candidate {
+    Candidate {
+        name: failed.name.clone(),
+        state: Err(failed.into()),
+        began: Instant::now(),
+    }
 }
 
 fn load(config: UnitConfig, environment: &Environment) -> Candidate {
     let (name, began) = (config.name.clone(), Instant::now());
-    let state = prepare(config, environment)
-        .map(Box::new)
-        .map_err(|error| error.to_string());
+    let state = prepare(config, environment, None);
     Candidate { name, state, began }
-}
-
-fn open(state: Result<Box<Prepared>, String>, registry: &Registry) -> Result<Running, String> {
-    state.and_then(|prepared| {
-        Running::open(*prepared, registry).map_err(|error: UnitError| error.to_string())
-    })
 }
 
 fn drop_capabilities(settings: &Settings) -> anyhow::Result<()> {
@@ -147,61 +126,53 @@ fn drop_capabilities(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The standard plugin and those of the directories. One that cannot be used is reported and left out.
+/// The standard plugin and those of the directories. One that cannot be used is reported, counted and left out.
 fn load_plugins(
-    settings: &Settings,
+    directories: &Directories,
     engine: &Engine,
     facts: &Arc<KernelFacts>,
-) -> anyhow::Result<Registry> {
+) -> anyhow::Result<(Registry, usize)> {
     let mut registry =
         Registry::new(engine, facts).context("the standard plugin does not work; this is a bug")?;
-    let directories: Vec<&PathBuf> = std::iter::once(&settings.config.dir)
-        .chain(&settings.plugin_dirs)
-        .collect();
-    for directory in directories {
+    let mut left_out = 0;
+    for directory in directories.of_plugins() {
         let failed = registry
             .load_directory(engine, facts, directory)
             .with_context(|| format!("cannot read the plugin directory {}", directory.display()))?;
+        left_out += failed.len();
         for (path, error) in failed {
             tracing::error!(plugin = %path.display(), "plugin left out: {error}");
         }
     }
-    Ok(registry)
-}
-
-fn report_running(name: &str, unit: &Running) {
-    for (program, why) in unit.unattached() {
-        tracing::warn!(
-            config = name,
-            program = program.name,
-            section = program.section,
-            "program not attached: {why}"
-        );
-    }
-    tracing::info!(
-        config = name,
-        programs = unit.programs().len(),
-        metrics = unit.metrics(),
-        "unit running"
-    );
+    Ok((registry, left_out))
 }
 
 /// Whether the process may go on.
-fn verdict(settings: &Settings, started: &Started, unattached: &[String]) -> anyhow::Result<()> {
-    if started.running == 0 && !settings.check {
+fn verdict(settings: &Settings, started: &Started) -> anyhow::Result<()> {
+    let Started {
+        host,
+        running,
+        failed,
+    } = started;
+    if *running == 0 && !settings.check {
+        bail!("none of {failed} units can run, see the errors above");
+    }
+    if !settings.strict {
+        return Ok(());
+    }
+    if *failed > 0 {
         bail!(
-            "none of {} units can run, see the errors above",
-            started.failed
+            "--config.strict: {failed} of {} units do not run, see the errors above",
+            failed + running
         );
     }
-    if settings.strict && started.failed > 0 {
-        bail!(
-            "--config.strict: {} of {} units do not run, see the errors above",
-            started.failed,
-            started.failed + started.running
-        );
-    }
-    if settings.strict && !unattached.is_empty() {
+    let mut unattached = Vec::new();
+    host.fleet.for_each_running(|name, unit| {
+        let programs = unit.unattached();
+        unattached
+            .extend(programs.map(|(program, why)| format!("{name}:{} ({why})", program.name)));
+    });
+    if !unattached.is_empty() {
         bail!(
             "--config.strict: programs are not attached: {}",
             unattached.join(", ")

@@ -1,7 +1,10 @@
-//! Families with labels.
+//! Families with labels whose series can be dropped again when what they are about is gone.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeMetric;
 use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::Counter;
@@ -16,11 +19,13 @@ pub(super) type UintGauge = Gauge<u64, AtomicU64>;
 
 type LabelSet = Vec<(&'static str, String)>;
 
-/// A family by label values.
+/// A family by label values; the first label says whose a series is.
 #[derive(Debug)]
 pub(super) struct Labelled<M> {
     family: Family<LabelSet, M>,
     names: &'static [&'static str],
+    /// First label's value -> all its label sets: the family itself cannot be asked.
+    owners: Arc<Mutex<HashMap<String, Vec<LabelSet>>>>,
 }
 
 impl<M: Default + Clone> Labelled<M> {
@@ -28,6 +33,7 @@ impl<M: Default + Clone> Labelled<M> {
         Self {
             family: Family::default(),
             names,
+            owners: Arc::default(),
         }
     }
 
@@ -35,7 +41,27 @@ impl<M: Default + Clone> Labelled<M> {
     pub(super) fn of(&self, values: &[&str]) -> M {
         let values = values.iter().map(|value| (*value).to_owned());
         let labels: LabelSet = self.names.iter().copied().zip(values).collect();
+        if let Some(known) = self.family.get(&labels) {
+            return known.clone();
+        }
+        let owner = labels
+            .first()
+            .map(|(_, value)| value.clone())
+            .unwrap_or_default();
+        let mut owners = self.owners.lock();
+        let owned = owners.entry(owner).or_default();
+        if !owned.contains(&labels) {
+            owned.push(labels.clone());
+        }
         self.family.get_or_create_owned(&labels)
+    }
+
+    /// Drops all series whose first label has this value.
+    pub(super) fn forget(&self, owner: &str) {
+        let mut owners = self.owners.lock();
+        for labels in owners.remove(owner).unwrap_or_default() {
+            self.family.remove(&labels);
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! The registry of the host's own metrics, and its way into the families of a scrape.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::family::Family as ClientFamily;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::http::HttpTelemetry;
-use super::labelled::Registrar;
+use super::labelled::{FloatGauge, Registrar};
 use super::plugin::{PluginFamilies, PluginTelemetry};
 use super::process::ProcessCollector;
 use super::programs::{ProgramStats, Programs, RUN_TIME};
@@ -62,6 +63,8 @@ pub(crate) struct Telemetry {
     plugins: Arc<PluginFamilies>,
     http: HttpTelemetry,
     programs: Programs,
+    reload_successful: Gauge,
+    reload_success_time: FloatGauge,
 }
 
 impl Telemetry {
@@ -75,7 +78,22 @@ impl Telemetry {
         let programs = Programs::default();
         registry.register_collector(Box::new(programs.clone()));
         registry.register_collector(Box::new(ProcessCollector));
+        let reload_successful = Gauge::default();
+        registry.register(
+            "exporter_host_config_last_reload_successful",
+            "Whether everything in the directories could be put into service at the last start or reload",
+            reload_successful.clone(),
+        );
+        let reload_success_time = FloatGauge::default();
+        registry.register_with_unit(
+            "exporter_host_config_last_reload_success_timestamp",
+            "When everything in the directories was last put into service",
+            Unit::Seconds,
+            reload_success_time.clone(),
+        );
         Arc::new(Self {
+            reload_successful,
+            reload_success_time,
             registry,
             units,
             plugins,
@@ -89,8 +107,21 @@ impl Telemetry {
         Arc::clone(&self.units).unit(config)
     }
 
+    /// Drops all series of a unit that is gone for good. Its handle must not be used any more.
+    pub(crate) fn forget_unit(&self, config: &str) {
+        self.units.forget(config);
+    }
+
     pub(crate) fn plugin(&self, plugin: &str) -> PluginTelemetry {
         Arc::clone(&self.plugins).plugin(plugin)
+    }
+
+    /// A reload has ended: `successful` if everything is what the directories want.
+    pub(crate) fn reloaded(&self, successful: bool) {
+        self.reload_successful.set(successful.into());
+        if successful && let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.reload_success_time.set(now.as_secs_f64());
+        }
     }
 
     pub(crate) fn http(&self) -> &HttpTelemetry {
@@ -243,6 +274,23 @@ mod tests {
             !body.contains("run_count_total{"),
             "unknown without kernel statistics"
         );
+    }
+
+    #[test]
+    fn a_forgotten_unit_leaves_nothing() {
+        let telemetry = Telemetry::new(BuildInfo::THIS);
+        for name in ["gone", "stays"] {
+            let unit = telemetry.unit(name);
+            unit.set_state(UnitState::Running);
+            unit.loaded(true, Duration::ZERO);
+            unit.errors("read", 1);
+            unit.decoder_errors("ksym", 1);
+            unit.lost_samples("m", 1);
+            unit.map_fill("m", 1, 1);
+        }
+        telemetry.forget_unit("gone");
+        let body = body(&telemetry);
+        assert!(!body.contains("gone") && body.contains("stays"));
     }
 
     /// Text from outside may be a label value: the way through prometheus-client keeps it whole.

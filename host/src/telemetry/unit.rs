@@ -122,6 +122,25 @@ impl UnitFamilies {
             families: self,
         }
     }
+
+    pub(super) fn forget(&self, config: &str) {
+        self.enabled.forget(config);
+        self.state.forget(config);
+        self.load_successful.forget(config);
+        self.load_success_time.forget(config);
+        self.load_duration.forget(config);
+        self.scrape_seconds.forget(config);
+        self.rows.forget(config);
+        self.decodes.forget(config);
+        self.hits.forget(config);
+        self.evictions.forget(config);
+        self.errors.forget(config);
+        self.decoder_errors.forget(config);
+        self.all_decoder_errors.forget(config);
+        self.lost.forget(config);
+        self.entries.forget(config);
+        self.max_entries.forget(config);
+    }
 }
 
 impl UnitTelemetry {

@@ -37,7 +37,11 @@ impl Fleet {
                     }
                     rows += batch.count;
                 });
-                let _ = writeln!(page, "## {} ({rows} entries)\n\n```\n{lines}```", group.map);
+                let _ = writeln!(
+                    page,
+                    "## {} ({rows} entries)\n\n```\n{lines}```",
+                    group.key.map()
+                );
                 if rows > MAX_ROWS {
                     let _ = writeln!(page, "(the first {MAX_ROWS} are shown)");
                 }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use super::opener;
 use crate::bpf::{KeeperError, ObjectError, ReadError, SampleError};
-use crate::config::Problem;
+use crate::config::load::FailedUnit;
+use crate::config::{Problem, UnitConfig};
+use crate::plugin::Registry;
 
 #[derive(Debug)]
 pub(crate) enum UnitError {
@@ -14,6 +17,36 @@ pub(crate) enum UnitError {
     Samples(SampleError),
     CgroupIdMap(KeeperError),
     Symbols(std::io::Error),
+}
+
+/// A version of a unit that could not be prepared, and what is known of its config.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: UnitError,
+    pub(crate) config: Option<Box<UnitConfig>>,
+}
+
+impl Failure {
+    /// The whole story, for people: with a config that is wrong, also what only its plugins can tell.
+    pub(crate) fn explain(self, registry: &Registry) -> String {
+        match (self.error, self.config) {
+            (UnitError::Config(mut problems), Some(config)) => {
+                problems.extend(opener::check(&config, registry));
+                problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
+                UnitError::Config(problems).to_string()
+            }
+            (error, _) => error.to_string(),
+        }
+    }
+}
+
+impl From<FailedUnit> for Failure {
+    fn from(failed: FailedUnit) -> Self {
+        Self {
+            error: UnitError::Config(failed.problems),
+            config: failed.partial,
+        }
+    }
 }
 
 impl fmt::Display for UnitError {

@@ -1,9 +1,10 @@
 //! All units of the process: what state each is in, and scraping them side by side.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 
 use super::running::{Running, UnitScrape};
@@ -11,14 +12,15 @@ use super::running::{Running, UnitScrape};
 /// A unit as it stands.
 pub(crate) enum State {
     Running(Box<Running>),
-    /// Why it does not run.
-    Failed(String),
-    Stopped,
+    /// Nothing of it is in service.
+    Failed,
 }
 
 struct Slot {
     name: Arc<str>,
     state: Mutex<State>,
+    /// Why the last load or reload failed. A running unit with a problem is the last good version.
+    problem: Mutex<Option<String>>,
 }
 
 /// What the status page shows of a unit.
@@ -26,7 +28,7 @@ struct Slot {
 pub(crate) struct UnitView {
     pub(crate) name: Arc<str>,
     pub(crate) running: bool,
-    /// Why it does not run, or which of its programs do not.
+    /// Why it does not run, why its newest version does not, which of its programs do not.
     pub(crate) notes: Vec<String>,
 }
 
@@ -37,35 +39,84 @@ pub(crate) enum Scraped {
     Late,
 }
 
+#[derive(Default)]
 pub(crate) struct Fleet {
-    units: Vec<Arc<Slot>>,
+    units: RwLock<BTreeMap<Arc<str>, Arc<Slot>>>,
 }
 
 impl Fleet {
-    pub(crate) fn new(units: impl IntoIterator<Item = (String, State)>) -> Self {
-        let slot = |(name, state): (String, State)| {
-            Arc::new(Slot {
-                name: name.into(),
-                state: Mutex::new(state),
-            })
-        };
-        Self {
-            units: units.into_iter().map(slot).collect(),
+    /// Puts a version of a unit into service, in place of the one that is there. `Err`: why there is none; what was in service stays.
+    pub(crate) fn put(&self, name: &str, version: Result<Running, String>) {
+        let slot = self.slot(name);
+        match version {
+            Ok(running) => {
+                let replaced = {
+                    let mut state = slot.state.lock();
+                    std::mem::replace(&mut *state, State::Running(Box::new(running)))
+                };
+                *slot.problem.lock() = None;
+                // Detached only now that the new version is in service.
+                drop(replaced);
+            }
+            Err(why) => *slot.problem.lock() = Some(why),
         }
     }
 
-    /// Scrapes all running units in parallel. Results come in the units' order; a unit that is not done by `deadline` goes on by itself.
+    fn slot(&self, name: &str) -> Arc<Slot> {
+        if let Some(slot) = self.units.read().get(name) {
+            return Arc::clone(slot);
+        }
+        let name: Arc<str> = name.into();
+        let slot = Arc::new(Slot {
+            name: Arc::clone(&name),
+            state: Mutex::new(State::Failed),
+            problem: Mutex::new(None),
+        });
+        Arc::clone(self.units.write().entry(name).or_insert(slot))
+    }
+
+    /// Takes a unit out of service and forgets it.
+    pub(crate) fn remove(&self, name: &str) {
+        let slot = self.units.write().remove(name);
+        if let Some(slot) = slot {
+            *slot.state.lock() = State::Failed;
+        }
+    }
+
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.units.read().keys().map(Arc::clone).collect()
+    }
+
+    /// Lets `act` see the running version of a unit. None if there is none.
+    pub(crate) fn with_running<T>(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut Running) -> T,
+    ) -> Option<T> {
+        let slot = self.units.read().get(name).map(Arc::clone)?;
+        match &mut *slot.state.lock() {
+            State::Running(unit) => Some(act(unit)),
+            State::Failed => None,
+        }
+    }
+
+    /// The unit is what it should be.
+    pub(crate) fn clear_problem(&self, name: &str) {
+        *self.slot(name).problem.lock() = None;
+    }
+
+    /// Scrapes all running units in parallel. A unit that is not done by `deadline` goes on by itself.
     pub(crate) async fn scrape(&self, deadline: Instant) -> Vec<(Arc<str>, Scraped)> {
+        let slots = self.slots();
         let mut tasks = JoinSet::new();
-        for (index, slot) in self.units.iter().enumerate() {
+        for (index, slot) in slots.iter().enumerate() {
             let slot = Arc::clone(slot);
             tasks.spawn_blocking(move || match &mut *slot.state.lock() {
                 State::Running(unit) => (index, Some(unit.scrape())),
-                _ => (index, None),
+                State::Failed => (index, None),
             });
         }
-        let mut scraped: Vec<Option<Scraped>> =
-            self.units.iter().map(|_| Some(Scraped::Late)).collect();
+        let mut scraped: Vec<Option<Scraped>> = slots.iter().map(|_| Some(Scraped::Late)).collect();
         let until = tokio::time::Instant::from_std(deadline);
         while let Ok(Some(finished)) = tokio::time::timeout_at(until, tasks.join_next()).await {
             if let Ok((index, result)) = finished
@@ -76,22 +127,24 @@ impl Fleet {
         }
         // A walk cannot be cut short; it ends by itself and its result is for nobody.
         tasks.detach_all();
-        let named = self
-            .units
-            .iter()
-            .zip(scraped)
-            .filter_map(|(slot, scraped)| Some((Arc::clone(&slot.name), scraped?)));
-        named.collect()
+        let named = slots.iter().zip(scraped);
+        named
+            .filter_map(|(slot, scraped)| Some((Arc::clone(&slot.name), scraped?)))
+            .collect()
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.units.read().values().map(Arc::clone).collect()
     }
 
     /// Every unit with its notes, waiting for a running scrape of it at most shortly.
     pub(crate) fn view(&self) -> Vec<UnitView> {
-        self.units.iter().map(|slot| slot.view()).collect()
+        self.slots().iter().map(|slot| slot.view()).collect()
     }
 
     /// Calls `visit` with each running unit, one after the other.
     pub(crate) fn for_each_running(&self, mut visit: impl FnMut(&Arc<str>, &mut Running)) {
-        for slot in &self.units {
+        for slot in self.slots() {
             if let State::Running(unit) = &mut *slot.state.lock() {
                 visit(&slot.name, unit);
             }
@@ -100,8 +153,8 @@ impl Fleet {
 
     /// Calls `visit` with each running unit that is not being scraped right now.
     pub(crate) fn for_each_idle(&self, mut visit: impl FnMut(&Arc<str>, &Running)) {
-        for slot in &self.units {
-            if let Some(state) = slot.state.try_lock_for(VIEW_PATIENCE)
+        for slot in self.slots() {
+            if let Some(state) = slot.state.try_lock_for(PATIENCE)
                 && let State::Running(unit) = &*state
             {
                 visit(&slot.name, unit);
@@ -111,33 +164,36 @@ impl Fleet {
 
     /// Detaches and unloads everything.
     pub(crate) fn stop(&self) {
-        for slot in &self.units {
-            *slot.state.lock() = State::Stopped;
+        for slot in self.slots() {
+            *slot.state.lock() = State::Failed;
         }
     }
 }
 
-/// How long the status page waits for a unit that is being scraped.
-const VIEW_PATIENCE: Duration = Duration::from_millis(200);
+/// How long questions about a unit wait while it is being scraped.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 impl Slot {
     fn view(&self) -> UnitView {
-        let Some(state) = self.state.try_lock_for(VIEW_PATIENCE) else {
-            return UnitView {
-                name: Arc::clone(&self.name),
-                running: true,
-                notes: vec!["being scraped".into()],
-            };
-        };
-        let (running, notes) = match &*state {
-            State::Running(unit) => (
-                true,
-                unit.unattached()
-                    .map(|(program, why)| format!("program {}: {why}", program.name))
-                    .collect(),
-            ),
-            State::Failed(why) => (false, vec![why.clone()]),
-            State::Stopped => (false, vec!["stopped".into()]),
+        let mut notes: Vec<String> = self.problem.lock().iter().cloned().collect();
+        let running = match self.state.try_lock_for(PATIENCE).as_deref() {
+            Some(State::Running(unit)) => {
+                if let Some(problem) = notes.first_mut() {
+                    *problem = format!(
+                        "the version before goes on, since the newest does not run: {problem}"
+                    );
+                }
+                let unattached = unit.unattached();
+                notes.extend(
+                    unattached.map(|(program, why)| format!("program {}: {why}", program.name)),
+                );
+                true
+            }
+            Some(State::Failed) => false,
+            None => {
+                notes.push("being scraped".into());
+                true
+            }
         };
         UnitView {
             name: Arc::clone(&self.name),

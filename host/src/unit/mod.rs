@@ -6,11 +6,14 @@
 mod dump;
 mod error;
 mod fleet;
+mod opener;
+mod plan;
 mod prepare;
 mod running;
 mod source;
 
-pub(crate) use error::UnitError;
-pub(crate) use fleet::{Fleet, Scraped, State, UnitView};
+pub(crate) use error::Failure;
+pub(crate) use fleet::{Fleet, Scraped, UnitView};
+pub(crate) use plan::{Action, decide};
 pub(crate) use prepare::{Environment, Prepared, prepare};
 pub(crate) use running::{Running, UnitScrape};

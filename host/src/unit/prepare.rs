@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::error::UnitError;
-use super::source::{EntrySource, Group};
+use super::error::{Failure, UnitError};
+use super::source::{self, Group};
 use crate::bpf::{
-    CgroupIdKeeper, LoadedObject, MapInfo, MapReader, OpenObject, OpenOptions, ProgramStatus,
-    SampleCounter, SampleOptions,
+    CgroupIdKeeper, LoadedObject, MapInfo, ObjectError, OpenObject, OpenOptions, ProgramStatus,
+    SharedMaps,
 };
 use crate::config::{MetricConfig, MetricSource, Problem, UnitConfig};
+use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 use crate::rows::{KeyShape, Layout};
 
@@ -28,13 +29,17 @@ pub(crate) struct Environment {
 pub(crate) struct Prepared {
     pub(crate) config: UnitConfig,
     pub(super) kernel: Option<KernelSide>,
-    /// The metrics by their maps, in the order of the YAML, as indexes into `config.metrics`.
-    pub(super) groups: Vec<Group<(usize, Layout)>>,
+    /// One per metric of the config.
+    pub(super) layouts: Vec<Layout>,
+    /// The sources with the indexes of their metrics.
+    pub(super) groups: Vec<Group<usize>>,
 }
 
 /// What of the unit lives in the kernel, until it is dropped.
 pub(super) struct KernelSide {
     pub(super) object: LoadedObject,
+    /// Of the object's file.
+    pub(super) digest: Digest,
     pub(super) programs: Vec<ProgramStatus>,
     /// Keeps the cgroup id map up to date.
     pub(super) keeper: Option<CgroupIdKeeper>,
@@ -44,14 +49,30 @@ pub(super) struct KernelSide {
 const VALUE_SIZE: usize = 8;
 
 /// Loads and attaches a unit. What is in the kernel by then is gone again on an error.
+///
+/// `predecessor`: the maps of a running version of the unit, taken over where their definitions are the same, so that counters go on.
 pub(crate) fn prepare(
     config: UnitConfig,
     environment: &Environment,
+    predecessor: Option<&SharedMaps>,
+) -> Result<Prepared, Failure> {
+    let known = config.clone();
+    attempt(config, environment, predecessor).map_err(|error| Failure {
+        error,
+        config: Some(Box::new(known)),
+    })
+}
+
+fn attempt(
+    config: UnitConfig,
+    environment: &Environment,
+    predecessor: Option<&SharedMaps>,
 ) -> Result<Prepared, UnitError> {
     let Some(path) = &config.object else {
         return Ok(Prepared {
             config,
             kernel: None,
+            layouts: Vec::new(),
             groups: Vec::new(),
         });
     };
@@ -60,10 +81,29 @@ pub(crate) fn prepare(
         debug: environment.debug,
     };
     let mut object = OpenObject::open(path, &options)?;
-    let layouts = check_metrics(&config, &object)?;
+    let digest = object.digest();
+    let layouts = lay_out(&config, |map| object.map(map))?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
+    if let Some(predecessor) = predecessor {
+        let begun = object.reuse_maps(predecessor);
+        if !begun.is_empty() {
+            tracing::info!(
+                config = config.name,
+                maps = begun.join(","),
+                "these maps are defined anew: their counts start at 0"
+            );
+        }
+    }
     let mut object = object.load()?;
-    let groups = open_sources(&config, layouts, &object)?;
+    let mut groups = Vec::new();
+    for (key, metrics) in source::wanted(&config.metrics, &layouts) {
+        let source = key.open(&object)?;
+        groups.push(Group {
+            key,
+            source,
+            metrics,
+        });
+    }
     // The map that says which cgroups count is filled before anything counts.
     let keeper = match &config.cgroup_id_map {
         Some(wanted) => Some(CgroupIdKeeper::open(wanted, object.map(&wanted.map)?)?),
@@ -74,23 +114,25 @@ pub(crate) fn prepare(
         config,
         kernel: Some(KernelSide {
             object,
+            digest,
             programs,
             keeper,
         }),
+        layouts,
         groups,
     })
 }
 
 /// Lays every metric's labels over its map's keys; all that does not fit is reported at once.
-fn check_metrics(config: &UnitConfig, object: &OpenObject) -> Result<Vec<Layout>, UnitError> {
+pub(super) fn lay_out<'a>(
+    config: &UnitConfig,
+    map: impl Fn(&str) -> Result<&'a MapInfo, ObjectError>,
+) -> Result<Vec<Layout>, UnitError> {
     let mut problems = Vec::new();
     let mut layouts = Vec::new();
     for metric in &config.metrics {
-        match object
-            .map(&metric.map)
-            .map_err(|error| error.to_string())
-            .and_then(|map| check_metric(metric, map))
-        {
+        let checked = map(&metric.map).map_err(|error| error.to_string());
+        match checked.and_then(|map| lay_out_metric(metric, map)) {
             Ok(layout) => layouts.push(layout),
             Err(message) => problems.push(Problem::error(
                 metric.at.clone(),
@@ -99,7 +141,7 @@ fn check_metrics(config: &UnitConfig, object: &OpenObject) -> Result<Vec<Layout>
         }
     }
     if let Some(wanted) = &config.cgroup_id_map
-        && let Err(error) = object.map(&wanted.map)
+        && let Err(error) = map(&wanted.map)
     {
         problems.push(Problem::error(wanted.at.clone(), error.to_string()));
     }
@@ -110,7 +152,7 @@ fn check_metrics(config: &UnitConfig, object: &OpenObject) -> Result<Vec<Layout>
     }
 }
 
-fn check_metric(metric: &MetricConfig, map: &MapInfo) -> Result<Layout, String> {
+fn lay_out_metric(metric: &MetricConfig, map: &MapInfo) -> Result<Layout, String> {
     let shape = KeyShape {
         key_size: map.key_size,
         per_cpu: map.is_per_cpu(),
@@ -143,10 +185,9 @@ fn set_kaddrs(
     let mut problems = Vec::new();
     for ((symbol, at), address) in config.kaddrs.iter().zip(addresses) {
         let Some(address) = address else {
-            problems.push(Problem::error(
-                at.clone(),
-                format!("the running kernel has no symbol `{symbol}`: see /proc/kallsyms"),
-            ));
+            let message =
+                format!("the running kernel has no symbol `{symbol}`: see /proc/kallsyms");
+            problems.push(Problem::error(at.clone(), message));
             continue;
         };
         if address == 0 {
@@ -165,36 +206,4 @@ fn set_kaddrs(
     } else {
         Err(UnitError::Config(problems))
     }
-}
-
-/// One source per map, however many metrics are made from it. A perf event array serves each metric on its own.
-fn open_sources(
-    config: &UnitConfig,
-    layouts: Vec<Layout>,
-    object: &LoadedObject,
-) -> Result<Vec<Group<(usize, Layout)>>, UnitError> {
-    let mut groups: Vec<Group<(usize, Layout)>> = Vec::new();
-    for (index, (metric, layout)) in config.metrics.iter().zip(layouts).enumerate() {
-        let source = match metric.source {
-            MetricSource::Map => {
-                if let Some(group) = groups.iter_mut().find(|group| {
-                    *group.map == *metric.map && matches!(group.source, EntrySource::Map(_))
-                }) {
-                    group.metrics.push((index, layout));
-                    continue;
-                }
-                EntrySource::Map(Box::new(MapReader::new(object.map(&metric.map)?)?))
-            }
-            MetricSource::PerfEventArray { flush_interval } => {
-                let options = SampleOptions::new(layout.row_key_size, flush_interval);
-                EntrySource::Samples(SampleCounter::open(object, &metric.map, &options)?)
-            }
-        };
-        groups.push(Group {
-            map: metric.map.as_str().into(),
-            source,
-            metrics: vec![(index, layout)],
-        });
-    }
-    Ok(groups)
 }

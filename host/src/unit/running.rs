@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value as Json, json};
-
 use super::error::UnitError;
-use super::prepare::{KernelSide, Prepared};
-use super::source::Group;
-use crate::bpf::{Attached, Batch, ProgramStatus, ReadError, RunStats, SampleStats};
-use crate::config::{MetricConfig, PluginUse, Problem, UnitConfig};
-use crate::exposition::{Family, label_name, metric_name};
-use crate::plugin::{Offer, Registry};
-use crate::rows::{Entries, Label, Metric, MetricParts, Plugins, SessionId, Shaper, Step, Walked};
+use super::opener::{self, Opened};
+use super::prepare::{self, KernelSide, Prepared};
+use super::source::{self, Group};
+use crate::bpf::{Attached, Batch, ProgramStatus, ReadError, RunStats, SampleStats, SharedMaps};
+use crate::config::UnitConfig;
+use crate::digest::Digest;
+use crate::exposition::Family;
+use crate::plugin::Registry;
+use crate::rows::{Entries, Metric, Plugins, Walked};
 
 pub(crate) struct Running {
     pub(super) config: UnitConfig,
@@ -61,52 +61,97 @@ impl Running {
         let Prepared {
             config,
             mut kernel,
+            layouts,
             groups,
         } = prepared;
-        let mut opener = Opener {
-            registry,
-            plugins: Plugins::default(),
-            problems: Vec::new(),
-        };
-        let mut opened = Vec::with_capacity(groups.len());
-        for group in groups {
-            let mut metrics = Vec::with_capacity(group.metrics.len());
-            for (index, layout) in group.metrics {
-                let Some(metric) = config.metrics.get(index) else {
-                    continue;
-                };
-                if let Some((labels, shaper)) = opener.metric(metric, &config.namespace) {
-                    let namespace = config.namespace.clone();
-                    metrics.push(Metric::new(MetricParts {
-                        name: metric.name.as_str().into(),
-                        namespace,
-                        layout,
-                        labels,
-                        shaper,
-                    }));
-                }
-            }
-            opened.push(Group {
-                map: group.map,
-                source: group.source,
+        let wanted = groups
+            .iter()
+            .map(|group| (group.key.clone(), group.metrics.clone()));
+        let Opened { plugins, metrics } = opener::open(&config, &layouts, wanted, registry)?;
+        let mut running = Vec::with_capacity(groups.len());
+        for (group, (key, metrics)) in groups.into_iter().zip(metrics) {
+            let mut source = group.source;
+            source.run()?;
+            running.push(Group {
+                key,
+                source,
                 metrics,
             });
-        }
-        if !opener.problems.is_empty() {
-            return Err(UnitError::Config(opener.problems));
-        }
-        for group in &mut opened {
-            group.source.run()?;
         }
         if let Some(keeper) = kernel.as_mut().and_then(|kernel| kernel.keeper.as_mut()) {
             keeper.run()?;
         }
         Ok(Self {
             config,
-            groups: opened,
-            plugins: opener.plugins,
+            groups: running,
+            plugins,
             kernel,
         })
+    }
+
+    /// Gives the unit another config, or its plugins' new versions, over the same object: maps, links and sample counters stay, so that
+    /// counters go on. On an error the unit stays as it is.
+    pub(crate) fn reshape(
+        &mut self,
+        config: UnitConfig,
+        registry: &Registry,
+    ) -> Result<(), UnitError> {
+        let Some(kernel) = &self.kernel else {
+            self.config = config;
+            return Ok(());
+        };
+        let layouts = prepare::lay_out(&config, |map| kernel.object.map_info(map))?;
+        let wanted = source::wanted(&config.metrics, &layouts);
+        let Opened { plugins, metrics } = opener::open(&config, &layouts, wanted, registry)?;
+        // Whatever can fail comes before the first source is taken from the version that is in service.
+        let mut fresh = Vec::new();
+        for (key, _) in &metrics {
+            if !self.groups.iter().any(|group| group.key == *key) {
+                let mut source = key.open(&kernel.object)?;
+                source.run()?;
+                fresh.push((key.clone(), source));
+            }
+        }
+        let kept = std::mem::take(&mut self.groups);
+        let mut sources: Vec<_> = kept
+            .into_iter()
+            .map(|group| (group.key, group.source))
+            .chain(fresh)
+            .collect();
+        for (key, metrics) in metrics {
+            if let Some(place) = sources.iter().position(|(known, _)| *known == key) {
+                let (key, source) = sources.swap_remove(place);
+                self.groups.push(Group {
+                    key,
+                    source,
+                    metrics,
+                });
+            }
+        }
+        self.plugins = plugins;
+        self.config = config;
+        Ok(())
+    }
+
+    pub(crate) fn config(&self) -> &UnitConfig {
+        &self.config
+    }
+
+    /// Of the object's file; none without an object.
+    pub(crate) fn object(&self) -> Option<Digest> {
+        self.kernel.as_ref().map(|kernel| kernel.digest)
+    }
+
+    /// The maps for the unit's next version.
+    pub(crate) fn shared_maps(&self) -> Option<SharedMaps> {
+        self.kernel
+            .as_ref()
+            .map(|kernel| kernel.object.shared_maps())
+    }
+
+    /// Whether all plugins that the unit uses are those of the registry.
+    pub(crate) fn plugins_are_current(&self, registry: &Registry) -> bool {
+        self.plugins.all(|session| registry.has(session))
     }
 
     pub(crate) fn programs(&self) -> &[ProgramStatus] {
@@ -164,13 +209,15 @@ impl Running {
             let complete = walked.is_ok();
             match walked {
                 Ok(stats) => scrape.maps.push(MapFill {
-                    map: Arc::clone(&group.map),
+                    map: Arc::clone(group.key.map()),
                     entries: stats.entries,
                     complete: stats.complete,
                     max_entries: group.source.max_entries(),
                     samples: group.source.samples(),
                 }),
-                Err(error) => scrape.read_errors.push((Arc::clone(&group.map), error)),
+                Err(error) => scrape
+                    .read_errors
+                    .push((Arc::clone(group.key.map()), error)),
             }
             let started = Instant::now();
             let mut decode = Duration::ZERO;
@@ -201,134 +248,5 @@ fn as_entries(batch: Batch<'_>) -> Entries<'_> {
         values: batch.values,
         value_stride: batch.value_stride,
         cpu_stride: batch.cpu_stride,
-    }
-}
-
-/// Opens decoders and shapers and collects what cannot be opened.
-struct Opener<'a> {
-    registry: &'a Registry,
-    plugins: Plugins,
-    problems: Vec<Problem>,
-}
-
-impl Opener<'_> {
-    fn metric(&mut self, metric: &MetricConfig, namespace: &str) -> Option<(Vec<Label>, Shaper)> {
-        let before = self.problems.len();
-        let mut labels = Vec::with_capacity(metric.labels.len());
-        for label in &metric.labels {
-            let chain = label
-                .decoders
-                .iter()
-                .filter_map(|decoder| self.decoder(decoder))
-                .collect();
-            labels.push(Label {
-                name: label.name.clone(),
-                chain,
-            });
-        }
-        let shaper = self.shaper(metric);
-        if let Some(shaper) = &shaper {
-            self.check_families(metric, shaper, namespace);
-        }
-        (self.problems.len() == before)
-            .then_some(())
-            .and(shaper)
-            .map(|shaper| (labels, shaper))
-    }
-
-    fn decoder(&mut self, wanted: &PluginUse) -> Option<Step> {
-        let (session, bare) = self.session(Offer::Decoder, wanted)?;
-        let opened = self
-            .plugins
-            .get(session)?
-            .open_decoder(bare, &wanted.options.to_string());
-        match opened {
-            Ok(decoder) => Some(Step {
-                name: wanted.name.as_str().into(),
-                session,
-                decoder,
-            }),
-            Err(error) => self.problem(wanted, format!("decoder `{}`: {error}", wanted.name)),
-        }
-    }
-
-    fn shaper(&mut self, metric: &MetricConfig) -> Option<Shaper> {
-        let wanted = &metric.shape;
-        let (session, bare) = self.session(Offer::Shaper, wanted)?;
-        let labels: Vec<&str> = metric
-            .labels
-            .iter()
-            .map(|label| label.name.as_str())
-            .collect();
-        let mut options = wanted.options.clone();
-        if let Json::Object(fields) = &mut options {
-            fields.insert(
-                "metric".into(),
-                json!({ "name": metric.name, "help": metric.help, "labels": labels }),
-            );
-        }
-        let opened = self
-            .plugins
-            .get(session)?
-            .open_shaper(bare, &options.to_string(), &labels);
-        match opened {
-            Ok((id, families, numbers)) => Some(Shaper {
-                name: wanted.name.as_str().into(),
-                session,
-                id,
-                families,
-                numbers,
-            }),
-            Err(error) => self.problem(
-                wanted,
-                format!(
-                    "shape `{}` of metric `{}`: {error}",
-                    wanted.name, metric.name
-                ),
-            ),
-        }
-    }
-
-    fn session<'b>(&mut self, offer: Offer, wanted: &'b PluginUse) -> Option<(SessionId, &'b str)> {
-        match self.registry.find(offer, &wanted.name) {
-            Ok((plugin, bare)) => Some((
-                self.plugins
-                    .session(plugin.name(), || self.registry.session(plugin)),
-                bare,
-            )),
-            Err(error) => {
-                let message = error.to_string();
-                self.problem(wanted, message)
-            }
-        }
-    }
-
-    /// Names come from a plugin: they are checked like any other input.
-    fn check_families(&mut self, metric: &MetricConfig, shaper: &Shaper, namespace: &str) {
-        for family in &shaper.families {
-            let name = if namespace.is_empty() {
-                family.name.clone()
-            } else {
-                format!("{namespace}_{}", family.name)
-            };
-            let names = metric_name(&name).and_then(|()| {
-                family
-                    .labels
-                    .iter()
-                    .try_for_each(|label| label_name(label, family.kind))
-            });
-            if let Err(error) = names {
-                let _: Option<()> = self.problem(
-                    &metric.shape,
-                    format!("family `{name}` of shape `{}`: {error}", shaper.name),
-                );
-            }
-        }
-    }
-
-    fn problem<T>(&mut self, wanted: &PluginUse, message: String) -> Option<T> {
-        self.problems
-            .push(Problem::error(wanted.at.clone(), message));
-        None
     }
 }

@@ -1,19 +1,90 @@
-//! Where a group of metrics gets its entries: a map, or counted samples.
+//! Where metrics get their entries: maps, or counted samples.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::bpf::{Batch, MapReader, ReadError, SampleCounter, SampleError, SampleStats, WalkStats};
+use super::error::UnitError;
+use crate::bpf::{
+    Batch, LoadedObject, MapReader, ReadError, SampleCounter, SampleError, SampleOptions,
+    SampleStats, WalkStats,
+};
+use crate::config::{MetricConfig, MetricSource};
+use crate::rows::Layout;
+
+/// What a source reads; two of one key are the same source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SourceKey {
+    /// One walk of a map serves all metrics made from it.
+    Map(Arc<str>),
+    /// A perf event array is counted for each metric on its own: their keys differ.
+    Samples {
+        map: Arc<str>,
+        metric: Arc<str>,
+        key_size: usize,
+        flush_interval: Duration,
+    },
+}
 
 pub(super) enum EntrySource {
     Map(Box<MapReader>),
     Samples(SampleCounter),
 }
 
-/// A map and all metrics made from it: one walk serves them all.
+/// A source and what is made from it.
 pub(super) struct Group<M> {
-    pub(super) map: Arc<str>,
+    pub(super) key: SourceKey,
     pub(super) source: EntrySource,
     pub(super) metrics: Vec<M>,
+}
+
+/// The sources that metrics need, in the order of the YAML, each with the indexes of its metrics.
+pub(super) fn wanted(metrics: &[MetricConfig], layouts: &[Layout]) -> Vec<(SourceKey, Vec<usize>)> {
+    let mut wanted: Vec<(SourceKey, Vec<usize>)> = Vec::new();
+    for (index, (metric, layout)) in metrics.iter().zip(layouts).enumerate() {
+        let key = SourceKey::of(metric, layout);
+        match wanted.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, indexes)) => indexes.push(index),
+            None => wanted.push((key, vec![index])),
+        }
+    }
+    wanted
+}
+
+impl SourceKey {
+    fn of(metric: &MetricConfig, layout: &Layout) -> Self {
+        let map = metric.map.as_str().into();
+        match metric.source {
+            MetricSource::Map => Self::Map(map),
+            MetricSource::PerfEventArray { flush_interval } => Self::Samples {
+                map,
+                metric: metric.name.as_str().into(),
+                key_size: layout.row_key_size,
+                flush_interval,
+            },
+        }
+    }
+
+    pub(super) fn map(&self) -> &Arc<str> {
+        match self {
+            Self::Map(map) | Self::Samples { map, .. } => map,
+        }
+    }
+
+    /// Opens the source; see `EntrySource::run`.
+    pub(super) fn open(&self, object: &LoadedObject) -> Result<EntrySource, UnitError> {
+        Ok(match self {
+            Self::Map(map) => EntrySource::Map(Box::new(MapReader::new(object.map(map)?)?)),
+            Self::Samples {
+                map,
+                key_size,
+                flush_interval,
+                ..
+            } => {
+                let options = SampleOptions::new(*key_size, *flush_interval);
+                EntrySource::Samples(SampleCounter::open(object, map, &options)?)
+            }
+        })
+    }
 }
 
 impl EntrySource {

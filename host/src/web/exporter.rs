@@ -18,6 +18,9 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// The maps' contents as text, for debugging. May block.
     fn dump_maps(&self) -> String;
 
+    /// Brings everything in line with the directories. Gives a text for people: what was done, or `Err` if something could not be.
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+
     /// Whether the first load is done.
     fn ready(&self) -> bool;
 }

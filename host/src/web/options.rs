@@ -8,6 +8,7 @@ use crate::telemetry::BuildInfo;
 /// Pages besides the telemetry path and `/`.
 pub(super) const HEALTHY: &str = "/-/healthy";
 pub(super) const READY: &str = "/-/ready";
+pub(super) const RELOAD: &str = "/-/reload";
 pub(super) const MAPS: &str = "/maps";
 
 #[derive(Debug, Clone)]
@@ -20,5 +21,7 @@ pub(crate) struct WebOptions {
     pub(crate) scrape_timeout: Duration,
     /// Serve `/maps`.
     pub(crate) debug: bool,
+    /// Answer `POST /-/reload`.
+    pub(crate) lifecycle: bool,
     pub(crate) build: BuildInfo,
 }

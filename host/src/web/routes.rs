@@ -9,13 +9,13 @@ use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use super::buffers::BufferPool;
 use super::exporter::Exporter;
 use super::landing;
-use super::options::{HEALTHY, MAPS, READY, WebOptions};
+use super::options::{HEALTHY, MAPS, READY, RELOAD, WebOptions};
 use super::scrape;
 use crate::telemetry::Telemetry;
 
@@ -46,6 +46,9 @@ pub(crate) fn router(
     if options.debug {
         router = router.route(MAPS, get(maps));
     }
+    if options.lifecycle {
+        router = router.route(RELOAD, post(reload));
+    }
     let buffers = Arc::default();
     let app = Arc::new(App {
         options,
@@ -58,6 +61,13 @@ pub(crate) fn router(
         .fallback(not_found)
         .layer(from_fn_with_state(Arc::clone(&app), observe))
         .with_state(app)
+}
+
+async fn reload(State(app): State<Arc<App>>) -> Response {
+    match app.exporter.reload().await {
+        Ok(text) => text.into_response(),
+        Err(text) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
+    }
 }
 
 async fn healthy() -> &'static str {

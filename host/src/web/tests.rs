@@ -61,6 +61,10 @@ impl Exporter for Fake {
         "maps".into()
     }
 
+    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async { Ok("0 changed\n".to_owned()) })
+    }
+
     fn ready(&self) -> bool {
         self.ready
     }
@@ -116,6 +120,7 @@ fn start_with(fake: Fake, path: &str, max: usize, timeout: Duration, debug: bool
         max_requests: std::num::NonZeroUsize::new(max),
         scrape_timeout: timeout,
         debug,
+        lifecycle: debug,
         build: BuildInfo::THIS,
     };
     let router = router(options, Arc::new(fake), Arc::clone(&telemetry));

@@ -11,14 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::http::{self, Response};
 use super::maps::HostMap;
 use super::objects::object;
 use super::parser::{Body, Format, Series};
+use super::sys::{SIGTERM, kill};
 
 /// How long the issue gives a host to stop.
 const STOP: Duration = Duration::from_secs(5);
@@ -117,7 +116,7 @@ impl Setup {
             .spawn()
             .expect("the host runs");
         let log = Log::follow(child.stderr.take().unwrap());
-        let Some(address) = log.wait(START, |line| listening(line)) else {
+        let Some(address) = log.wait(START, listening) else {
             let ended = child.try_wait();
             let _killed = child.kill();
             panic!("the host starts and listens ({ended:?}):\n{}", log.text());
@@ -265,21 +264,20 @@ impl Host {
 
     /// SIGTERM, and a clean end.
     pub(crate) fn stop(self) {
-        self.stop_by(Signal::SIGTERM);
+        self.stop_by(SIGTERM);
     }
 
     /// A clean end by this signal. Returns the whole log.
-    pub(crate) fn stop_by(mut self, signal: Signal) -> String {
+    pub(crate) fn stop_by(mut self, signal: i32) -> String {
         self.end(signal);
         self.log.text()
     }
 
-    fn end(&mut self, signal: Signal) {
+    fn end(&mut self, signal: i32) {
         let Some(mut child) = self.child.take() else {
             return;
         };
-        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal)
-            .expect("the host still runs");
+        kill(&child, signal).expect("the host still runs");
         let ended = self.log.wait_end(STOP);
         if !ended {
             let _killed = child.kill();
@@ -291,14 +289,18 @@ impl Host {
         }
         let log = self.log.text();
         assert!(ended, "the host stops within 5 seconds:\n{log}");
-        assert_eq!(status.code(), Some(0), "exit code after {signal}:\n{log}");
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "exit code after signal {signal}:\n{log}"
+        );
         assert!(!log.contains("panicked"), "no panic:\n{log}");
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.end(Signal::SIGTERM);
+        self.end(SIGTERM);
     }
 }
 
@@ -354,13 +356,12 @@ fn binary() -> PathBuf {
 /// Where hosts keep compiled plugins, so that not each of some hundred compiles the same. Nothing else is shared between tests.
 fn compiled_plugins() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let directory = DIRECTORY.get_or_init(|| {
+    DIRECTORY.get_or_init(|| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");
         fs::create_dir_all(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
         path
-    });
-    directory
+    })
 }
 
 /// What a process writes to its standard error, as it comes.

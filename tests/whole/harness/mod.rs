@@ -7,6 +7,7 @@ pub(crate) mod maps;
 pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod parser;
+pub(crate) mod sys;
 
 use std::thread;
 use std::time::{Duration, Instant};

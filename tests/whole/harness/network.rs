@@ -3,12 +3,12 @@
 use std::process::Command;
 use std::thread;
 
-use nix::sched::{CloneFlags, unshare};
+use super::sys::unshare_network;
 
 /// Runs `test` on a thread in a new namespace, in which loopback is up; processes that it starts are in it too.
 pub(crate) fn in_own_namespace(test: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).expect("a new network namespace (as root)");
+        unshare_network().expect("a new network namespace (as root)");
         ip("link set lo up");
         test();
     });

@@ -104,8 +104,7 @@ fn a_full_map_is_counted_root() {
     let name = format!("exporter-full-{}", std::process::id());
     let outer = Cgroup::new(&root(), &name);
     let inner = Cgroup::new(&outer.0, "inner");
-    let mut keeper = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, &name), map).unwrap();
-    keeper.run().unwrap();
+    let keeper = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, &name), map).unwrap();
     assert_eq!(
         keeper.stats(),
         KeeperStats {

@@ -1,0 +1,204 @@
+//! Opening the decoders and shapers that a unit's metrics name.
+
+use serde_json::{Value as Json, json};
+
+use super::error::UnitError;
+use super::source::SourceKey;
+use crate::config::{MetricConfig, PluginUse, Problem, UnitConfig};
+use crate::exposition::{label_name, metric_name};
+use crate::plugin::{Offer, Registry};
+use crate::rows::{Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step};
+
+/// A unit's metrics as they will be scraped, by source.
+pub(super) struct Opened {
+    pub(super) plugins: Plugins,
+    pub(super) metrics: Vec<(SourceKey, Vec<Metric>)>,
+}
+
+/// Opens everything, or reports everything that cannot be opened. Runs plugin code.
+pub(super) fn open(
+    config: &UnitConfig,
+    layouts: &[Layout],
+    groups: impl IntoIterator<Item = (SourceKey, Vec<usize>)>,
+    registry: &Registry,
+) -> Result<Opened, UnitError> {
+    let mut opener = Opener {
+        registry,
+        plugins: Plugins::default(),
+        problems: Vec::new(),
+    };
+    let mut metrics = Vec::new();
+    for (key, indexes) in groups {
+        let of_source = indexes.into_iter().filter_map(|index| {
+            let (metric, layout) = config.metrics.get(index).zip(layouts.get(index))?;
+            opener.metric(metric, layout, &config.namespace)
+        });
+        let of_source = of_source.collect();
+        metrics.push((key, of_source));
+    }
+    if !opener.problems.is_empty() {
+        return Err(UnitError::Config(opener.problems));
+    }
+    Ok(Opened {
+        plugins: opener.plugins,
+        metrics,
+    })
+}
+
+/// What is wrong with the decoders of a config that cannot be used for other reasons, so that an operator hears of everything at once.
+pub(crate) fn check(config: &UnitConfig, registry: &Registry) -> Vec<Problem> {
+    let mut opener = Opener {
+        registry,
+        plugins: Plugins::default(),
+        problems: Vec::new(),
+    };
+    let labels = config.metrics.iter().flat_map(|metric| &metric.labels);
+    for decoder in labels.flat_map(|label| &label.decoders) {
+        let _ = opener.decoder(decoder);
+    }
+    opener.problems
+}
+
+struct Opener<'a> {
+    registry: &'a Registry,
+    plugins: Plugins,
+    problems: Vec<Problem>,
+}
+
+impl Opener<'_> {
+    fn metric(
+        &mut self,
+        metric: &MetricConfig,
+        layout: &Layout,
+        namespace: &str,
+    ) -> Option<Metric> {
+        let (labels, shaper) = self.parts(metric, namespace)?;
+        Some(Metric::new(MetricParts {
+            name: metric.name.as_str().into(),
+            namespace: namespace.to_owned(),
+            layout: layout.clone(),
+            labels,
+            shaper,
+        }))
+    }
+
+    fn parts(&mut self, metric: &MetricConfig, namespace: &str) -> Option<(Vec<Label>, Shaper)> {
+        let before = self.problems.len();
+        let mut labels = Vec::with_capacity(metric.labels.len());
+        for label in &metric.labels {
+            let chain = label
+                .decoders
+                .iter()
+                .filter_map(|decoder| self.decoder(decoder))
+                .collect();
+            labels.push(Label {
+                name: label.name.clone(),
+                chain,
+            });
+        }
+        let shaper = self.shaper(metric);
+        if let Some(shaper) = &shaper {
+            self.check_families(metric, shaper, namespace);
+        }
+        (self.problems.len() == before)
+            .then_some(())
+            .and(shaper)
+            .map(|shaper| (labels, shaper))
+    }
+
+    fn decoder(&mut self, wanted: &PluginUse) -> Option<Step> {
+        let (session, bare) = self.session(Offer::Decoder, wanted)?;
+        let opened = self
+            .plugins
+            .get(session)?
+            .open_decoder(bare, &wanted.options.to_string());
+        match opened {
+            Ok(decoder) => Some(Step {
+                name: wanted.name.as_str().into(),
+                session,
+                decoder,
+            }),
+            Err(error) => self.problem(wanted, format!("decoder `{}`: {error}", wanted.name)),
+        }
+    }
+
+    fn shaper(&mut self, metric: &MetricConfig) -> Option<Shaper> {
+        let wanted = &metric.shape;
+        let (session, bare) = self.session(Offer::Shaper, wanted)?;
+        let labels: Vec<&str> = metric
+            .labels
+            .iter()
+            .map(|label| label.name.as_str())
+            .collect();
+        let mut options = wanted.options.clone();
+        if let Json::Object(fields) = &mut options {
+            fields.insert(
+                "metric".into(),
+                json!({ "name": metric.name, "help": metric.help, "labels": labels }),
+            );
+        }
+        let opened = self
+            .plugins
+            .get(session)?
+            .open_shaper(bare, &options.to_string(), &labels);
+        match opened {
+            Ok((id, families, numbers)) => Some(Shaper {
+                name: wanted.name.as_str().into(),
+                session,
+                id,
+                families,
+                numbers,
+            }),
+            Err(error) => self.problem(
+                wanted,
+                format!(
+                    "shape `{}` of metric `{}`: {error}",
+                    wanted.name, metric.name
+                ),
+            ),
+        }
+    }
+
+    fn session<'b>(&mut self, offer: Offer, wanted: &'b PluginUse) -> Option<(SessionId, &'b str)> {
+        match self.registry.find(offer, &wanted.name) {
+            Ok((plugin, bare)) => Some((
+                self.plugins
+                    .session(plugin.name(), || self.registry.session(plugin)),
+                bare,
+            )),
+            Err(error) => {
+                let message = error.to_string();
+                self.problem(wanted, message)
+            }
+        }
+    }
+
+    /// Names come from a plugin: they are checked like any other input.
+    fn check_families(&mut self, metric: &MetricConfig, shaper: &Shaper, namespace: &str) {
+        for family in &shaper.families {
+            let name = if namespace.is_empty() {
+                family.name.clone()
+            } else {
+                format!("{namespace}_{}", family.name)
+            };
+            let names = metric_name(&name).and_then(|()| {
+                family
+                    .labels
+                    .iter()
+                    .try_for_each(|label| label_name(label, family.kind))
+            });
+            if let Err(error) = names {
+                let _: Option<()> = self.problem(
+                    &metric.shape,
+                    format!("family `{name}` of shape `{}`: {error}", shaper.name),
+                );
+            }
+        }
+    }
+
+    fn problem<T>(&mut self, wanted: &PluginUse, message: String) -> Option<T> {
+        self.problems
+            .push(Problem::error(wanted.at.clone(), message));
+        None
+    }
+}
