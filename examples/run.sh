@@ -17,7 +17,7 @@ if [ "${1:-}" = --build ]; then
     shift
 fi
 
-install_build_tools
+setup_build
 say "building exporter-host (the first time takes minutes)"
 cargo build --release --locked -p exporter-host
 
@@ -34,7 +34,7 @@ if [ -n "$build_only" ]; then
     say "built: target/release/exporter-host --config.dir target/conf.d"
     exit 0
 fi
-mount_tracefs
+setup_kernel
 say "serving on http://localhost:9435/metrics, ctrl-C ends it"
 if [ "$(id -u)" = 0 ]; then
     exec target/release/exporter-host --config.dir target/conf.d "$@"

@@ -121,7 +121,8 @@ pub(super) fn read_common(
         Some(_) => fields.text("map", problems)?,
         None => "",
     };
-    let name = name?.to_owned();
+    // What is missing has been reported, and the unit will not start; the rest of the metric is looked at all the same.
+    let name = name.unwrap_or_default().to_owned();
     let map = if map.is_empty() {
         name.clone()
     } else {
@@ -129,7 +130,7 @@ pub(super) fn read_common(
     };
     Some(Common {
         name,
-        help: help?.to_owned(),
+        help: help.unwrap_or_default().to_owned(),
         map,
     })
 }
@@ -286,7 +287,7 @@ fn check_series_names(metrics: &[MetricConfig], problems: &mut Problems) {
         column: metric.at.column,
     };
     let mut seen: HashMap<&str, Mark> = HashMap::new();
-    for metric in metrics {
+    for metric in metrics.iter().filter(|metric| !metric.name.is_empty()) {
         match seen.get(metric.name.as_str()) {
             Some(first) => problems.error(
                 mark(metric),

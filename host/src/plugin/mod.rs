@@ -23,3 +23,6 @@ pub(crate) use registry::{Offer, Registry};
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;
 pub(crate) use world::{Encoding, NumberSource, ShapedFamily, Slot};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -155,9 +155,17 @@ impl Session {
             return Ok(());
         }
         self.breaker.check(Instant::now())?;
-        let made = Self::start(&self.plugin, &self.decoders, &self.shapers);
-        self.live = Some(self.settle(made)?);
-        Ok(())
+        // Being made is no success: a plugin that starts well and fails at every call has to be left alone too.
+        match Self::start(&self.plugin, &self.decoders, &self.shapers) {
+            Ok(live) => {
+                self.live = Some(live);
+                Ok(())
+            }
+            Err(error) => {
+                self.bury();
+                Err(error)
+            }
+        }
     }
 
     fn start(

@@ -1,0 +1,9 @@
+//! Plugins that misbehave, each in its own way, written as WAT where the test is.
+
+mod calls;
+pub(crate) mod component;
+mod loading;
+mod logs;
+mod lookup;
+mod sessions;
+mod shaping;

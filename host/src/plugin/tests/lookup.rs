@@ -1,0 +1,90 @@
+//! Several plugins in one registry.
+
+use std::fs;
+use std::path::Path;
+
+use super::component::{ENGINE, FACTS, Guest};
+use crate::plugin::error::LoadError;
+use crate::plugin::registry::LookupError;
+use crate::plugin::{Offer, Registry};
+
+fn write(directory: &Path, name: &str, bytes: &[u8]) {
+    fs::write(directory.join(name), bytes).unwrap();
+}
+
+#[test]
+fn names_lead_to_plugins() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    write(path, "one.wasm", &Guest::new().names(&["twin", "alone"]).build());
+    write(path, "two.wasm", &Guest::new().names(&["twin", "uint"]).build());
+    write(path, "broken.wasm", b"#!/bin/sh");
+    write(path, "core.wasm", &Guest::new().core());
+    write(path, "traps.wasm", &Guest::new().catalogue("(unreachable)").build());
+    write(path, "standard.wasm", &Guest::new().build());
+    write(path, ".half-written.wasm", b"");
+    write(path, "readme.txt", b"");
+    fs::create_dir(path.join("directory.wasm")).unwrap();
+    let mut registry = Registry::new(&ENGINE, &FACTS).unwrap();
+    let failed = registry.load_directory(&ENGINE, &FACTS, path).unwrap();
+
+    let failed: Vec<(&str, &LoadError)> = failed
+        .iter()
+        .map(|(path, error)| (path.file_name().unwrap().to_str().unwrap(), error))
+        .collect();
+    assert!(
+        matches!(
+            failed.as_slice(),
+            [
+                ("broken.wasm", LoadError::NotWasm(_)),
+                ("core.wasm", LoadError::CoreModule),
+                ("directory.wasm", LoadError::Read(_)),
+                ("standard.wasm", LoadError::NameTaken(_)),
+                ("traps.wasm", LoadError::Catalogue(_)),
+            ]
+        ),
+        "{failed:?}"
+    );
+
+    let find = |name: &'static str| {
+        registry
+            .find(Offer::Decoder, name)
+            .map(|(plugin, bare)| format!("{} {bare}", plugin.name()))
+    };
+    assert_eq!(find("alone").unwrap(), "one alone");
+    assert_eq!(find("one/twin").unwrap(), "one twin");
+    assert_eq!(find("two/twin").unwrap(), "two twin");
+    assert_eq!(find("standard/uint").unwrap(), "standard uint");
+    assert_eq!(find("static_map").unwrap(), "standard static_map");
+    assert_eq!(
+        find("twin").unwrap_err().to_string(),
+        "the decoder `twin` is offered by several plugins: write `one/twin` or `two/twin`"
+    );
+    assert_eq!(
+        find("uint").unwrap_err(),
+        LookupError::Ambiguous {
+            kind: "decoder",
+            name: "uint".into(),
+            choices: "`standard/uint` or `two/uint`".into(),
+        }
+    );
+    let unknown = find("static_mop").unwrap_err().to_string();
+    assert!(
+        unknown.starts_with(
+            "no plugin offers the decoder `static_mop`, did you mean `static_map`?; there are: alone, "
+        ),
+        "{unknown}"
+    );
+    assert!(find("one/uint").is_err(), "another plugin's name");
+    assert!(find("nobody/twin").is_err(), "no such plugin");
+    assert!(
+        registry.find(Offer::Shaper, "twin").is_err(),
+        "decoders are no shapers"
+    );
+    let names: Vec<String> = registry
+        .stats()
+        .iter()
+        .map(|(name, _)| name.to_string())
+        .collect();
+    assert_eq!(names, ["one", "standard", "two"]);
+}
