@@ -63,6 +63,11 @@ pub(crate) struct OpenObject {
     globals: Vec<Global>,
 }
 
+/// The map in which libbpf tells USDT programs where their arguments are, declared by usdt.bpf.h; and `sizeof(struct usdt_spec)` as libbpf
+/// 1.7 writes it. Before 1.7 it was smaller, and libbpf does not notice.
+const USDT_SPECS: &str = "__bpf_usdt_specs";
+const USDT_SPEC_SIZE: usize = 304;
+
 /// Maps by their definitions, kept alive whatever becomes of their object.
 #[derive(Debug)]
 pub(crate) struct SharedMaps(Vec<(MapInfo, MapHandle)>);
@@ -105,6 +110,13 @@ impl OpenObject {
             .collect();
         if programs.is_empty() && maps.iter().all(|map| map.internal) {
             return Err(ObjectError::Empty { path: name });
+        }
+        let specs = maps.iter().find(|map| map.name == USDT_SPECS);
+        if specs.is_some_and(|map| map.value_size < USDT_SPEC_SIZE) {
+            tracing::warn!(
+                object = name,
+                "compiled with usdt.bpf.h of libbpf before 1.7: its USDT programs run, but every argument reads 0; compile it again with that of libbpf 1.7"
+            );
         }
         Ok(Self {
             path: name,

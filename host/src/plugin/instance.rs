@@ -50,12 +50,9 @@ impl Instance {
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);
         // Epochs are wall time: what of it the host took for an answer is given back.
-        store.epoch_deadline_callback(|mut context| {
-            let spent = std::mem::take(&mut context.data_mut().host_time);
-            if spent.is_zero() {
-                return Err(Trap::Interrupt.into());
-            }
-            Ok(UpdateDeadline::Continue(epochs(spent)))
+        store.epoch_deadline_callback(move |context| match context.data().left_of(limits.cpu) {
+            Some(left) => Ok(UpdateDeadline::Continue(epochs(left))),
+            None => Err(Trap::Interrupt.into()),
         });
         store.set_epoch_deadline(epochs(limits.cpu));
         store.set_hostcall_fuel(limits.output);
@@ -82,7 +79,9 @@ impl Instance {
             }),
             Err(error) => {
                 let error = match classify(&error, &store, limits) {
-                    CallError::Trap(detail) => CallError::Instantiate(detail),
+                    CallError::Trap(detail) | CallError::Malformed(detail) => {
+                        CallError::Instantiate(detail)
+                    }
                     other => other,
                 };
                 plugin.stats.failed(&error);
@@ -179,7 +178,7 @@ impl Instance {
     ) -> Result<T, CallError> {
         self.store.set_epoch_deadline(epochs(self.limits.cpu));
         self.store.set_hostcall_fuel(self.limits.output);
-        self.store.data_mut().host_time = Duration::ZERO;
+        self.store.data_mut().enter();
         let started = Instant::now();
         let exports = Exports {
             decoding: self.decoding.as_ref(),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
+use wasmtime_wasi::p2::DynPollable;
+use wasmtime_wasi::p2::bindings::sync::io::poll;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::bindings::exporter::plugin::{kernel, log, types};
@@ -15,10 +17,16 @@ use crate::kernel::{KernelFacts, PciKind, machine};
 /// Longest log line taken from a plugin, in bytes.
 const MAX_LOG_LINE: usize = 4096;
 
+/// Longest time that one call may spend with questions to the host on top of its own: reading all symbols takes a tenth of a second, but a
+/// call that asks and asks must end too.
+const MOST_HOST_TIME: Duration = Duration::from_secs(1);
+
 pub(super) struct HostState {
     pub(super) memory: MemoryLimit,
+    /// When the running call began.
+    entered: Instant,
     /// Time that the running call has spent in the host: it is not the plugin's.
-    pub(super) host_time: Duration,
+    host_time: Duration,
     plugin: Arc<str>,
     facts: Arc<KernelFacts>,
     log_budget: Arc<LogBudget>,
@@ -39,6 +47,7 @@ impl HostState {
         let wasi = WasiCtxBuilder::new().max_random_size(64 * 1024).build();
         Self {
             memory: MemoryLimit::new(memory),
+            entered: Instant::now(),
             host_time: Duration::ZERO,
             plugin,
             facts,
@@ -50,6 +59,20 @@ impl HostState {
 }
 
 impl HostState {
+    /// A call begins.
+    pub(super) fn enter(&mut self) {
+        self.entered = Instant::now();
+        self.host_time = Duration::ZERO;
+        self.memory.refused = false;
+    }
+
+    /// What the running call has left of its CPU time. None: it is used up.
+    pub(super) fn left_of(&self, cpu: Duration) -> Option<Duration> {
+        let given_back = self.host_time.min(MOST_HOST_TIME);
+        let own = self.entered.elapsed().saturating_sub(given_back);
+        cpu.checked_sub(own).filter(|left| !left.is_zero())
+    }
+
     /// Asks for facts on the host's own time.
     fn ask<T>(&mut self, question: impl FnOnce(&KernelFacts) -> T) -> T {
         let started = Instant::now();
@@ -63,11 +86,45 @@ impl HostState {
 pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, LoadError> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(LoadError::engine)?;
+    linker.allow_shadowing(true);
+    poll::add_to_linker::<HostState, NeverWait<'_>>(&mut linker, |state| {
+        NeverWait(&mut state.table)
+    })
+    .map_err(LoadError::engine)?;
+    linker.allow_shadowing(false);
     log::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
         .map_err(LoadError::engine)?;
     kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
         .map_err(LoadError::engine)?;
     Ok(linker)
+}
+
+/// wasi:io/poll without waiting. Epochs cannot end a call that waits inside the host, so nothing may wait there: whatever a guest waits for
+/// counts as ready, and one that insists on a time to have passed spins until its CPU limit.
+struct NeverWait<'a>(&'a mut ResourceTable);
+
+impl HasData for NeverWait<'_> {
+    type Data<'a> = NeverWait<'a>;
+}
+
+impl poll::Host for NeverWait<'_> {
+    fn poll(&mut self, waited_for: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        Ok((0..u32::try_from(waited_for.len())?).collect())
+    }
+}
+
+impl poll::HostPollable for NeverWait<'_> {
+    fn ready(&mut self, _: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+
+    fn block(&mut self, _: Resource<DynPollable>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
+        poll::HostPollable::drop(self.0, pollable)
+    }
 }
 
 impl WasiView for HostState {
@@ -83,6 +140,17 @@ impl types::Host for HostState {}
 
 impl log::Host for HostState {
     fn write(&mut self, level: log::Level, message: String) {
+        // Lines that nobody will see must not use up the budget of those that count.
+        let wanted = match level {
+            log::Level::Error => tracing::enabled!(tracing::Level::ERROR),
+            log::Level::Warn => tracing::enabled!(tracing::Level::WARN),
+            log::Level::Info => tracing::enabled!(tracing::Level::INFO),
+            log::Level::Debug => tracing::enabled!(tracing::Level::DEBUG),
+            log::Level::Trace => tracing::enabled!(tracing::Level::TRACE),
+        };
+        if !wanted {
+            return;
+        }
         let Some(suppressed) = self.log_budget.take() else {
             return;
         };

@@ -262,6 +262,11 @@ fn shaped_family(family: shaping::Family) -> Result<ShapedFamily, OpenError> {
     {
         return invalid("the bounds are not finite numbers in strictly ascending order".into());
     }
+    let mut labels = family.labels.iter().enumerate();
+    if let Some((_, twice)) = labels.find(|(index, label)| family.labels[..*index].contains(label))
+    {
+        return invalid(format!("the label `{twice}` is named twice"));
+    }
     Ok(ShapedFamily {
         name: family.name,
         help: family.help,

@@ -129,9 +129,14 @@ impl Host {
         self.reload_plugins(&mut outcome);
         match self.load_configs(&mut outcome) {
             Ok(wanted) => self.follow(wanted, &mut outcome),
-            Err(why) => outcome
-                .failed
-                .push((self.directories.config.display().to_string(), why)),
+            Err(why) => {
+                tracing::error!(
+                    "the config directory is not read, everything goes on as it was: {why}"
+                );
+                outcome
+                    .failed
+                    .push((self.directories.config.display().to_string(), why));
+            }
         }
         self.telemetry.reloaded(outcome.failed.is_empty());
         outcome.log();
@@ -148,6 +153,7 @@ impl Host {
             Ok((registry, failed)) => {
                 *self.registry.write() = Arc::new(registry);
                 for (path, error) in failed {
+                    tracing::error!(plugin = %path.display(), "plugin left out, or its version before goes on: {error}");
                     outcome
                         .failed
                         .push((path.display().to_string(), error.to_string()));
@@ -291,9 +297,6 @@ impl Outcome {
     fn log(&self) {
         for (name, action) in &self.done {
             tracing::info!(config = name, "{action}");
-        }
-        for (name, why) in &self.failed {
-            tracing::error!(what = name, "not reloaded: {why}");
         }
         tracing::info!(
             changed = self.done.len(),

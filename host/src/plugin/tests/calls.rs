@@ -94,10 +94,7 @@ fn endless_loops_elsewhere_end_too() {
         matches!(error, OpenError::Call(CallError::Deadline(_))),
         "{error:?}"
     );
-    for guest in [
-        Guest::new().catalogue(FOREVER),
-        Guest::new().start(FOREVER),
-    ] {
+    for guest in [Guest::new().catalogue(FOREVER), Guest::new().start(FOREVER)] {
         let mut plugin = guest.load().unwrap();
         plugin.limits = limits;
         let error = plugin.catalogue().unwrap_err();
@@ -154,6 +151,20 @@ fn waiting_on_a_clock_does_not_outlast_the_limit() {
             Err(error) => assert!(!ends && matches!(error, CallError::Deadline(_)), "{error}"),
         }
     }
+}
+
+/// Time in the host is given back, but not to one that does nothing else.
+#[test]
+fn asking_and_asking_ends_too() {
+    let guest = Guest::new()
+        .items(r#"(import "exporter:plugin/kernel@0.1.0" "interface-names" (func $ask (param i32 i32 i32)))"#)
+        .decode("(loop $again (call $ask (i32.const 0) (i32.const 0) (i32.const 8192)) (br $again)) (unreachable)");
+    let limits = Limits {
+        cpu: SHORT,
+        ..Limits::default()
+    };
+    let error = answer_within(&guest, limits).unwrap_err();
+    assert!(matches!(error, CallError::Deadline(SHORT)), "{error:?}");
 }
 
 #[test]

@@ -90,7 +90,12 @@ impl Guest {
     }
 
     /// Another world, from WIT of its own beside that of wit/.
-    pub(crate) fn world(mut self, world: &'static str, wit: &str, packages: &[&'static str]) -> Self {
+    pub(crate) fn world(
+        mut self,
+        world: &'static str,
+        wit: &str,
+        packages: &[&'static str],
+    ) -> Self {
         self.world = world;
         self.wit.push_str(wit);
         self.packages = packages.to_vec();

@@ -57,7 +57,8 @@ fn damaged_files() {
 
 #[test]
 fn another_version_of_the_interface() {
-    let newer = Guest::new().edit_wit(|wit| wit.replace("exporter:plugin@0.1.0", "exporter:plugin@0.2.0"));
+    let newer =
+        Guest::new().edit_wit(|wit| wit.replace("exporter:plugin@0.1.0", "exporter:plugin@0.2.0"));
     assert_eq!(
         refused(&newer.build()),
         "it was built for exporter:plugin@0.2.0, this host knows 0.1.0: build it against the wit/ of this host's version"
@@ -97,11 +98,8 @@ fn imports_that_nobody_offers() {
 fn an_interface_of_another_shape() {
     let other = Guest::new()
         .edit_wit(|wit| wit.replace("provisional: list<u32>,", "provisional: list<u64>,"));
-    let message = refused(&other.build());
-    assert!(
-        message.contains("exporter:plugin/decoding@0.1.0") && !message.contains("needs something"),
-        "{message}"
-    );
+    let error = other.load().unwrap().catalogue().unwrap_err();
+    assert!(error.to_string().contains("decode"), "{error}");
 }
 
 #[test]

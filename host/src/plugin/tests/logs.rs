@@ -56,7 +56,11 @@ fn a_flood_is_cut() {
     let ours = lines.iter().filter(|line| line.contains("one")).count();
     // The burst, and one line for each tenth of a second that the call has taken.
     assert!((50..60).contains(&ours), "{ours}");
-    assert!(lines[0].contains("WARN") && lines[0].contains("plugin=\"test\""), "{}", lines[0]);
+    assert!(
+        lines[0].contains("WARN") && lines[0].contains("plugin=\"test\""),
+        "{}",
+        lines[0]
+    );
 }
 
 #[test]
@@ -92,7 +96,10 @@ fn a_long_line_is_cut() {
     let lines = lines(tracing::Level::INFO, &long);
     assert_eq!(lines.len(), 1);
     let letters = lines[0].matches('\u{e9}').count();
-    assert_eq!(letters, 2047, "4095 bytes: one letter and 2047 of two bytes");
+    assert_eq!(
+        letters, 2047,
+        "4095 bytes: one letter and 2047 of two bytes"
+    );
 }
 
 #[test]

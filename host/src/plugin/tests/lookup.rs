@@ -16,11 +16,23 @@ fn write(directory: &Path, name: &str, bytes: &[u8]) {
 fn names_lead_to_plugins() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    write(path, "one.wasm", &Guest::new().names(&["twin", "alone"]).build());
-    write(path, "two.wasm", &Guest::new().names(&["twin", "uint"]).build());
+    write(
+        path,
+        "one.wasm",
+        &Guest::new().names(&["twin", "alone"]).build(),
+    );
+    write(
+        path,
+        "two.wasm",
+        &Guest::new().names(&["twin", "uint"]).build(),
+    );
     write(path, "broken.wasm", b"#!/bin/sh");
     write(path, "core.wasm", &Guest::new().core());
-    write(path, "traps.wasm", &Guest::new().catalogue("(unreachable)").build());
+    write(
+        path,
+        "traps.wasm",
+        &Guest::new().catalogue("(unreachable)").build(),
+    );
     write(path, "standard.wasm", &Guest::new().build());
     write(path, ".half-written.wasm", b"");
     write(path, "readme.txt", b"");

@@ -28,7 +28,10 @@ fn after_a_trap_a_new_instance_has_all_handles() {
     assert_eq!(decode(&mut session, decoders[2], b"one").unwrap(), b"one");
     decode(&mut session, decoders[2], b"!").unwrap_err();
     assert_eq!(decode(&mut session, decoders[2], b"two").unwrap(), b"two");
-    assert_eq!(decode(&mut session, decoders[0], b"three").unwrap(), b"three");
+    assert_eq!(
+        decode(&mut session, decoders[0], b"three").unwrap(),
+        b"three"
+    );
     let later = session.open_decoder("echo", "d").unwrap();
     assert_eq!(decode(&mut session, later, b"four").unwrap(), b"four");
     let stats = session.plugin().stats.snapshot();

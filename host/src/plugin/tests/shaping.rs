@@ -70,7 +70,10 @@ fn without_numbers_there_is_the_one_at_offset_0() {
     })
     .unwrap();
     assert_eq!(
-        numbers.iter().map(|number| number.offset).collect::<Vec<_>>(),
+        numbers
+            .iter()
+            .map(|number| number.offset)
+            .collect::<Vec<_>>(),
         [0]
     );
 }
