@@ -37,7 +37,17 @@ fn of_all_threads(pid: u32, field: &str) -> Vec<String> {
     values
 }
 
+/// No thread has or could get more than what is kept by default.
+pub(crate) fn only_bpf_and_perfmon(host: &Host) {
+    holds(host, &[CAP_BPF, CAP_PERFMON]);
+}
+
 fn expect(host: &Host, kept: &[u32]) {
+    holds(host, kept);
+    still_works(host);
+}
+
+fn holds(host: &Host, kept: &[u32]) {
     let bits = |set| {
         let values = of_all_threads(host.pid(), set).into_iter();
         values.map(|value| u64::from_str_radix(&value, 16).unwrap())
@@ -61,7 +71,6 @@ fn expect(host: &Host, kept: &[u32]) {
             .iter()
             .all(|value| value == "1")
     );
-    still_works(host);
 }
 
 /// Reading maps needs no more than was kept.

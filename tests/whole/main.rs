@@ -27,3 +27,4 @@ mod lifecycle;
 mod map_types;
 mod merging;
 mod perf_event_array;
+mod reload;

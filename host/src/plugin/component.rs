@@ -136,7 +136,12 @@ impl Plugin {
 
 /// The bytes of a plugin's file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let found = std::fs::metadata(path).map_err(LoadError::Read)?.len();
+    let metadata = std::fs::metadata(path).map_err(LoadError::Read)?;
+    if !metadata.is_file() {
+        // Reading a named pipe would wait for its writer.
+        return Err(LoadError::NoFile);
+    }
+    let found = metadata.len();
     if found > MAX_FILE {
         return Err(LoadError::TooLarge {
             found,

@@ -14,6 +14,8 @@ pub(crate) enum LoadError {
     Thread(std::io::Error),
     #[error("cannot keep compiled code in {directory}: {why}")]
     Cache { directory: String, why: String },
+    #[error("it is no regular file")]
+    NoFile,
     #[error("cannot read it: {0}")]
     Read(std::io::Error),
     #[error("it has {found} bytes; a plugin may have {limit} at most")]

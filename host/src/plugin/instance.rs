@@ -2,7 +2,7 @@
 //! chance after an error.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 

@@ -87,7 +87,7 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, Loa
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(LoadError::engine)?;
     linker.allow_shadowing(true);
-    poll::add_to_linker::<HostState, NeverWait<'_>>(&mut linker, |state| {
+    poll::add_to_linker::<HostState, NeverWait<'static>>(&mut linker, |state| {
         NeverWait(&mut state.table)
     })
     .map_err(LoadError::engine)?;
@@ -103,7 +103,7 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, Loa
 /// counts as ready, and one that insists on a time to have passed spins until its CPU limit.
 struct NeverWait<'a>(&'a mut ResourceTable);
 
-impl HasData for NeverWait<'_> {
+impl HasData for NeverWait<'static> {
     type Data<'a> = NeverWait<'a>;
 }
 

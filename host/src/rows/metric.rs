@@ -260,9 +260,13 @@ impl Metric {
         for (index, (outcome, row)) in outcomes.into_iter().zip(&pending.rows).enumerate() {
             let meaning = match outcome {
                 Outcome::Dropped => Meaning::Dropped,
-                Outcome::Failed(name) => {
-                    self.walked.leave_out(&name);
-                    Meaning::Failed(name)
+                Outcome::Failed { by, provisional } => {
+                    self.walked.leave_out(&by);
+                    if provisional {
+                        Meaning::Provisional(Box::default())
+                    } else {
+                        Meaning::Failed(by)
+                    }
                 }
                 Outcome::Unanswered => match row.entry.and_then(|id| self.table.get(id)) {
                     // The last answer stands until there is a new one.
@@ -318,12 +322,13 @@ impl Metric {
         (families, std::mem::take(&mut self.walked))
     }
 
-    /// Forgets keys that are gone, in bulk: when they have been gone for long, or at once when they outnumber the others.
+    /// Forgets keys that are gone and series that nothing adds to, in bulk: when they have been gone for long, or at once when the keys
+    /// outnumber the others.
     fn sweep(&mut self) {
         let seen = self.walked.rows as usize;
         let unseen = self.table.len().saturating_sub(seen);
         let crowded = unseen > SWEEP_AT.max(seen);
-        if !crowded && (unseen == 0 || !self.scrape.is_multiple_of(KEEP_SCRAPES)) {
+        if !crowded && !self.scrape.is_multiple_of(KEEP_SCRAPES) {
             return;
         }
         let oldest = if crowded {
@@ -332,15 +337,26 @@ impl Metric {
             self.scrape.saturating_sub(KEEP_SCRAPES)
         };
         let before = self.table.len();
-        self.table.retain(|entry| entry.seen >= oldest);
+        if unseen > 0 {
+            self.table.retain(|entry| entry.seen >= oldest);
+        }
+        // Series also go stale under keys that stay: where the answer to a provisional one has changed.
+        if self.series.any_older(oldest) {
+            let moved = self.series.compact(oldest);
+            self.table.retain(|entry| entry.meaning.remap(&moved));
+        }
         self.walked.evicted += (before - self.table.len()) as u64;
-        let moved = self.series.compact(oldest);
-        self.table.retain(|entry| entry.meaning.remap(&moved));
     }
 
     /// Keys in memory.
     pub(crate) fn remembered(&self) -> usize {
         self.table.len()
+    }
+
+    /// Series in memory.
+    #[cfg(test)]
+    pub(super) fn known_series(&self) -> usize {
+        self.series.len()
     }
 
     /// The series that a key of the map adds to, as last decoded; for people. Keys split by CPU are shown by their first CPU.

@@ -13,3 +13,6 @@ mod table;
 pub(crate) use layout::{KeyShape, Layout};
 pub(crate) use metric::{Entries, Metric, MetricParts, Walked};
 pub(crate) use pipeline::{Label, Plugins, SessionId, Shaper, Step};
+
+#[cfg(test)]
+mod tests;

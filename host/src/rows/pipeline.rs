@@ -85,8 +85,8 @@ pub(super) struct Target {
 pub(super) enum Outcome {
     /// A filter said no.
     Dropped,
-    /// This decoder or shaper (see `Failures::name`) can't make sense of it. Stays so.
-    Failed(Arc<str>),
+    /// This decoder or shaper can't make sense of it. Stays so, unless it was about a provisional text.
+    Failed { by: Arc<str>, provisional: bool },
     /// No answer: a call failed. Asked again at the next scrape.
     Unanswered,
     Placed {
@@ -292,6 +292,7 @@ impl Pipeline {
         }
         reject(
             &mut outcomes,
+            &provisional,
             placed
                 .errors
                 .into_iter()
@@ -364,9 +365,12 @@ impl Batch {
             self.provisional[row as usize] = true;
         }
         for row in decoded.dropped.iter().filter_map(row_of) {
-            // What was filtered on a provisional text may pass later.
+            // What was filtered on a provisional text may pass later; for now it goes nowhere, wherever it went before.
             let dropped = if self.provisional[row as usize] {
-                Outcome::Unanswered
+                Outcome::Placed {
+                    targets: Vec::new(),
+                    provisional: true,
+                }
             } else {
                 Outcome::Dropped
             };
@@ -379,6 +383,7 @@ impl Batch {
             .collect();
         reject(
             &mut self.outcomes,
+            &self.provisional,
             errors.into_iter(),
             &step.name,
             complaints,
@@ -401,13 +406,20 @@ impl Batch {
 
 fn reject(
     outcomes: &mut [Option<Outcome>],
+    provisional: &[bool],
     errors: impl Iterator<Item = (u32, String)>,
     name: &Arc<str>,
     complaints: &mut Complaints,
 ) {
     for (row, why) in errors {
-        if let Some(outcome) = outcomes.get_mut(row as usize) {
-            *outcome = Some(Outcome::Failed(Arc::clone(name)));
+        if let (Some(outcome), Some(&provisional)) = (
+            outcomes.get_mut(row as usize),
+            provisional.get(row as usize),
+        ) {
+            *outcome = Some(Outcome::Failed {
+                by: Arc::clone(name),
+                provisional,
+            });
         }
         if !complaints.rejected.iter().any(|(known, _)| known == name) {
             complaints.rejected.push((Arc::clone(name), why));

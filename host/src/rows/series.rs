@@ -114,6 +114,11 @@ impl SeriesSet {
         Some(id)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.series.len()
+    }
+
     pub(super) fn labels(&self, id: u32) -> Option<&str> {
         self.series.get(id as usize).map(|series| &*series.labels)
     }
@@ -140,6 +145,11 @@ impl SeriesSet {
         if let Some(series) = self.series.get_mut(series as usize) {
             series.seen = scrape;
         }
+    }
+
+    /// Whether there are series that no scrape since `oldest` has added to.
+    pub(super) fn any_older(&self, oldest: u32) -> bool {
+        self.series.iter().any(|series| series.seen < oldest)
     }
 
     /// Leaves out the series that no scrape since `oldest` has added to. Gives, for each old id, the new one and how far its slots moved down.
@@ -169,29 +179,25 @@ impl SeriesSet {
     /// The families with the series that `scrape` added to, sorted by their labels. Families without series are left out.
     pub(super) fn families(&mut self, scrape: u32) -> Vec<Family> {
         self.sort();
+        let family_of = |id: u32| self.series[id as usize].family;
         let mut families: Vec<Family> = Vec::new();
-        let mut current = None;
-        for &id in &self.order {
-            let series = &self.series[id as usize];
-            if series.seen != scrape {
-                continue;
+        for of_family in self.order.chunk_by(|&a, &b| family_of(a) == family_of(b)) {
+            let shape = &self.families[family_of(of_family[0]) as usize];
+            let mut samples = Vec::with_capacity(of_family.len());
+            for &id in of_family {
+                let series = &self.series[id as usize];
+                if series.seen == scrape {
+                    let slots = &self.slots[series.first_slot as usize..][..shape.slots()];
+                    samples.push(Sample {
+                        labels: Arc::clone(&series.labels),
+                        value: value(shape, slots),
+                    });
+                }
             }
-            let shape = &self.families[series.family as usize];
-            if current != Some(series.family) {
-                current = Some(series.family);
+            if !samples.is_empty() {
                 families.push(Family {
                     meta: Arc::clone(&shape.meta),
-                    samples: Vec::with_capacity(self.order.len()),
-                });
-            }
-            let value = value(
-                shape,
-                &self.slots[series.first_slot as usize..][..shape.slots()],
-            );
-            if let Some(family) = families.last_mut() {
-                family.samples.push(Sample {
-                    labels: Arc::clone(&series.labels),
-                    value,
+                    samples,
                 });
             }
         }

@@ -26,6 +26,10 @@ impl Account {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn enter(&mut self, scrape: &UnitScrape, unit: &UnitTelemetry, limit: &RateLimit) {
         unit.spent(Stage::Read, scrape.read);
         unit.spent(Stage::Decode, scrape.decode);

@@ -58,6 +58,10 @@ impl HostExporter {
                     }
                     Scraped::Late => account.late(&telemetry, &self.limit),
                 }
+                // A unit that a reload stopped meanwhile: its series were forgotten, and have just been made again.
+                if !self.host.fleet.has(account.name()) {
+                    self.host.telemetry.forget_unit(account.name());
+                }
             }
         }
         if self.own_metrics {

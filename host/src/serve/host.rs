@@ -76,10 +76,6 @@ impl Host {
         Arc::clone(&self.registry.read())
     }
 
-    pub(super) fn directories(&self) -> &Directories {
-        &self.directories
-    }
-
     /// The second half of a unit's start: opens its plugins and puts it into service. `began`: when its start did.
     pub(super) fn open(
         &self,
@@ -87,12 +83,7 @@ impl Host {
         prepared: Result<Prepared, Failure>,
         began: Instant,
     ) -> Result<(), String> {
-        let registry = self.registry();
-        let opened = prepared
-            .map_err(|failure| failure.explain(&registry))
-            .and_then(|prepared| {
-                Running::open(prepared, &registry).map_err(|error| error.to_string())
-            });
+        let opened = self.open_plugins(prepared);
         let problem = opened.as_ref().err().cloned();
         if let Ok(running) = &opened {
             report_running(name, running);
@@ -100,6 +91,15 @@ impl Host {
         self.fleet.put(name, opened);
         self.account(name, problem.as_deref(), began);
         problem.map_or(Ok(()), Err)
+    }
+
+    fn open_plugins(&self, prepared: Result<Prepared, Failure>) -> Result<Running, String> {
+        let registry = self.registry();
+        prepared
+            .map_err(|failure| failure.explain(&registry))
+            .and_then(|prepared| {
+                Running::open(prepared, &registry).map_err(|error| error.to_string())
+            })
     }
 
     /// Notes how a load or reload of a unit went.
@@ -262,13 +262,24 @@ impl Host {
         done
     }
 
-    /// Loads and attaches the new version while the one before goes on, then swaps them.
+    /// Loads the new version while the one before goes on, attaches it, and swaps them.
     fn replace(&self, name: &str, config: UnitConfig, began: Instant) -> Result<(), String> {
         let maps = self
             .fleet
             .with_running(name, |running| running.shared_maps());
         let prepared = prepare(config, &self.environment, maps.flatten().as_ref());
-        self.open(name, prepared, began)
+        let done = self
+            .open_plugins(prepared)
+            .and_then(|running| self.fleet.attach_and_put(name, running));
+        match &done {
+            Ok(()) => {
+                self.fleet
+                    .with_running(name, |running| report_running(name, running));
+            }
+            Err(why) => self.fleet.put(name, Err(why.clone())),
+        }
+        self.account(name, done.as_ref().err().map(String::as_str), began);
+        done
     }
 }
 

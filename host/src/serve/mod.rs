@@ -8,7 +8,7 @@ mod notify;
 mod start;
 mod watch;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -28,6 +28,11 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tracing::info!("{remark}");
     }
     let telemetry = Telemetry::new(BuildInfo::THIS);
+    let watched: Vec<PathBuf> = std::iter::once(&settings.config.dir)
+        .chain(&settings.plugin_dirs)
+        .cloned()
+        .collect();
+    let before_reading = watch::look_at(&watched);
     let start::Started {
         host,
         running,
@@ -66,11 +71,10 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             .context("cannot ask a listening socket for its address")?;
         tracing::info!(%address, path = settings.web.options.telemetry_path, "listening");
     }
-    let watched = host.directories().of_plugins();
-    let watched = watched.into_iter().map(Path::to_owned).collect();
     let reloader = Arc::clone(&host);
     watch::start(
         watched,
+        before_reading,
         settings.config.watch,
         settings.config.quiet,
         move || {

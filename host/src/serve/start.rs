@@ -111,7 +111,10 @@ fn unreadable(failed: FailedUnit) -> Candidate {
 
 fn load(config: UnitConfig, environment: &Environment) -> Candidate {
     let (name, began) = (config.name.clone(), Instant::now());
-    let state = prepare(config, environment, None);
+    let mut state = prepare(config, environment, None);
+    if let Ok(prepared) = &mut state {
+        prepared.attach();
+    }
     Candidate { name, state, began }
 }
 

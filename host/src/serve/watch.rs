@@ -1,12 +1,13 @@
 //! Noticing that the directories have changed: a change counts once they have been quiet for a while, and is then one reload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use notify::{Config, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::cli::settings::Watch;
 
@@ -14,10 +15,44 @@ use crate::cli::settings::Watch;
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A directory that never gets quiet is read all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// So is a file that somebody keeps open for writing.
+const LONGEST_WRITE: Duration = Duration::from_secs(30);
+/// Directories in directories that are looked at.
+const DEEPEST: usize = 8;
 
-/// Calls `reload` whenever `directories` have changed and been quiet for `quiet`. Runs for as long as the process.
+/// What lies in directories: device, inode, length and time of each file.
+pub(super) type Seen = BTreeMap<PathBuf, [u64; 5]>;
+
+/// To tell later whether something was changed before the watch was set.
+pub(super) fn look_at(directories: &[PathBuf]) -> Seen {
+    let mut seen = Seen::new();
+    for directory in directories {
+        add(directory, DEEPEST, &mut seen);
+    }
+    seen
+}
+
+/// What cannot be read now is as good as not there.
+fn add(directory: &Path, depth: usize, seen: &mut Seen) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && depth > 0 {
+            add(&path, depth - 1, seen);
+        }
+        // A link is what it leads to.
+        if let Ok(file) = std::fs::metadata(&path) {
+            let (seconds, nanoseconds) = (file.mtime(), file.mtime_nsec());
+            let time = [seconds.cast_unsigned(), nanoseconds.cast_unsigned()];
+            seen.insert(path, [file.dev(), file.ino(), file.len(), time[0], time[1]]);
+        }
+    }
+}
+
+/// Calls `reload` whenever `directories` have changed and been quiet for `quiet`; also if they are not as in `before` any more. Runs for as
+/// long as the process.
 pub(super) fn start(
     directories: Vec<PathBuf>,
+    before: Seen,
     how: Watch,
     quiet: Duration,
     reload: impl Fn() + Send + 'static,
@@ -26,19 +61,24 @@ pub(super) fn start(
         return Ok(());
     }
     let (sender, events) = mpsc::channel();
-    let mut watched = Watched::new(directories, how, sender)?;
+    let mut watched = Watched::new(directories.clone(), how, sender)?;
     watched.look();
     std::thread::Builder::new()
         .name("config-watch".into())
         .spawn(move || {
+            let mut writing = Writing::default();
+            let mut changed = look_at(&directories) != before;
             loop {
-                match events.recv_timeout(LOOK_AGAIN) {
-                    Ok(()) => {}
-                    Err(RecvTimeoutError::Timeout) if !watched.look() => continue,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
+                if !changed {
+                    match events.recv_timeout(LOOK_AGAIN) {
+                        Ok(sign) => writing.note(sign),
+                        Err(RecvTimeoutError::Timeout) if !watched.look() => continue,
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    }
                 }
-                settle(&events, quiet);
+                changed = false;
+                settle(&events, quiet, &mut writing);
                 watched.look();
                 reload();
             }
@@ -46,10 +86,71 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Waits until nothing has happened for `quiet`.
-fn settle(events: &mpsc::Receiver<()>, quiet: Duration) {
-    let latest = Instant::now() + LONGEST_WAIT;
-    while Instant::now() < latest && events.recv_timeout(quiet).is_ok() {}
+/// Waits until nothing has happened for `quiet` and no file is being written.
+fn settle(events: &Receiver<Sign>, quiet: Duration, writing: &mut Writing) {
+    let began = Instant::now();
+    let longest = |writing: &Writing| {
+        if writing.0.is_empty() {
+            LONGEST_WAIT
+        } else {
+            LONGEST_WRITE
+        }
+    };
+    while began.elapsed() < longest(writing) {
+        match events.recv_timeout(quiet) {
+            Ok(sign) => writing.note(sign),
+            Err(RecvTimeoutError::Timeout) if !writing.0.is_empty() => {}
+            Err(_) => return,
+        }
+    }
+    writing.0.clear();
+}
+
+/// What an event says.
+enum Sign {
+    /// These files have been written to and not been closed since.
+    Writing(Vec<PathBuf>),
+    /// Nobody writes to these any more: closed, moved, removed.
+    Done(Vec<PathBuf>),
+    Other,
+}
+
+/// Files in the middle of being written: half a YAML may be a YAML of its own.
+#[derive(Default)]
+struct Writing(BTreeSet<PathBuf>);
+
+impl Writing {
+    fn note(&mut self, sign: Sign) {
+        match sign {
+            Sign::Writing(paths) => self.0.extend(paths),
+            Sign::Done(paths) => self.0.retain(|path| !paths.contains(path)),
+            Sign::Other => {}
+        }
+    }
+}
+
+/// None: nothing has changed.
+fn sign(event: notify::Result<Event>, how: Watch) -> Option<Sign> {
+    let Ok(Event { kind, paths, .. }) = event else {
+        return Some(Sign::Other);
+    };
+    Some(match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Sign::Done(paths),
+        // Reading the directory is an event too.
+        EventKind::Access(_) => return None,
+        // Whoever only looks cannot see a file being closed.
+        EventKind::Modify(ModifyKind::Data(_)) if how == Watch::Events => {
+            Sign::Writing(paths.into_iter().filter(|path| is_ours(path)).collect())
+        }
+        EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => Sign::Done(paths),
+        _ => Sign::Other,
+    })
+}
+
+/// Configs, objects and plugins: that another file is kept open, a log perhaps, is no reason to wait.
+fn is_ours(path: &Path) -> bool {
+    let extension = path.extension().and_then(std::ffi::OsStr::to_str);
+    matches!(extension, Some("yaml" | "yml" | "o" | "wasm"))
 }
 
 struct Watched {
@@ -62,25 +163,21 @@ impl Watched {
     fn new(
         directories: Vec<PathBuf>,
         how: Watch,
-        sender: mpsc::Sender<()>,
+        sender: mpsc::Sender<Sign>,
     ) -> std::io::Result<Self> {
-        let handler = move |event: notify::Result<notify::Event>| {
-            // Reading the directory is an event too.
-            if !matches!(
-                event,
-                Ok(notify::Event {
-                    kind: EventKind::Access(_),
-                    ..
-                })
-            ) {
+        let handler = move |event: notify::Result<Event>| {
+            if let Some(sign) = sign(event, how) {
                 // Fails only when the thread is gone.
-                let _ = sender.send(());
+                let _ = sender.send(sign);
             }
         };
         let watcher: notify::Result<Box<dyn Watcher + Send>> = match how {
             Watch::Poll => PollWatcher::new(
                 handler,
-                Config::default().with_poll_interval(Duration::from_secs(2)),
+                // By their contents: of times it compares whole seconds.
+                Config::default()
+                    .with_poll_interval(Duration::from_secs(2))
+                    .with_compare_contents(true),
             )
             .map(|watcher| Box::new(watcher) as Box<dyn Watcher + Send>),
             Watch::Events | Watch::Off => RecommendedWatcher::new(handler, Config::default())
@@ -136,13 +233,9 @@ mod tests {
         let reload = move || {
             let _ = sender.send(());
         };
-        start(
-            vec![directory.to_owned()],
-            how,
-            Duration::from_millis(100),
-            reload,
-        )
-        .unwrap();
+        let directories = vec![directory.to_owned()];
+        let before = look_at(&directories);
+        start(directories, before, how, Duration::from_millis(100), reload).unwrap();
         reloads
     }
 

@@ -62,6 +62,30 @@ impl Fleet {
         }
     }
 
+    /// Attaches a version of a unit and puts it into service in one go, so that what both versions see is short: they count into the same
+    /// maps. `Err`: the one that is there stays.
+    pub(crate) fn attach_and_put(&self, name: &str, mut version: Running) -> Result<(), String> {
+        let slot = self.slot(name);
+        let replaced = {
+            let mut state = slot.state.lock();
+            version.attach();
+            if let State::Running(before) = &*state
+                && let Some(why) = version.falls_short_of(before)
+            {
+                return Err(why);
+            }
+            std::mem::replace(&mut *state, State::Running(Box::new(version)))
+        };
+        // Detached only now that the new version is in service.
+        drop(replaced);
+        *slot.problem.lock() = None;
+        Ok(())
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.units.read().contains_key(name)
+    }
+
     fn slot(&self, name: &str) -> Arc<Slot> {
         if let Some(slot) = self.units.read().get(name) {
             return Arc::clone(slot);

@@ -1,9 +1,10 @@
 //! What a reload does to a unit: the least that makes it what is wanted. Decided by contents, not by time stamps.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::running::Running;
-use crate::config::UnitConfig;
+use crate::config::{MetricConfig, MetricSource, UnitConfig};
 use crate::digest::Digest;
 use crate::plugin::Registry;
 
@@ -14,7 +15,7 @@ pub(crate) enum Action {
     Keep,
     /// The YAML or a plugin has, the object has not: maps and links stay.
     Reshape,
-    /// The object has changed, or what is written into it before it is loaded.
+    /// The object has changed, or what is written into it before it is loaded, or how its samples are counted.
     Replace,
     Stop,
 }
@@ -44,13 +45,29 @@ pub(crate) fn decide(
         Some(_) => loaded.is_some() && loaded == object,
         None => loaded.is_none(),
     };
-    if !same_object || !same_preparation(config, wanted) {
+    if !same_object || !same_preparation(config, wanted) || samples(config) != samples(wanted) {
         Action::Replace
     } else if config.digest != wanted.digest || !running.plugins_are_current(registry) {
         Action::Reshape
     } else {
         Action::Keep
     }
+}
+
+/// What tells a perf event array's counters apart. Two cannot have buffers in one array at a time, so that others take another array.
+fn samples<'a>(config: &'a UnitConfig) -> Vec<(&'a str, &'a str, usize, Duration)> {
+    let of_metric = |metric: &'a MetricConfig| match metric.source {
+        MetricSource::Map => None,
+        MetricSource::PerfEventArray { flush_interval } => {
+            let labels = metric.labels.iter();
+            let key_size = labels.map(|label| label.size + label.padding).sum();
+            let (map, name) = (metric.map.as_str(), metric.name.as_str());
+            Some((map, name, key_size, flush_interval))
+        }
+    };
+    let mut samples: Vec<_> = config.metrics.iter().filter_map(of_metric).collect();
+    samples.sort_unstable();
+    samples
 }
 
 /// Whether both ask for the same to be done before the object is attached.

@@ -1,5 +1,5 @@
-//! The first half of a unit's start, while the process still has its privileges: the object is opened, checked against the YAML, loaded and
-//! attached, and everything that will be read is opened. No plugin runs.
+//! The first half of a unit's start, while the process still has its privileges: the object is opened, checked against the YAML and loaded,
+//! everything that will be read is opened, and then its programs are attached. No plugin runs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct Environment {
     pub(crate) facts: Arc<KernelFacts>,
 }
 
-/// A unit whose programs run in the kernel and that nobody reads yet.
+/// A unit whose programs are in the kernel and that nobody reads yet.
 pub(crate) struct Prepared {
     pub(crate) config: UnitConfig,
     pub(super) kernel: Option<KernelSide>,
@@ -48,7 +48,22 @@ pub(super) struct KernelSide {
 /// The value of a metric's map, in bytes: one u64.
 const VALUE_SIZE: usize = 8;
 
-/// Loads and attaches a unit. What is in the kernel by then is gone again on an error.
+impl Prepared {
+    /// Attaches the unit's programs. One that cannot be attached leaves the others alone; its status says why.
+    pub(crate) fn attach(&mut self) {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.attach();
+        }
+    }
+}
+
+impl KernelSide {
+    pub(super) fn attach(&mut self) {
+        self.programs = self.object.attach();
+    }
+}
+
+/// Loads a unit; nothing counts until it is attached. What is in the kernel by then is gone again on an error.
 ///
 /// `predecessor`: the maps of a running version of the unit, taken over where their definitions are the same, so that counters go on.
 pub(crate) fn prepare(
@@ -94,7 +109,7 @@ fn attempt(
             );
         }
     }
-    let mut object = object.load()?;
+    let object = object.load()?;
     let mut groups = Vec::new();
     for (key, metrics) in source::wanted(&config.metrics, &layouts) {
         let source = key.open(&object)?;
@@ -109,7 +124,7 @@ fn attempt(
         Some(wanted) => Some(CgroupIdKeeper::open(wanted, object.map(&wanted.map)?)?),
         None => None,
     };
-    let programs = object.attach();
+    let programs = object.programs();
     Ok(Prepared {
         config,
         kernel: Some(KernelSide {

@@ -15,10 +15,11 @@ use crate::plugin::Registry;
 use crate::rows::{Entries, Metric, Plugins, Walked};
 
 pub(crate) struct Running {
+    // First: where another version takes over, this one must not count any longer than that takes.
+    kernel: Option<KernelSide>,
     pub(super) config: UnitConfig,
     pub(super) groups: Vec<Group<Metric>>,
     plugins: Plugins,
-    kernel: Option<KernelSide>,
 }
 
 /// What one scrape of a unit gave.
@@ -87,6 +88,27 @@ impl Running {
             plugins,
             kernel,
         })
+    }
+
+    /// Attaches the programs of a unit that was prepared without; see `Prepared::attach`.
+    pub(super) fn attach(&mut self) {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.attach();
+        }
+    }
+
+    /// Why this version is no successor of another one that runs: programs that cannot be attached, where those of their names could.
+    pub(super) fn falls_short_of(&self, before: &Self) -> Option<String> {
+        let known: Vec<&str> = before
+            .unattached()
+            .map(|(program, _)| program.name.as_str())
+            .collect();
+        let missing: Vec<String> = self
+            .unattached()
+            .filter(|(program, _)| !known.contains(&program.name.as_str()))
+            .map(|(program, why)| format!("program {} cannot be attached: {why}", program.name))
+            .collect();
+        (!missing.is_empty()).then(|| missing.join("; "))
     }
 
     /// Gives the unit another config, or its plugins' new versions, over the same object: maps, links and sample counters stay, so that

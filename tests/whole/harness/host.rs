@@ -23,6 +23,8 @@ use super::sys::{SIGTERM, kill};
 const STOP: Duration = Duration::from_secs(5);
 /// Far more than a start takes, on a machine that is busy with all the other tests.
 const START: Duration = Duration::from_secs(60);
+/// The same for a line of the log.
+const LINE: Duration = Duration::from_secs(60);
 
 /// A host that is about to start.
 pub(crate) struct Setup {
@@ -40,7 +42,7 @@ pub(crate) struct Host {
     address: SocketAddr,
     log: Arc<Log>,
     /// Removed with the host.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// How a host that was not meant to stay has ended.
@@ -125,7 +127,7 @@ impl Setup {
             child: Some(child),
             address,
             log,
-            _directory: self.directory,
+            directory: self.directory,
         }
     }
 
@@ -200,6 +202,23 @@ impl Host {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The config directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        kill(self.child.as_ref().unwrap(), signal).expect("the host still runs");
+    }
+
+    /// The lines of the log from now on.
+    pub(crate) fn log_from_now(&self) -> LogLines<'_> {
+        LogLines {
+            read: self.log.state.lock().unwrap().lines.len(),
+            log: &self.log,
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -364,6 +383,37 @@ fn compiled_plugins() -> &'static Path {
     })
 }
 
+/// A place in a host's log, from which it is read on.
+pub(crate) struct LogLines<'a> {
+    log: &'a Log,
+    read: usize,
+}
+
+impl LogLines<'_> {
+    /// The next line that has all these words, waiting for it; what is before it is skipped.
+    pub(crate) fn next(&mut self, words: &[&str]) -> String {
+        let found = self.log.wait_from(self.read, LINE, |line| {
+            words
+                .iter()
+                .all(|word| line.contains(word))
+                .then(|| line.to_owned())
+        });
+        let Some((read, line)) = found else {
+            panic!("a line with {words:?} comes:\n{}", self.log.text());
+        };
+        self.read = read;
+        line
+    }
+
+    /// All lines until now that have not been read.
+    pub(crate) fn rest(&mut self) -> Vec<String> {
+        let state = self.log.state.lock().unwrap();
+        let rest = state.lines[self.read..].to_vec();
+        self.read = state.lines.len();
+        rest
+    }
+}
+
 /// What a process writes to its standard error, as it comes.
 struct Log {
     state: Mutex<LogState>,
@@ -401,14 +451,26 @@ impl Log {
     }
 
     /// The first line that means something, before the process ends.
-    fn wait<T>(&self, limit: Duration, mut meaning: impl FnMut(&str) -> Option<T>) -> Option<T> {
+    fn wait<T>(&self, limit: Duration, meaning: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        self.wait_from(0, limit, meaning).map(|(_, found)| found)
+    }
+
+    /// The same for the lines from `read` on, and where the one after it is.
+    fn wait_from<T>(
+        &self,
+        mut read: usize,
+        limit: Duration,
+        mut meaning: impl FnMut(&str) -> Option<T>,
+    ) -> Option<(usize, T)> {
         let deadline = Instant::now() + limit;
-        let (mut state, mut read) = (self.state.lock().unwrap(), 0);
+        let mut state = self.state.lock().unwrap();
         loop {
-            if let Some(found) = state.lines[read..].iter().find_map(|line| meaning(line)) {
-                return Some(found);
+            while let Some(line) = state.lines.get(read) {
+                read += 1;
+                if let Some(found) = meaning(line) {
+                    return Some((read, found));
+                }
             }
-            read = state.lines.len();
             let left = deadline.saturating_duration_since(Instant::now());
             if state.ended || left.is_zero() {
                 return None;

@@ -24,6 +24,10 @@ impl HostMap {
             .collect()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.map.info().unwrap().info.id
+    }
+
     pub(crate) fn set(&self, key: &[u8], value: u64) {
         self.map
             .update(key, &value.to_ne_bytes(), MapFlags::ANY)

@@ -7,6 +7,8 @@ pub(crate) mod maps;
 pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod parser;
+pub(crate) mod plugin;
+pub(crate) mod scraper;
 pub(crate) mod sys;
 
 use std::thread;
@@ -20,6 +22,8 @@ pub(crate) mod names {
     pub(crate) const PLUGIN_CALLS: &str = "exporter_host_plugin_calls_total";
     pub(crate) const PROGRAM_INFO: &str = "ebpf_exporter_ebpf_program_info";
     pub(crate) const PROGRAM_ATTACHED: &str = "ebpf_exporter_ebpf_program_attached";
+    pub(crate) const LOAD_SUCCESSFUL: &str = "exporter_host_unit_last_load_successful";
+    pub(crate) const RELOAD_SUCCESSFUL: &str = "exporter_host_config_last_reload_successful";
     pub(crate) const ENABLED_CONFIGS: &str = "ebpf_exporter_enabled_configs";
     pub(crate) const DECODER_ERRORS: &str = "ebpf_exporter_decoder_errors_total";
 }

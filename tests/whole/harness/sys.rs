@@ -6,6 +6,7 @@ use std::{fs, process};
 /// A signal, by the number that the kernel knows it by.
 pub(crate) const SIGTERM: i32 = libc::SIGTERM;
 pub(crate) const SIGINT: i32 = libc::SIGINT;
+pub(crate) const SIGHUP: i32 = libc::SIGHUP;
 
 /// Sends a signal to a child that has not been waited for: the id is still its own.
 pub(crate) fn kill(child: &process::Child, signal: i32) -> io::Result<()> {

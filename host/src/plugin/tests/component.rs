@@ -32,7 +32,7 @@ pub(crate) struct Guest {
     start: &'static str,
     catalogue: &'static str,
     open: &'static str,
-    decode: &'static str,
+    decode: String,
 }
 
 /// Gives the input back.
@@ -49,7 +49,7 @@ impl Guest {
             start: "",
             catalogue: "",
             open: "",
-            decode: ECHO,
+            decode: ECHO.to_owned(),
         }
     }
 
@@ -84,8 +84,8 @@ impl Guest {
     }
 
     /// What `decode` does. Parameters: $handle, $bytes, $bytes_len, $ends, $ends_len; locals: $i, $j. It has to leave an address.
-    pub(crate) fn decode(mut self, body: &'static str) -> Self {
-        self.decode = body;
+    pub(crate) fn decode(mut self, body: impl Into<String>) -> Self {
+        self.decode = body.into();
         self
     }
 

@@ -99,7 +99,12 @@ fn an_interface_of_another_shape() {
     let other = Guest::new()
         .edit_wit(|wit| wit.replace("provisional: list<u32>,", "provisional: list<u64>,"));
     let error = other.load().unwrap().catalogue().unwrap_err();
-    assert!(error.to_string().contains("decode"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("field provisional: expected `u32` found `u64`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::component::{ENGINE, FACTS, Guest};
 use crate::plugin::error::LoadError;
@@ -37,6 +38,9 @@ fn names_lead_to_plugins() {
     write(path, ".half-written.wasm", b"");
     write(path, "readme.txt", b"");
     fs::create_dir(path.join("directory.wasm")).unwrap();
+    let pipe = Command::new("mkfifo").arg(path.join("pipe.wasm")).status();
+    assert!(pipe.unwrap().success());
+    std::os::unix::fs::symlink("nowhere", path.join("dangling.wasm")).unwrap();
     let mut registry = Registry::new(&ENGINE, &FACTS).unwrap();
     let failed = registry.load_directory(&ENGINE, &FACTS, path).unwrap();
 
@@ -50,7 +54,9 @@ fn names_lead_to_plugins() {
             [
                 ("broken.wasm", LoadError::NotWasm(_)),
                 ("core.wasm", LoadError::CoreModule),
-                ("directory.wasm", LoadError::Read(_)),
+                ("dangling.wasm", LoadError::Read(_)),
+                ("directory.wasm", LoadError::NoFile),
+                ("pipe.wasm", LoadError::NoFile),
                 ("standard.wasm", LoadError::NameTaken(_)),
                 ("traps.wasm", LoadError::Catalogue(_)),
             ]
@@ -99,4 +105,54 @@ fn names_lead_to_plugins() {
         .map(|(name, _)| name.to_string())
         .collect();
     assert_eq!(names, ["one", "standard", "two"]);
+}
+
+#[test]
+fn a_successor_takes_over_what_has_not_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let named = |name| Guest::new().names(&[name]).build();
+    for name in ["changed", "damaged", "deleted", "kept"] {
+        write(path, &format!("{name}.wasm"), &named(name));
+    }
+    let mut first = Registry::new(&ENGINE, &FACTS).unwrap();
+    assert!(
+        first
+            .load_directory(&ENGINE, &FACTS, path)
+            .unwrap()
+            .is_empty()
+    );
+    let session = |name| first.session(first.find(Offer::Decoder, name).unwrap().0);
+    let sessions = ["uint", "kept", "changed", "damaged", "deleted"].map(session);
+    assert!(sessions.iter().all(|session| first.has(session)));
+    let before = first.stats();
+
+    write(path, "changed.wasm", &named("new-name"));
+    write(path, "damaged.wasm", b"\0asm");
+    fs::remove_file(path.join("deleted.wasm")).unwrap();
+    write(path, "added.wasm", &named("added"));
+    let (second, failed) = first.successor(&ENGINE, &FACTS, &[path]).unwrap();
+    assert!(
+        matches!(failed.as_slice(), [(path, LoadError::NotWasm(_))] if path.ends_with("damaged.wasm")),
+        "{failed:?}"
+    );
+    assert_eq!(
+        sessions.map(|session| second.has(&session)),
+        [true, true, false, true, false]
+    );
+    for name in ["uint", "kept", "new-name", "damaged", "added"] {
+        assert!(second.find(Offer::Decoder, name).is_ok(), "{name}");
+    }
+    for name in ["changed", "deleted"] {
+        assert!(second.find(Offer::Decoder, name).is_err(), "{name}");
+    }
+    let calls = |stats: &[(std::sync::Arc<str>, crate::plugin::Snapshot)]| {
+        let changed = stats.iter().find(|(name, _)| &**name == "changed");
+        changed.unwrap().1.calls
+    };
+    assert_eq!(
+        calls(&second.stats()),
+        calls(&before) + 1,
+        "a new version goes on with the counters: one more catalogue"
+    );
 }

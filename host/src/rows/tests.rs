@@ -1,0 +1,8 @@
+//! Metrics over maps that change from scrape to scrape, with the standard plugin and with ones that misbehave.
+
+mod bench;
+mod labels;
+mod lifetimes;
+mod numbers;
+mod random;
+mod trouble;
