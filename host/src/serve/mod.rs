@@ -55,6 +55,8 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4)))
+        // Map walks and plugin calls: more at once than a few per core only wait for each other.
+        .max_blocking_threads(32)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
