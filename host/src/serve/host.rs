@@ -223,8 +223,10 @@ impl Host {
             let done = match action {
                 Action::Keep => {
                     outcome.kept += 1;
-                    self.fleet.clear_problem(&name);
-                    self.account(&name, None, began);
+                    // A version that did not run has been taken back.
+                    if self.fleet.clear_problem(&name) {
+                        self.account(&name, None, began);
+                    }
                     continue;
                 }
                 Action::Reshape => self.reshape(&name, config, &registry, began),
@@ -255,7 +257,9 @@ impl Host {
             None => Err("the unit was stopped meanwhile".to_owned()),
         };
         match &done {
-            Ok(()) => self.fleet.clear_problem(name),
+            Ok(()) => {
+                self.fleet.clear_problem(name);
+            }
             Err(why) => self.fleet.put(name, Err(why.clone())),
         }
         self.account(name, done.as_ref().err().map(String::as_str), began);

@@ -66,13 +66,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         (stop_signal()?, hangup)
     };
-    let listeners = web::bind(&settings.web.listen, &mut ListenFd::from_env())?;
-    for listener in &listeners {
-        let address = listener
-            .local_addr()
-            .context("cannot ask a listening socket for its address")?;
-        tracing::info!(%address, path = settings.web.options.telemetry_path, "listening");
-    }
+    // Before anybody sees us listen, too: what is changed then is noticed as it is being changed.
     let reloader = Arc::clone(&host);
     watch::start(
         watched,
@@ -84,6 +78,13 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         },
     )
     .context("cannot watch the directories")?;
+    let listeners = web::bind(&settings.web.listen, &mut ListenFd::from_env())?;
+    for listener in &listeners {
+        let address = listener
+            .local_addr()
+            .context("cannot ask a listening socket for its address")?;
+        tracing::info!(%address, path = settings.web.options.telemetry_path, "listening");
+    }
     let summary = format!("{running} units running, {failed} failed");
     let exporter = HostExporter::new(Arc::clone(&host), settings.web.exporter_metrics);
     let exporter: Arc<dyn web::Exporter> = Arc::new(exporter);

@@ -259,6 +259,40 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_before_the_watch_was_set_is_a_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        std::fs::write(&file, "x").unwrap();
+        let directories = vec![directory.path().to_owned()];
+        let before = look_at(&directories);
+        assert_eq!(look_at(&directories), before);
+        std::fs::write(&file, "xy").unwrap();
+        let (sender, reloads) = mpsc::channel();
+        let reload = move || {
+            let _ = sender.send(());
+        };
+        let quiet = Duration::from_millis(100);
+        start(directories, before, Watch::Events, quiet, reload).unwrap();
+        reloads.recv_timeout(SOON).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_waited_for() {
+        use std::io::Write;
+        let directory = tempfile::tempdir().unwrap();
+        let reloads = reloads(directory.path(), Watch::Events);
+        let mut file = std::fs::File::create(directory.path().join("a.yaml")).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(reloads.recv_timeout(Duration::from_millis(500)).is_err());
+        drop(file);
+        reloads.recv_timeout(SOON).unwrap();
+        // Nobody waits for a log.
+        let mut log = std::fs::File::create(directory.path().join("log")).unwrap();
+        log.write_all(b"line").unwrap();
+        reloads.recv_timeout(SOON).unwrap();
+    }
+
+    #[test]
     fn a_directory_may_be_swapped_as_a_whole() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("conf.d");

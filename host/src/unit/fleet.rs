@@ -124,9 +124,9 @@ impl Fleet {
         }
     }
 
-    /// The unit is what it should be.
-    pub(crate) fn clear_problem(&self, name: &str) {
-        *self.slot(name).problem.lock() = None;
+    /// The unit is what it should be. True if it was not.
+    pub(crate) fn clear_problem(&self, name: &str) -> bool {
+        self.slot(name).problem.lock().take().is_some()
     }
 
     /// Scrapes all running units in parallel. A unit that is not done by `deadline` goes on by itself.
