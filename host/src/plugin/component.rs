@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use semver::{Version, VersionReq};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
@@ -19,8 +20,6 @@ use crate::kernel::KernelFacts;
 
 /// The version of exporter:plugin that this host speaks.
 pub(super) const INTERFACE_VERSION: &str = "0.1.0";
-/// What the version has to start with to be understood.
-const INTERFACE_LINE: &str = "0.1.";
 /// Largest plugin file, in bytes: CPython inside a component takes 18 MiB.
 const MAX_FILE: u64 = 64 << 20;
 
@@ -192,6 +191,13 @@ fn exported_interfaces(component: &Component, engine: &wasmtime::Engine) -> Vec<
         .collect()
 }
 
+/// Versions that are compatible by the rules of semantic versioning: the same minor while the major is 0.
+fn is_understood(version: &str) -> bool {
+    let known = VersionReq::parse(INTERFACE_VERSION);
+    let found = Version::parse(version);
+    matches!((known, found), (Ok(known), Ok(found)) if known.matches(&found))
+}
+
 fn check_exports(exports: &[String]) -> Result<(), LoadError> {
     let ours: Vec<&str> = exports
         .iter()
@@ -201,7 +207,7 @@ fn check_exports(exports: &[String]) -> Result<(), LoadError> {
         .iter()
         .filter_map(|name| name.split_once('@'))
         .map(|(_, version)| version)
-        .find(|version| !version.starts_with(INTERFACE_LINE))
+        .find(|version| !is_understood(version))
     {
         return Err(LoadError::OtherVersion {
             found: other.to_owned(),
