@@ -72,23 +72,54 @@ impl PluginStats {
 }
 
 impl Snapshot {
-    /// What has come since an earlier snapshot of the same plugin. The high-water mark stays what it is.
+    /// What has come since an earlier snapshot of the plugin of that name. A plugin that was removed and comes back counts from 0 again: what
+    /// is lower than before then has come since as a whole. The high-water mark stays what it is.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
         let failures = self.failures.iter().map(|&(reason, count)| {
-            let before = earlier
-                .failures
-                .iter()
-                .find(|(known, _)| *known == reason)
-                .map_or(0, |(_, count)| *count);
-            (reason, count - before)
+            let before = earlier.failures.iter().find(|known| known.0 == reason);
+            (reason, since(count, before.map_or(0, |known| known.1)))
         });
         Self {
-            calls: self.calls - earlier.calls,
-            seconds: self.seconds - earlier.seconds,
-            rows: self.rows - earlier.rows,
-            restarts: self.restarts - earlier.restarts,
+            calls: since(self.calls, earlier.calls),
+            seconds: if self.seconds < earlier.seconds {
+                self.seconds
+            } else {
+                self.seconds - earlier.seconds
+            },
+            rows: since(self.rows, earlier.rows),
+            restarts: since(self.restarts, earlier.restarts),
             memory_high_water: self.memory_high_water,
             failures: failures.collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_that_begin_anew_are_no_underflow() {
+        let snapshot = |calls, seconds, traps| Snapshot {
+            calls,
+            seconds,
+            rows: calls,
+            restarts: calls,
+            memory_high_water: 7,
+            failures: vec![("trap", traps)],
+        };
+        assert_eq!(
+            snapshot(5, 2.5, 3).since(&snapshot(3, 1.5, 3)),
+            Snapshot {
+                memory_high_water: 7,
+                ..snapshot(2, 1.0, 0)
+            }
+        );
+        // The plugin's file was deleted and dropped in again.
+        assert_eq!(
+            snapshot(2, 0.5, 1).since(&snapshot(5, 2.5, 3)),
+            snapshot(2, 0.5, 1)
+        );
     }
 }
