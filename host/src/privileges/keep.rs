@@ -81,37 +81,17 @@ fn capability(name: &str) -> Result<Capability, KeepError> {
     let near = named()
         .into_iter()
         .map(|known| known.to_string().to_lowercase())
-        .min_by_key(|known| distance(known.trim_start_matches("cap_"), wanted))
+        .min_by_key(|known| strsim::levenshtein(known.trim_start_matches("cap_"), wanted))
         .unwrap_or_default();
     let name = name.to_owned();
     Err(KeepError::Unknown { name, near })
-}
-
-/// Levenshtein's distance, of bytes: names of capabilities are ASCII.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        // What `row` held at the column to the left before this round.
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = *cell;
-            left = replaced.min(diagonal + 1).min(left + 1);
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use caps::Capability::{CAP_BPF, CAP_PERFMON, CAP_SYSLOG};
 
-    use super::{CapabilitySet, Keep, KeepError, distance};
+    use super::{CapabilitySet, Keep, KeepError};
 
     fn keep(text: &str) -> Result<Keep, KeepError> {
         text.parse()
@@ -154,13 +134,5 @@ mod tests {
         assert_eq!(keep(""), Err(KeepError::Empty(String::new())));
         assert_eq!(keep("bpf,"), Err(KeepError::Empty("bpf,".to_owned())));
         assert_eq!(keep("bpf,all"), Err(KeepError::NotAlone("all".to_owned())));
-    }
-
-    #[test]
-    fn distances() {
-        assert_eq!(distance("bpf", "bpf"), 0);
-        assert_eq!(distance("bpf", ""), 3);
-        assert_eq!(distance("", "bpf"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

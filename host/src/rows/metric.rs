@@ -193,22 +193,14 @@ impl Metric {
         if let Some(entry) = found.and_then(|id| self.table.get_mut(id)) {
             entry.seen = self.scrape;
             match &entry.meaning {
-                Meaning::One(target) => {
+                // Asked again below.
+                Meaning::Provisional(_) => {}
+                meaning => {
                     self.walked.hits += 1;
-                    add(
-                        &mut self.series,
-                        self.pipeline.numbers(),
-                        target,
-                        entries,
-                        value,
-                        length,
-                        self.scrape,
-                    );
-                    return;
-                }
-                Meaning::Many(targets) => {
-                    self.walked.hits += 1;
-                    for target in targets {
+                    if let Meaning::Failed(name) = meaning {
+                        self.walked.leave_out(name);
+                    }
+                    for target in meaning.targets() {
                         add(
                             &mut self.series,
                             self.pipeline.numbers(),
@@ -221,16 +213,6 @@ impl Metric {
                     }
                     return;
                 }
-                Meaning::Dropped => {
-                    self.walked.hits += 1;
-                    return;
-                }
-                Meaning::Failed(name) => {
-                    self.walked.hits += 1;
-                    self.walked.leave_out(name);
-                    return;
-                }
-                Meaning::Provisional(_) => {}
             }
         }
         self.pending.keys.push(key);
