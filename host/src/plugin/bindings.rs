@@ -7,6 +7,13 @@
 
 wasmtime::component::bindgen!({
     path: "../wit",
-    world: "standard-plugin",
+    world: "any-plugin",
+    imports: {
+        "exporter:plugin/files": async,
+        "exporter:plugin/net": async,
+    },
+    exports: {
+        "exporter:plugin/collecting": async,
+    },
     ownership: Borrowing { duplicate_if_necessary: true },
 });

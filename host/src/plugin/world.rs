@@ -238,6 +238,12 @@ fn shaped_family(family: shaping::Family) -> Result<ShapedFamily, OpenError> {
         shaping::Kind::Counter => Kind::Counter,
         shaping::Kind::Gauge => Kind::Gauge,
         shaping::Kind::Histogram => Kind::Histogram,
+        shaping::Kind::Summary => {
+            return Err(OpenError::Invalid(format!(
+                "family {}: a shape cannot make a summary",
+                family.name
+            )));
+        }
         shaping::Kind::Info => Kind::Info,
         shaping::Kind::Unknown => Kind::Unknown,
     };
