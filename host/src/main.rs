@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Check(flags) => {
             cli::check::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
         }
+        Command::Plugin(flags) => cli::plugin::run(&flags, &mut io::stdout().lock()),
         Command::Serve(settings) => serve::run(*settings),
     };
     outcome.unwrap_or_else(|error| {

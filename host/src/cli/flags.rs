@@ -8,6 +8,7 @@ use clap::Parser;
 use clap::Subcommand;
 
 use super::check::CheckFlags;
+use super::plugin::PluginFlags;
 use super::values;
 use super::version;
 use crate::privileges::Keep;
@@ -33,6 +34,7 @@ pub(super) struct Flags {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     Check(CheckFlags),
+    Plugin(PluginFlags),
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 pub(crate) mod check;
 mod expand;
 mod flags;
+pub(crate) mod plugin;
 pub(crate) mod settings;
 pub(crate) mod values;
 pub(crate) mod version;
@@ -18,6 +19,7 @@ use clap::error::ErrorKind;
 use check::CheckFlags;
 use flags::Flags;
 use flags::Verb;
+use plugin::PluginFlags;
 use settings::Settings;
 
 /// What the process is asked to do.
@@ -26,6 +28,7 @@ pub(crate) enum Command {
     /// Run units and serve their metrics, or only try them (`Settings::check`).
     Serve(Box<Settings>),
     Check(CheckFlags),
+    Plugin(PluginFlags),
 }
 
 /// `args` with the program's name first. `Err` is also the answer to `--help` and `--version`: hand it to `report`.
@@ -35,6 +38,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut flags = Flags::try_parse_from(args)?;
     match flags.verb.take() {
         Some(Verb::Check(flags)) => Ok(Command::Check(flags)),
+        Some(Verb::Plugin(flags)) => Ok(Command::Plugin(flags)),
         None => match Settings::from_flags(flags.serve) {
             Ok(settings) => Ok(Command::Serve(Box::new(settings))),
             Err(error) => Err(usage_error(error.to_string())),

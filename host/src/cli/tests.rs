@@ -19,7 +19,7 @@ fn parsed(args: &str) -> Result<Command, clap::Error> {
 fn settings(args: &str) -> Settings {
     match parsed(args).unwrap() {
         Command::Serve(settings) => *settings,
-        Command::Check(_) => panic!("expected to serve"),
+        Command::Check(_) | Command::Plugin(_) => panic!("expected to serve"),
     }
 }
 

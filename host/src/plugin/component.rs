@@ -58,7 +58,23 @@ pub(crate) struct Plugin {
     pub(super) stats: Arc<PluginStats>,
 }
 
+/// One thing that a plugin offers, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offered {
+    pub(crate) name: String,
+    pub(crate) summary: String,
+    /// A JSON schema, or empty.
+    pub(crate) options_schema: String,
+}
+
 /// What a plugin offers, by its own catalogue.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Offers {
+    pub(crate) decoders: Vec<Offered>,
+    pub(crate) shapers: Vec<Offered>,
+}
+
+/// The names of what a plugin offers.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Catalogue {
     pub(super) decoders: Vec<String>,
@@ -73,14 +89,23 @@ impl Plugin {
         bytes: &[u8],
         facts: &Arc<KernelFacts>,
     ) -> Result<Self, LoadError> {
-        check_header(bytes)?;
+        let component = compile(engine, bytes)?;
+        Self::link(engine, name, bytes, &component, facts)
+    }
+
+    /// The second half of `load`: `component` was compiled from `bytes`.
+    pub(super) fn link(
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        component: &Component,
+        facts: &Arc<KernelFacts>,
+    ) -> Result<Self, LoadError> {
         let engine = engine.inner();
-        let component = Component::from_binary(engine, bytes)
-            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-        let exports = exported_interfaces(&component, engine);
+        let exports = exported_interfaces(component, engine);
         check_exports(&exports)?;
         let pre = state::linker(engine)?
-            .instantiate_pre(&component)
+            .instantiate_pre(component)
             .map_err(|error| LoadError::Import {
                 detail: format!("{error:#}"),
             })?;
@@ -119,18 +144,31 @@ impl Plugin {
 
     /// Asks the component what it offers. Runs its code.
     pub(super) fn catalogue(&self) -> Result<Catalogue, LoadError> {
+        let offers = self.offers()?;
+        let names = |offered: Vec<Offered>| offered.into_iter().map(|one| one.name).collect();
+        Ok(Catalogue {
+            decoders: names(offers.decoders),
+            shapers: names(offers.shapers),
+        })
+    }
+
+    /// As `catalogue`, with what the component says about each.
+    pub(super) fn offers(&self) -> Result<Offers, LoadError> {
         let mut instance = Instance::new(self).map_err(LoadError::Catalogue)?;
-        let catalogue = instance.catalogue().map_err(LoadError::Catalogue)?;
-        match catalogue
-            .decoders
-            .iter()
-            .chain(&catalogue.shapers)
-            .find(|name| !is_name(name))
-        {
-            Some(bad) => Err(LoadError::BadName(bad.clone())),
-            None => Ok(catalogue),
+        let offers = instance.offers().map_err(LoadError::Catalogue)?;
+        let mut all = offers.decoders.iter().chain(&offers.shapers);
+        match all.find(|offered| !is_name(&offered.name)) {
+            Some(bad) => Err(LoadError::BadName(bad.name.clone())),
+            None => Ok(offers),
         }
     }
+}
+
+/// Machine code for a component, or what is wrong with the bytes.
+pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+    check_header(bytes)?;
+    Component::from_binary(engine.inner(), bytes)
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))
 }
 
 /// The bytes of a plugin's file.

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use super::bindings::exporter::plugin::types::Description;
 use super::bindings::exports::exporter::plugin::{decoding, shaping};
 use super::cells::Cells;
-use super::component::{Catalogue, Limits, Plugin};
+use super::component::{Limits, Offered, Offers, Plugin};
 use super::engine::epochs;
 use super::error::{CallError, OpenError};
 use super::state::HostState;
@@ -90,20 +91,20 @@ impl Instance {
         }
     }
 
-    pub(super) fn catalogue(&mut self) -> Result<Catalogue, CallError> {
-        let mut catalogue = Catalogue::default();
+    pub(super) fn offers(&mut self) -> Result<Offers, CallError> {
+        let mut offers = Offers::default();
         if self.decoding.is_some() {
             let offered = self.call(0, |store, exports| {
                 exports.decoding()?.call_catalogue(store)
             })?;
-            catalogue.decoders = offered.into_iter().map(|entry| entry.name).collect();
+            offers.decoders = offered.into_iter().map(offered_by).collect();
         }
         if self.shaping.is_some() {
             let offered =
                 self.call(0, |store, exports| exports.shaping()?.call_catalogue(store))?;
-            catalogue.shapers = offered.into_iter().map(|entry| entry.name).collect();
+            offers.shapers = offered.into_iter().map(offered_by).collect();
         }
-        Ok(catalogue)
+        Ok(offers)
     }
 
     pub(super) fn open_decoder(&mut self, name: &str, options: &str) -> Result<u32, OpenError> {
@@ -208,6 +209,14 @@ impl Exports<'_> {
     fn shaping(&self) -> wasmtime::Result<&shaping::Guest> {
         self.shaping
             .ok_or_else(|| wasmtime::format_err!("it does not export shaping"))
+    }
+}
+
+fn offered_by(description: Description) -> Offered {
+    Offered {
+        name: description.name,
+        summary: description.summary,
+        options_schema: description.options_schema,
     }
 }
 

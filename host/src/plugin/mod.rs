@@ -14,14 +14,17 @@ mod registry;
 mod session;
 mod state;
 mod stats;
+mod tool;
 mod world;
 
 pub(crate) use cells::Cells;
+pub(crate) use component::Offered;
 pub(crate) use engine::Engine;
-pub(crate) use error::CallError;
-pub(crate) use registry::{Offer, Registry};
+pub(crate) use error::{CallError, LoadError};
+pub(crate) use registry::{Offer, Registry, STANDARD_NAME, plugin_files};
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;
+pub(crate) use tool::{Inspection, Location, Tool};
 pub(crate) use world::{Encoding, NumberSource, ShapedFamily, Slot};
 
 #[cfg(test)]

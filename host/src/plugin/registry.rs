@@ -14,8 +14,8 @@ use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 
 /// The plugin that ships inside the binary, built by build.rs from decoders/.
-static STANDARD: &[u8] = include_bytes!(env!("STANDARD_PLUGIN"));
-const STANDARD_NAME: &str = "standard";
+pub(super) static STANDARD: &[u8] = include_bytes!(env!("STANDARD_PLUGIN"));
+pub(crate) const STANDARD_NAME: &str = "standard";
 
 /// What a config asks a plugin for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,7 +242,7 @@ impl Entry {
 }
 
 /// The `*.wasm` of a directory, sorted; hidden files are somebody's temporary ones.
-fn plugin_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn plugin_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();

@@ -59,6 +59,11 @@ impl Session {
         &self.plugin
     }
 
+    /// Makes an instance, if there is none, before it is asked for anything.
+    pub(crate) fn start_now(&mut self) -> Result<(), CallError> {
+        self.revive()
+    }
+
     /// Opens a decoder. A refusal is final for these options.
     pub(crate) fn open_decoder(
         &mut self,

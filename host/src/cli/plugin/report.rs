@@ -1,0 +1,190 @@
+//! What `plugin list` and `plugin inspect` say of one plugin.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::Workbench;
+use crate::plugin::{Inspection, LoadError, Location, Offered};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Names of what is offered.
+    Brief,
+    /// With options, imports and exports.
+    Full,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) name: String,
+    /// None: inside the binary.
+    file: Option<String>,
+    /// Whether a host would use it.
+    pub(super) ok: bool,
+    problem: Option<String>,
+    size: Option<usize>,
+    sha256: Option<String>,
+    /// The version of exporter:plugin that it was built for.
+    interface: Option<String>,
+    worlds: Vec<&'static str>,
+    decoders: Vec<OfferedLine>,
+    shapers: Vec<OfferedLine>,
+    imports: Vec<Import>,
+    exports: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OfferedLine {
+    name: String,
+    summary: String,
+    /// A JSON schema; null: there are none.
+    options: Json,
+}
+
+#[derive(Debug, Serialize)]
+struct Import {
+    name: String,
+    /// What the plugin finds there.
+    granted: String,
+}
+
+/// A world and the interface whose export makes a plugin one of it.
+const WORLDS: [(&str, &str); 3] = [
+    ("decoder", "exporter:plugin/decoding@"),
+    ("shaper", "exporter:plugin/shaping@"),
+    ("collector", "exporter:plugin/collecting@"),
+];
+
+// === impl Report ===
+
+impl Report {
+    pub(super) fn of(bench: &Workbench, location: Location<'_>) -> Self {
+        let inspection = Inspection::of(&bench.engine, &bench.facts, location);
+        let file = match location {
+            Location::Standard => None,
+            Location::File(path) => Some(path.display().to_string()),
+        };
+        let exports_any = |prefix: &str| {
+            let mut exports = inspection.exports.iter();
+            exports.any(|export| export.starts_with(prefix))
+        };
+        Self {
+            file,
+            ok: inspection.problem.is_none(),
+            problem: inspection.problem.as_ref().map(ToString::to_string),
+            size: inspection.size,
+            sha256: inspection.digest.map(|digest| digest.to_string()),
+            interface: inspection.interface_version().map(ToOwned::to_owned),
+            worlds: WORLDS
+                .iter()
+                .filter(|(_, prefix)| exports_any(prefix))
+                .map(|(world, _)| *world)
+                .collect(),
+            decoders: offered_lines(&inspection.offers.decoders),
+            shapers: offered_lines(&inspection.offers.shapers),
+            imports: inspection.imports.iter().map(|name| import(name)).collect(),
+            exports: inspection.exports,
+            name: inspection.name,
+        }
+    }
+
+    /// Another file of that name comes first.
+    pub(super) fn name_is_taken(&mut self) {
+        self.ok = false;
+        let taken = LoadError::NameTaken(self.name.clone());
+        self.problem.get_or_insert_with(|| taken.to_string());
+    }
+
+    pub(super) fn write_text(&self, out: &mut impl Write, detail: Detail) -> io::Result<()> {
+        match &self.file {
+            Some(file) => writeln!(out, "{} ({file})", self.name)?,
+            None => writeln!(out, "{} (built in)", self.name)?,
+        }
+        let mut line = |what: &str, text: &str| writeln!(out, "  {what:<10} {text}");
+        if let Some(problem) = &self.problem {
+            line("problem", problem)?;
+        }
+        if !self.worlds.is_empty() {
+            line("worlds", &self.worlds.join(", "))?;
+        }
+        if let Some(size) = self.size {
+            line("size", &format!("{size} bytes"))?;
+        }
+        if let Some(sha256) = &self.sha256 {
+            line("sha256", sha256)?;
+        }
+        if let Some(version) = &self.interface {
+            line("interface", &format!("exporter:plugin@{version}"))?;
+        }
+        for (kind, kinds, offered) in [
+            ("decoder", "decoders", &self.decoders),
+            ("shaper", "shapers", &self.shapers),
+        ] {
+            match detail {
+                Detail::Brief if !offered.is_empty() => {
+                    let names: Vec<&str> = offered.iter().map(|one| one.name.as_str()).collect();
+                    line(kinds, &names.join(", "))?;
+                }
+                Detail::Brief => {}
+                Detail::Full => {
+                    for one in offered {
+                        line(kind, &one.line())?;
+                        if !one.options.is_null() {
+                            line("", &format!("options: {}", one.options))?;
+                        }
+                    }
+                }
+            }
+        }
+        if detail == Detail::Full {
+            for import in &self.imports {
+                line("imports", &format!("{} ({})", import.name, import.granted))?;
+            }
+            for export in &self.exports {
+                line("exports", export)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OfferedLine {
+    fn line(&self) -> String {
+        if self.summary.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}: {}", self.name, self.summary)
+        }
+    }
+}
+
+fn offered_lines(offered: &[Offered]) -> Vec<OfferedLine> {
+    let line = |one: &Offered| OfferedLine {
+        name: one.name.clone(),
+        summary: one.summary.clone(),
+        // What is no JSON is shown as it is.
+        options: match one.options_schema.trim() {
+            "" => Json::Null,
+            schema => serde_json::from_str(schema).unwrap_or_else(|_| schema.into()),
+        },
+    };
+    offered.iter().map(line).collect()
+}
+
+fn import(name: &str) -> Import {
+    let interface = name.split('@').next().unwrap_or(name);
+    let granted = match interface.strip_prefix("exporter:plugin/") {
+        Some("types") => "no functions",
+        Some("log") => "every plugin has it",
+        Some("kernel") => "every decoder has it",
+        Some(_) => "nothing of it is granted",
+        None if interface.starts_with("wasi:") => "inert: nothing is in it",
+        None => "not offered by this host",
+    };
+    Import {
+        name: name.to_owned(),
+        granted: granted.to_owned(),
+    }
+}
