@@ -1,0 +1,190 @@
+//! The maps that are measured: what their BPF object and YAML say, their entries, and the text that has to come of these.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+
+use libbpf_rs::{MapCore, MapHandle};
+
+use crate::harness::maps::possible_cpus;
+use crate::harness::objects;
+use crate::harness::{Host, Setup};
+
+/// Bytes: `dev` and `op` are u32, `comm` is text.
+pub(crate) const KEY_SIZE: usize = 24;
+/// Of a histogram's series: buckets 0 to this one, and the sum behind it.
+pub(crate) const MAX_BUCKET: u32 = 18;
+const OPS: [&str; 4] = ["read", "write", "discard", "flush"];
+
+/// A kind of map and metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Hash,
+    /// Per-CPU, the CPUs' values added up.
+    Summed,
+    /// Per-CPU, a series for each.
+    Split,
+    /// exp2, 20 entries a series.
+    Histogram,
+}
+
+impl Shape {
+    pub(crate) const ALL: [Self; 4] = [Self::Hash, Self::Summed, Self::Split, Self::Histogram];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Summed => "per-CPU hash, summed",
+            Self::Split => "per-CPU hash, split by `cpu`",
+            Self::Histogram => "exp2 histogram",
+        }
+    }
+
+    fn map(self) -> &'static str {
+        match self {
+            Self::Histogram => "spent_seconds",
+            _ => "calls_total",
+        }
+    }
+
+    /// Values of an entry.
+    pub(crate) fn cpus(self) -> usize {
+        match self {
+            Self::Summed | Self::Split => usize::try_from(possible_cpus()).unwrap(),
+            Self::Hash | Self::Histogram => 1,
+        }
+    }
+
+    fn yaml(self, help: &str) -> String {
+        let labels = "{name: dev, size: 4, decoders: [{name: uint}]}, {name: op, size: 4, decoders: [{name: uint}, {name: static_map, static_map: {0: read, 1: write, 2: discard, 3: flush}}]}";
+        let comm = "{name: comm, size: 16, decoders: [{name: string}]}";
+        let cpu = "{name: cpu, size: 2, decoders: [{name: uint}]}";
+        let short = "{name: comm, size: 12, decoders: [{name: string}]}, {name: bucket, size: 4, decoders: [{name: uint}]}";
+        match self {
+            Self::Hash | Self::Summed => format!(
+                "metrics: {{counters: [{{name: calls_total, help: {help}, labels: [{labels}, {comm}]}}]}}"
+            ),
+            Self::Split => format!(
+                "metrics: {{counters: [{{name: calls_total, help: {help}, labels: [{labels}, {comm}, {cpu}]}}]}}"
+            ),
+            Self::Histogram => format!(
+                "metrics: {{histograms: [{{name: spent_seconds, help: {help}, bucket_type: exp2, bucket_min: 0, bucket_max: {MAX_BUCKET}, labels: [{labels}, {short}]}}]}}"
+            ),
+        }
+    }
+
+    /// The key of entry `index`.
+    pub(crate) fn key(self, index: u32) -> [u8; KEY_SIZE] {
+        let mut key = [0; KEY_SIZE];
+        let (number, bucket) = match self {
+            Self::Histogram => (index / (MAX_BUCKET + 2), index % (MAX_BUCKET + 2)),
+            _ => (index, 0),
+        };
+        key[..4].copy_from_slice(&number.to_ne_bytes());
+        key[4..8].copy_from_slice(&(number % 4).to_ne_bytes());
+        let comm = format!("w{:07}", number % 10_000_000);
+        key[8..16].copy_from_slice(comm.as_bytes());
+        if self == Self::Histogram {
+            key[20..].copy_from_slice(&bucket.to_ne_bytes());
+        }
+        key
+    }
+
+    /// Below a million, where Go's form of a number is its digits.
+    fn value(index: u32, cpu: u32) -> u64 {
+        u64::from(index.wrapping_mul(2_654_435_761) >> 14) + u64::from(cpu)
+    }
+
+    /// `comm="...",dev="...",op="..."`, or with the CPU.
+    pub(crate) fn labels(self, key: &[u8], cpu: usize) -> String {
+        let number = |at: usize| u32::from_ne_bytes(key[at..at + 4].try_into().unwrap());
+        let comm = std::str::from_utf8(&key[8..16]).unwrap();
+        let cpu = match self {
+            Self::Split => format!("cpu=\"{cpu}\","),
+            _ => String::new(),
+        };
+        let op = OPS[number(4) as usize];
+        format!("comm=\"{comm}\",{cpu}dev=\"{}\",op=\"{op}\"", number(0))
+    }
+}
+
+/// A host with one such map.
+pub(crate) struct Subject {
+    pub(crate) host: Host,
+    pub(crate) shape: Shape,
+    pub(crate) map: MapHandle,
+    pub(crate) entries: usize,
+}
+
+impl Subject {
+    /// A host with room for `entries`, with none yet.
+    pub(crate) fn empty(shape: Shape, entries: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let kind = match shape {
+            Shape::Hash | Shape::Histogram => "HASH",
+            Shape::Summed | Shape::Split => "PERCPU_HASH",
+        };
+        let source = format!(
+            "#include <linux/bpf.h>\n#include <linux/types.h>\n#include <bpf/bpf_helpers.h>\n\
+             struct {{ __uint(type, BPF_MAP_TYPE_{kind}); __uint(max_entries, {entries}); __uint(key_size, {KEY_SIZE}); __uint(value_size, 8); }} {} SEC(\".maps\");\n\
+             char LICENSE[] SEC(\"license\") = \"Dual MIT/GPL\";\n",
+            shape.map()
+        );
+        let setup = Setup::new()
+            .file("bench.yaml", shape.yaml("Calls."))
+            .argument("--config.watch=off");
+        fs::write(directory.path().join("bench.bpf.c"), source).unwrap();
+        objects::build(setup.path(), &[directory.path()]);
+        let host = setup.start();
+        let id = host.map(shape.map()).id();
+        Self {
+            host,
+            shape,
+            map: MapHandle::from_map_id(id).unwrap(),
+            entries,
+        }
+    }
+
+    pub(crate) fn full(shape: Shape, entries: usize) -> Self {
+        let subject = Self::empty(shape, entries);
+        subject.fill(0..u32::try_from(entries).unwrap());
+        subject
+    }
+
+    pub(crate) fn fill(&self, indexes: std::ops::Range<u32>) {
+        let cpus = u32::try_from(self.shape.cpus()).unwrap();
+        let keys: Vec<u8> = indexes
+            .clone()
+            .flat_map(|index| self.shape.key(index))
+            .collect();
+        let mut count = u32::try_from(indexes.len()).unwrap();
+        let values: Vec<u8> = indexes
+            .flat_map(|index| (0..cpus).map(move |cpu| Shape::value(index, cpu)))
+            .flat_map(u64::to_ne_bytes)
+            .collect();
+        #[expect(unsafe_code, reason = "libbpf-rs has no batches for per-CPU maps")]
+        // SAFETY: there are `count` keys of KEY_SIZE bytes and as many values, each 8 bytes for each possible CPU.
+        let result = unsafe {
+            libbpf_sys::bpf_map_update_batch(
+                self.map.as_fd().as_raw_fd(),
+                keys.as_ptr().cast(),
+                values.as_ptr().cast(),
+                &raw mut count,
+                std::ptr::null(),
+            )
+        };
+        assert_eq!(result, 0, "the map has room");
+    }
+
+    pub(crate) fn delete(&self, indexes: std::ops::Range<u32>) {
+        let count = u32::try_from(indexes.len()).unwrap();
+        let keys: Vec<u8> = indexes.flat_map(|index| self.shape.key(index)).collect();
+        self.map
+            .delete_batch(
+                &keys,
+                count,
+                libbpf_rs::MapFlags::ANY,
+                libbpf_rs::MapFlags::ANY,
+            )
+            .unwrap();
+    }
+}
