@@ -1,7 +1,7 @@
 //! `export_plugin!`: from a list of types to a component.
 
-/// Makes a component of decoders and shapers. Either list may be left out: then the component does not export that interface.
-/// Once per crate; natively it only checks that the types fit.
+/// Makes a component of decoders, shapers and collectors, listed in this order. Any list may be left out: then the component does not
+/// export that interface. Once per crate; natively it only checks that the types fit.
 ///
 /// ```
 /// use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};
@@ -27,15 +27,14 @@
 /// ```
 #[macro_export]
 macro_rules! export_plugin {
-    (decoders: [$($decoder:ty),+ $(,)?] $(,)?) => {
-        $crate::__export_decoders! { $($decoder),+ }
-    };
-    (shapers: [$($shaper:ty),+ $(,)?] $(,)?) => {
-        $crate::__export_shapers! { $($shaper),+ }
-    };
-    (decoders: [$($decoder:ty),+ $(,)?], shapers: [$($shaper:ty),+ $(,)?] $(,)?) => {
-        $crate::__export_decoders! { $($decoder),+ }
-        $crate::__export_shapers! { $($shaper),+ }
+    (
+        $(decoders: [$($decoder:ty),+ $(,)?] $(,)?)?
+        $(shapers: [$($shaper:ty),+ $(,)?] $(,)?)?
+        $(collectors: [$($collector:ty),+ $(,)?] $(,)?)?
+    ) => {
+        $($crate::__export_decoders! { $($decoder),+ })?
+        $($crate::__export_shapers! { $($shaper),+ })?
+        $($crate::__export_collectors! { $($collector),+ })?
     };
 }
 
@@ -63,6 +62,19 @@ macro_rules! __export_shapers {
     };
 }
 
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_collectors {
+    ($($collector:ty),+) => {
+        const _: &[$crate::registry::Entry<
+            $crate::registry::OpenCollectorFn<$crate::testing::FakeHost>,
+        >] = &[$($crate::registry::Entry::<
+            $crate::registry::OpenCollectorFn<$crate::testing::FakeHost>,
+        >::collector::<$collector>()),+];
+    };
+}
+
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 #[macro_export]
@@ -77,9 +89,9 @@ macro_rules! __export_decoders {
 
             impl $crate::wasm::DecoderPlugin for Plugin {
                 const ENTRIES: &'static [$crate::registry::Entry<
-                    $crate::registry::OpenDecoderFn<$crate::wasm::HostKernel>,
+                    $crate::registry::OpenDecoderFn<$crate::wasm::PluginHost>,
                 >] = &[$($crate::registry::Entry::<
-                    $crate::registry::OpenDecoderFn<$crate::wasm::HostKernel>,
+                    $crate::registry::OpenDecoderFn<$crate::wasm::PluginHost>,
                 >::decoder::<$decoder>()),+];
             }
 
@@ -106,6 +118,31 @@ macro_rules! __export_shapers {
             }
 
             $crate::wasm::shaper_world::export!(Plugin with_types_in $crate::wasm::shaper_world);
+        }
+    };
+}
+
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_collectors {
+    ($($collector:ty),+) => {
+        #[doc(hidden)]
+        #[allow(unsafe_code, reason = "a component's exports are extern functions")]
+        mod __exporter_collectors {
+            use super::*;
+
+            struct Plugin;
+
+            impl $crate::wasm::CollectorPlugin for Plugin {
+                const ENTRIES: &'static [$crate::registry::Entry<
+                    $crate::registry::OpenCollectorFn<$crate::wasm::PluginHost>,
+                >] = &[$($crate::registry::Entry::<
+                    $crate::registry::OpenCollectorFn<$crate::wasm::PluginHost>,
+                >::collector::<$collector>()),+];
+            }
+
+            $crate::wasm::collector_world::export!(Plugin with_types_in $crate::wasm::collector_world);
         }
     };
 }

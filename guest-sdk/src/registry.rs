@@ -2,8 +2,10 @@
 //! Not part of the public interface; only `export_plugin!` and `wasm` use it.
 
 use crate::cells::Cells;
+use crate::collector::{Collector, Failure, Host, Request};
 use crate::decoder::{BatchDecoder, Decoded};
 use crate::error::Error;
+use crate::families::{Families, Family};
 use crate::kernel::Kernel;
 use crate::options;
 use crate::shaper::{Metric, Placed, Shape, Shaper};
@@ -20,6 +22,8 @@ pub struct Entry<F> {
 pub type OpenDecoderFn<K> = fn(&str) -> Result<Box<dyn OpenDecoder<K>>, Error>;
 pub type OpenShaperFn = fn(&str) -> Result<(Box<dyn OpenShaper>, Shape), Error>;
 
+pub type OpenCollectorFn<H> = fn(&str) -> Result<Box<dyn OpenCollector<H>>, Error>;
+
 /// A decoder behind a handle.
 pub trait OpenDecoder<K> {
     fn decode(&self, kernel: &K, input: &Cells) -> Decoded;
@@ -28,6 +32,11 @@ pub trait OpenDecoder<K> {
 /// A shaper behind a handle.
 pub trait OpenShaper {
     fn place(&self, rows: u32, keys: &Cells, labels: &[Cells]) -> Placed;
+}
+
+/// A collector behind a handle.
+pub trait OpenCollector<H> {
+    fn collect(&self, host: &H, request: &Request) -> Result<Vec<Family>, Failure>;
 }
 
 /// Open things by handle. A handle is an index; opening the same thing with the same options again gives the same handle, so that a
@@ -66,6 +75,25 @@ impl Entry<OpenShaperFn> {
             open: open_shaper::<S>,
         }
     }
+}
+
+impl<H: Host> Entry<OpenCollectorFn<H>> {
+    pub const fn collector<C: Collector>() -> Self {
+        Self {
+            name: C::NAME,
+            summary: C::SUMMARY,
+            options_schema: C::OPTIONS_SCHEMA,
+            open: open_collector::<H, C>,
+        }
+    }
+}
+
+fn open_collector<H: Host, C: Collector>(json: &str) -> Result<Box<dyn OpenCollector<H>>, Error> {
+    Ok(Box::new(open_typed_collector::<C>(json)?))
+}
+
+pub(crate) fn open_typed_collector<C: Collector>(json: &str) -> Result<C, Error> {
+    C::open(options::parse(C::NAME, C::OPTIONS_SCHEMA, json)?)
 }
 
 fn open_decoder<K: Kernel, D: BatchDecoder>(json: &str) -> Result<Box<dyn OpenDecoder<K>>, Error> {
@@ -122,6 +150,16 @@ impl<S: Shaper> OpenShaper for S {
         let mut out = Placed::with_capacity(rows);
         Shaper::place(self, rows, keys, labels, &mut out);
         out
+    }
+}
+
+// === impl OpenCollector ===
+
+impl<H: Host, C: Collector> OpenCollector<H> for C {
+    fn collect(&self, host: &H, request: &Request) -> Result<Vec<Family>, Failure> {
+        let mut families = Families::default();
+        Collector::collect(self, host, request, &mut families)?;
+        families.finish().map_err(Failure::Invalid)
     }
 }
 

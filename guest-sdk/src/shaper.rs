@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cells::{Cells, RowError};
 use crate::error::Error;
+pub use crate::families::Kind;
 
 /// Says which family, and which slot of it, the number of a key belongs to.
 ///
@@ -71,17 +72,6 @@ pub struct Shape {
     pub numbers: Vec<Number>,
 }
 
-/// What a family is, in OpenMetrics' terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "OpenMetrics says what they are")]
-pub enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    Unknown,
-}
-
 /// One family that comes out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
@@ -91,7 +81,7 @@ pub struct Family {
     pub help: String,
     /// Its UNIT; mostly empty.
     pub unit: String,
-    /// Its TYPE.
+    /// Its TYPE; a summary is for collectors only.
     pub kind: Kind,
     /// The labels of its series: decoded ones, or ones of [`Placed::add_label`].
     pub labels: Vec<String>,

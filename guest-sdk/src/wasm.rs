@@ -3,17 +3,28 @@
 use std::cell::RefCell;
 use std::sync::Once;
 
+use std::time::Duration;
+
 use crate::cells::{Cells, RowError};
+use crate::collector::{Failure, Request};
+use crate::families::{self, Kind, Value};
+use crate::files::{FileError, FileKind, FileProblem, Files, Metadata, Usage, time_of};
 use crate::kernel::{Kernel, PciKind, Symbol};
 use crate::log::Level;
-use crate::registry::{self, Entry, Handles, OpenDecoder, OpenDecoderFn, OpenShaper, OpenShaperFn};
+use crate::net::{Datagram, Net, NetError, NetProblem, TcpStream, UdpSocket, milliseconds};
+use crate::registry::{
+    self, Entry, Handles, OpenCollector, OpenCollectorFn, OpenDecoder, OpenDecoderFn, OpenShaper,
+    OpenShaperFn,
+};
 use crate::shaper;
 
+use collector_world::exporter::plugin::{files, net};
+use collector_world::exports::exporter::plugin::collecting;
 use decoder_world::exporter::plugin::{kernel, log, types};
 use decoder_world::exports::exporter::plugin::decoding;
 use shaper_world::exports::exporter::plugin::shaping;
 
-/// Two worlds rather than the one that has both: a plugin's exports are those whose macro it calls.
+/// Three worlds rather than one that has everything: a plugin's exports are those whose macro it calls.
 #[allow(
     unsafe_code,
     missing_docs,
@@ -50,9 +61,30 @@ pub mod shaper_world {
     });
 }
 
+#[allow(
+    unsafe_code,
+    missing_docs,
+    clippy::all,
+    unreachable_pub,
+    reason = "generated code"
+)]
+pub mod collector_world {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "collector-plugin",
+        pub_export_macro: true,
+        default_bindings_module: "exporter_guest_sdk::wasm::collector_world",
+        with: {
+            "exporter:plugin/types@0.1.0": super::decoder_world::exporter::plugin::types,
+            "exporter:plugin/log@0.1.0": super::decoder_world::exporter::plugin::log,
+            "exporter:plugin/kernel@0.1.0": super::decoder_world::exporter::plugin::kernel,
+        },
+    });
+}
+
 /// A plugin's decoders; `export_plugin!` implements it.
 pub trait DecoderPlugin {
-    const ENTRIES: &'static [Entry<OpenDecoderFn<HostKernel>>];
+    const ENTRIES: &'static [Entry<OpenDecoderFn<PluginHost>>];
 }
 
 /// A plugin's shapers; `export_plugin!` implements it.
@@ -60,14 +92,21 @@ pub trait ShaperPlugin {
     const ENTRIES: &'static [Entry<OpenShaperFn>];
 }
 
-/// The imported kernel interface.
+/// A plugin's collectors; `export_plugin!` implements it.
+pub trait CollectorPlugin {
+    const ENTRIES: &'static [Entry<OpenCollectorFn<PluginHost>>];
+}
+
+/// The imported interfaces.
 #[derive(Debug)]
-pub struct HostKernel;
+pub struct PluginHost;
 
 thread_local! {
-    static DECODERS: RefCell<Handles<Box<dyn OpenDecoder<HostKernel>>>> =
+    static DECODERS: RefCell<Handles<Box<dyn OpenDecoder<PluginHost>>>> =
         const { RefCell::new(Handles::new()) };
     static SHAPERS: RefCell<Handles<Box<dyn OpenShaper>>> = const { RefCell::new(Handles::new()) };
+    static COLLECTORS: RefCell<Handles<Box<dyn OpenCollector<PluginHost>>>> =
+        const { RefCell::new(Handles::new()) };
 }
 
 /// Without this a panic's message goes to a standard error that the host need not have.
@@ -108,7 +147,7 @@ impl<P: DecoderPlugin> decoding::Guest for P {
     fn decode(decoder: u32, input: types::Cells) -> decoding::Decoded {
         let input = Cells::from(input);
         let decoded = DECODERS.with_borrow(|open| match open.get(decoder) {
-            Some(open) => open.decode(&HostKernel, &input),
+            Some(open) => open.decode(&PluginHost, &input),
             None => registry::decoded_without_decoder(decoder, &input),
         });
         let (cells, dropped, provisional, errors) = decoded.into_parts();
@@ -171,9 +210,156 @@ impl<P: ShaperPlugin> shaping::Guest for P {
     }
 }
 
-// === impl HostKernel ===
+// === collecting ===
 
-impl Kernel for HostKernel {
+impl<P: CollectorPlugin> collecting::Guest for P {
+    fn catalogue() -> Vec<types::Description> {
+        P::ENTRIES.iter().map(types::Description::from).collect()
+    }
+
+    fn open(name: String, options: String) -> Result<u32, String> {
+        install_panic_hook();
+        let entry = registry::find(P::ENTRIES, &name)?;
+        let collector = (entry.open)(&options)?;
+        Ok(COLLECTORS.with_borrow_mut(|open| open.insert(entry.name, options, collector)))
+    }
+
+    fn collect(
+        collector: u32,
+        request: collecting::Request,
+    ) -> Result<Vec<collecting::Family>, collecting::Failure> {
+        let request = Request {
+            target: request.target,
+            params: request.params,
+            timeout: Duration::from_millis(request.timeout_ms.into()),
+        };
+        let families = COLLECTORS.with_borrow(|open| match open.get(collector) {
+            Some(open) => open.collect(&PluginHost, &request),
+            None => Err(Failure::Invalid(format!(
+                "no collector is open as {collector}"
+            ))),
+        })?;
+        Ok(families.into_iter().map(collecting::Family::from).collect())
+    }
+}
+
+// === impl PluginHost ===
+
+impl Files for PluginHost {
+    fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        files::read(path).map_err(|error| file_error(path, error))
+    }
+
+    fn metadata(&self, path: &str) -> Result<Metadata, FileError> {
+        let metadata = files::metadata(path).map_err(|error| file_error(path, error))?;
+        Ok(Metadata {
+            kind: match metadata.kind {
+                files::FileKind::File => FileKind::File,
+                files::FileKind::Directory => FileKind::Directory,
+                files::FileKind::Other => FileKind::Other,
+            },
+            size: metadata.size,
+            modified: time_of(metadata.modified),
+        })
+    }
+
+    fn list_dir(&self, path: &str) -> Result<Vec<String>, FileError> {
+        files::list_dir(path).map_err(|error| file_error(path, error))
+    }
+
+    fn file_system(&self, path: &str) -> Result<Usage, FileError> {
+        let usage = files::file_system(path).map_err(|error| file_error(path, error))?;
+        Ok(Usage {
+            total: usage.total,
+            free: usage.free,
+            available: usage.available,
+            files: usage.files,
+            files_free: usage.files_free,
+            kind: usage.kind,
+            read_only: usage.read_only,
+        })
+    }
+}
+
+/// A connection, and with whom.
+#[derive(Debug)]
+pub struct HostTcpStream {
+    stream: net::TcpStream,
+    endpoint: String,
+}
+
+/// A socket of the host's.
+#[derive(Debug)]
+pub struct HostUdpSocket(net::UdpSocket);
+
+impl Net for PluginHost {
+    type Tcp = HostTcpStream;
+    type Udp = HostUdpSocket;
+
+    fn connect(&self, endpoint: &str, timeout: Duration) -> Result<HostTcpStream, NetError> {
+        let stream = net::TcpStream::connect(endpoint, milliseconds(timeout));
+        Ok(HostTcpStream {
+            stream: stream.map_err(|error| net_error(endpoint, error))?,
+            endpoint: endpoint.to_owned(),
+        })
+    }
+
+    fn open_udp(&self) -> Result<HostUdpSocket, NetError> {
+        let socket = net::UdpSocket::open().map_err(|error| net_error("", error))?;
+        Ok(HostUdpSocket(socket))
+    }
+}
+
+impl TcpStream for HostTcpStream {
+    fn read(&mut self, max: u32, timeout: Duration) -> Result<Vec<u8>, NetError> {
+        let bytes = self.stream.read(max, milliseconds(timeout));
+        bytes.map_err(|error| net_error(&self.endpoint, error))
+    }
+
+    fn write_all(&mut self, bytes: &[u8], timeout: Duration) -> Result<(), NetError> {
+        let written = self.stream.write_all(bytes, milliseconds(timeout));
+        written.map_err(|error| net_error(&self.endpoint, error))
+    }
+}
+
+impl UdpSocket for HostUdpSocket {
+    fn send_to(&mut self, endpoint: &str, bytes: &[u8]) -> Result<(), NetError> {
+        let sent = self.0.send_to(endpoint, bytes);
+        sent.map_err(|error| net_error(endpoint, error))
+    }
+
+    fn receive(&mut self, timeout: Duration) -> Result<Datagram, NetError> {
+        let datagram = self.0.receive(milliseconds(timeout));
+        let datagram = datagram.map_err(|error| net_error("", error))?;
+        Ok(Datagram {
+            source: datagram.source,
+            bytes: datagram.bytes,
+        })
+    }
+}
+
+fn file_error(path: &str, error: files::FileError) -> FileError {
+    let problem = match error {
+        files::FileError::Denied(why) => FileProblem::Denied(why),
+        files::FileError::NotFound => FileProblem::NotFound,
+        files::FileError::TooLarge(limit) => FileProblem::TooLarge(limit),
+        files::FileError::Io(why) => FileProblem::Io(why),
+    };
+    FileError::new(path, problem)
+}
+
+fn net_error(endpoint: &str, error: net::NetError) -> NetError {
+    let problem = match error {
+        net::NetError::Denied(why) => NetProblem::Denied(why),
+        net::NetError::Timeout => NetProblem::Timeout,
+        net::NetError::Closed => NetProblem::Closed,
+        net::NetError::Refused => NetProblem::Refused,
+        net::NetError::Other(why) => NetProblem::Other(why),
+    };
+    NetError::new(endpoint, problem)
+}
+
+impl Kernel for PluginHost {
     fn symbols(&self, addresses: &[u64]) -> Vec<Option<Symbol>> {
         let symbols = kernel::symbols(addresses).into_iter();
         symbols
@@ -248,19 +434,26 @@ impl<F> From<&Entry<F>> for types::Description {
     }
 }
 
+impl From<Kind> for types::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Counter => Self::Counter,
+            Kind::Gauge => Self::Gauge,
+            Kind::Histogram => Self::Histogram,
+            Kind::Summary => Self::Summary,
+            Kind::Info => Self::Info,
+            Kind::Unknown => Self::Unknown,
+        }
+    }
+}
+
 impl From<shaper::Family> for shaping::Family {
     fn from(family: shaper::Family) -> Self {
         Self {
             name: family.name,
             help: family.help,
             unit: family.unit,
-            kind: match family.kind {
-                shaper::Kind::Counter => types::Kind::Counter,
-                shaper::Kind::Gauge => types::Kind::Gauge,
-                shaper::Kind::Histogram => types::Kind::Histogram,
-                shaper::Kind::Info => types::Kind::Info,
-                shaper::Kind::Unknown => types::Kind::Unknown,
-            },
+            kind: family.kind.into(),
             labels: family.labels,
             bounds: family.bounds,
         }
@@ -295,6 +488,69 @@ impl From<shaper::Placement> for shaping::Placement {
             },
             number: placement.number,
             scale: placement.scale,
+        }
+    }
+}
+
+impl From<families::Family> for collecting::Family {
+    fn from(family: families::Family) -> Self {
+        let samples = family.samples.into_iter();
+        Self {
+            name: family.name,
+            help: family.help,
+            unit: family.unit,
+            kind: family.kind.into(),
+            label_names: family.label_names,
+            samples: samples
+                .map(|sample| collecting::Sample {
+                    label_values: sample.label_values,
+                    value: sample.value.into(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<Value> for collecting::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Unsigned(number) => Self::Number(collecting::Number::Unsigned(number)),
+            Value::Signed(number) => Self::Number(collecting::Number::Signed(number)),
+            Value::Real(number) => Self::Number(collecting::Number::Real(number)),
+            Value::Histogram(histogram) => {
+                let buckets = histogram.buckets.into_iter();
+                Self::Histogram(collecting::Histogram {
+                    buckets: buckets
+                        .map(|(upper_bound, cumulative_count)| collecting::Bucket {
+                            upper_bound,
+                            cumulative_count,
+                        })
+                        .collect(),
+                    sum: histogram.sum,
+                    count: histogram.count,
+                })
+            }
+            Value::Summary(summary) => {
+                let quantiles = summary.quantiles.into_iter();
+                Self::Summary(collecting::Summary {
+                    quantiles: quantiles
+                        .map(|(quantile, value)| collecting::Quantile { quantile, value })
+                        .collect(),
+                    sum: summary.sum,
+                    count: summary.count,
+                })
+            }
+        }
+    }
+}
+
+impl From<Failure> for collecting::Failure {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unreachable(message) => Self::Unreachable(message),
+            Failure::Timeout(message) => Self::Timeout(message),
+            Failure::Invalid(message) => Self::Invalid(message),
+            Failure::Denied(message) => Self::Denied(message),
         }
     }
 }

@@ -1,16 +1,39 @@
-//! For an author's unit tests, which run natively: opening as the host does it, a kernel made of tables, and the log.
+//! For an author's unit tests, which run natively: opening as the host does it, files, network and kernel made of tables, and the log.
+
+mod files;
+mod net;
+mod text;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::cells::Cells;
+use crate::collector::{Collector, Failure, Request};
 use crate::decoder::{Answer, BatchDecoder, Decoded};
 use crate::error::Error;
+use crate::files::{FileError, Files, Metadata, Usage};
 use crate::kernel::{Kernel, PciKind, Symbol};
 use crate::log::Level;
+use crate::net::{Net, NetError};
 use crate::options;
-use crate::registry;
+use crate::registry::{self, OpenCollector};
 use crate::shaper::{Placed, Shape, Shaper};
+
+pub use files::FakeFiles;
+pub use net::{FakeNet, FakeTcp, FakeUdp, Reply};
+pub use text::render;
+
+/// A host for collectors: what its parts know.
+#[derive(Debug, Default)]
+pub struct FakeHost {
+    /// Files.
+    pub files: FakeFiles,
+    /// The network.
+    pub net: FakeNet,
+    /// The kernel.
+    pub kernel: FakeKernel,
+}
 
 /// A kernel that knows what it was told, and counts how often it was asked.
 #[derive(Debug, Default)]
@@ -99,6 +122,20 @@ pub fn place<S: Shaper>(shaper: &S, rows: u32, labels: &[Cells]) -> Placed {
     out
 }
 
+/// Opens a collector with options as JSON text, through the same checks as in the host.
+pub fn open_collector<C: Collector>(options: &str) -> Result<C, Error> {
+    registry::open_typed_collector(options)
+}
+
+/// Collects once: the families as text format 0.0.4, or why there are none.
+pub fn collect<C: Collector>(
+    collector: &C,
+    host: &FakeHost,
+    request: &Request,
+) -> Result<String, Failure> {
+    Ok(render(&OpenCollector::collect(collector, host, request)?))
+}
+
 thread_local! {
     static LOG: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
@@ -110,6 +147,65 @@ pub(crate) fn keep_log(level: Level, message: &str) {
 /// What this thread logged since the last call.
 pub fn take_log() -> Vec<(Level, String)> {
     LOG.take()
+}
+
+// === impl FakeHost ===
+
+impl Files for FakeHost {
+    fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        self.files.read(path)
+    }
+
+    fn metadata(&self, path: &str) -> Result<Metadata, FileError> {
+        self.files.metadata(path)
+    }
+
+    fn list_dir(&self, path: &str) -> Result<Vec<String>, FileError> {
+        self.files.list_dir(path)
+    }
+
+    fn file_system(&self, path: &str) -> Result<Usage, FileError> {
+        self.files.file_system(path)
+    }
+}
+
+impl Net for FakeHost {
+    type Tcp = FakeTcp;
+    type Udp = FakeUdp;
+
+    fn connect(&self, endpoint: &str, timeout: Duration) -> Result<FakeTcp, NetError> {
+        self.net.connect(endpoint, timeout)
+    }
+
+    fn open_udp(&self) -> Result<FakeUdp, NetError> {
+        self.net.open_udp()
+    }
+}
+
+impl Kernel for FakeHost {
+    fn symbols(&self, addresses: &[u64]) -> Vec<Option<Symbol>> {
+        self.kernel.symbols(addresses)
+    }
+
+    fn cgroup_paths(&self, ids: &[u64]) -> Vec<Option<String>> {
+        self.kernel.cgroup_paths(ids)
+    }
+
+    fn interface_names(&self, indexes: &[u32]) -> Vec<Option<String>> {
+        self.kernel.interface_names(indexes)
+    }
+
+    fn block_devices(&self, devices: &[u32]) -> Vec<Option<String>> {
+        self.kernel.block_devices(devices)
+    }
+
+    fn machine(&self) -> String {
+        self.kernel.machine()
+    }
+
+    fn pci_names(&self, kind: PciKind, ids: &[u32]) -> Option<Vec<Option<String>>> {
+        self.kernel.pci_names(kind, ids)
+    }
 }
 
 // === impl FakeKernel ===
