@@ -15,5 +15,9 @@ wasmtime::component::bindgen!({
     exports: {
         "exporter:plugin/collecting": async,
     },
+    with: {
+        "exporter:plugin/net.tcp-stream": super::imports::net::TcpStream,
+        "exporter:plugin/net.udp-socket": super::imports::net::UdpSocket,
+    },
     ownership: Borrowing { duplicate_if_necessary: true },
 });

@@ -4,16 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use semver::{Version, VersionReq};
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
-use super::bindings::exports::exporter::plugin::{decoding, shaping};
+use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping};
 use super::budget::LogBudget;
+use super::diagnosis::{self, Interfaces};
 use super::engine::Engine;
 use super::error::LoadError;
+use super::imports::{self, HostState};
 use super::instance::Instance;
-use super::state::{self, HostState};
 use super::stats::PluginStats;
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
@@ -49,9 +48,11 @@ pub(crate) struct Plugin {
     pub(super) name: Arc<str>,
     /// Of the file.
     pub(super) digest: Digest,
+    /// For decoders and shapers, and to ask for every catalogue.
     pub(super) pre: InstancePre<HostState>,
     pub(super) decoding: Option<decoding::GuestIndices>,
     pub(super) shaping: Option<shaping::GuestIndices>,
+    pub(super) collecting: Option<CollectorPre>,
     pub(super) limits: Limits,
     pub(super) facts: Arc<KernelFacts>,
     pub(super) log_budget: Arc<LogBudget>,
@@ -67,11 +68,33 @@ pub(crate) struct Offered {
     pub(crate) options_schema: String,
 }
 
+/// What a component that exports `collecting` is made and entered through.
+#[allow(dead_code, reason = "nothing calls collectors yet")]
+pub(super) struct CollectorPre {
+    /// Linked with `files` and `net`: `instantiate_async` only.
+    pub(super) pre: InstancePre<HostState>,
+    pub(super) indices: collecting::GuestIndices,
+    /// `catalogue` in the synchronous instance: it has nothing to wait for.
+    pub(super) catalogue: ComponentExportIndex,
+}
+
 /// What a plugin offers, by its own catalogue.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Offers {
     pub(crate) decoders: Vec<Offered>,
     pub(crate) shapers: Vec<Offered>,
+    pub(crate) collectors: Vec<Offered>,
+}
+
+impl Offers {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Offered> {
+        let Self {
+            decoders,
+            shapers,
+            collectors,
+        } = self;
+        decoders.iter().chain(shapers).chain(collectors)
+    }
 }
 
 /// The names of what a plugin offers.
@@ -79,6 +102,7 @@ pub(crate) struct Offers {
 pub(super) struct Catalogue {
     pub(super) decoders: Vec<String>,
     pub(super) shapers: Vec<String>,
+    pub(super) collectors: Vec<String>,
 }
 
 impl Plugin {
@@ -102,35 +126,31 @@ impl Plugin {
         facts: &Arc<KernelFacts>,
     ) -> Result<Self, LoadError> {
         let engine = engine.inner();
-        let exports = exported_interfaces(component, engine);
-        check_exports(&exports)?;
-        let pre = state::linker(engine)?
+        let exports = Interfaces::of(component, engine)?;
+        let pre = imports::linker(engine)?
             .instantiate_pre(component)
-            .map_err(|error| LoadError::Import {
-                detail: format!("{error:#}"),
-            })?;
-        let exports_interface = |interface: &str| {
-            exports
-                .iter()
-                .any(|name| name.starts_with(&format!("exporter:plugin/{interface}@")))
-        };
-        let wrong_type = |error: wasmtime::Error| LoadError::Import {
-            detail: format!("{error:#}"),
-        };
-        let decoding = exports_interface("decoding")
+            .map_err(wrong_import)?;
+        let decoding = exports
+            .has("decoding")
             .then(|| decoding::GuestIndices::new(&pre))
             .transpose()
-            .map_err(wrong_type)?;
-        let shaping = exports_interface("shaping")
+            .map_err(wrong_export)?;
+        let shaping = exports
+            .has("shaping")
             .then(|| shaping::GuestIndices::new(&pre))
             .transpose()
-            .map_err(wrong_type)?;
+            .map_err(wrong_export)?;
+        let collecting = exports
+            .full_name("collecting")
+            .map(|interface| CollectorPre::new(engine, component, interface))
+            .transpose()?;
         Ok(Self {
             name: name.into(),
             digest: Digest::of(bytes),
             pre,
             decoding,
             shaping,
+            collecting,
             limits: Limits::default(),
             facts: Arc::clone(facts),
             log_budget: Arc::new(LogBudget::new()),
@@ -149,6 +169,7 @@ impl Plugin {
         Ok(Catalogue {
             decoders: names(offers.decoders),
             shapers: names(offers.shapers),
+            collectors: names(offers.collectors),
         })
     }
 
@@ -156,8 +177,8 @@ impl Plugin {
     pub(super) fn offers(&self) -> Result<Offers, LoadError> {
         let mut instance = Instance::new(self).map_err(LoadError::Catalogue)?;
         let offers = instance.offers().map_err(LoadError::Catalogue)?;
-        let mut all = offers.decoders.iter().chain(&offers.shapers);
-        match all.find(|offered| !is_name(&offered.name)) {
+        let bad = offers.all().find(|offered| !is_name(&offered.name));
+        match bad {
             Some(bad) => Err(LoadError::BadName(bad.name.clone())),
             None => Ok(offers),
         }
@@ -166,9 +187,40 @@ impl Plugin {
 
 /// Machine code for a component, or what is wrong with the bytes.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
-    check_header(bytes)?;
+    diagnosis::check_header(bytes)?;
     Component::from_binary(engine.inner(), bytes)
         .map_err(|error| LoadError::Compile(format!("{error:#}")))
+}
+
+impl CollectorPre {
+    /// `interface`: the name under which the component exports `collecting`.
+    fn new(
+        engine: &wasmtime::Engine,
+        component: &Component,
+        interface: &str,
+    ) -> Result<Self, LoadError> {
+        let pre = imports::collector_linker(engine)?
+            .instantiate_pre(component)
+            .map_err(wrong_import)?;
+        let indices = collecting::GuestIndices::new(&pre).map_err(wrong_export)?;
+        let interface = component.get_export_index(None, interface);
+        let catalogue = component
+            .get_export_index(interface.as_ref(), "catalogue")
+            .ok_or_else(|| LoadError::Export("`collecting` has no `catalogue`".to_owned()))?;
+        Ok(Self {
+            pre,
+            indices,
+            catalogue,
+        })
+    }
+}
+
+fn wrong_import(error: wasmtime::Error) -> LoadError {
+    LoadError::Import(format!("{error:#}"))
+}
+
+fn wrong_export(error: wasmtime::Error) -> LoadError {
+    LoadError::Export(format!("{error:#}"))
 }
 
 /// The bytes of a plugin's file.
@@ -195,112 +247,4 @@ fn is_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
-}
-
-/// Tells what a file is that is no component, before the compiler's own words would.
-fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
-    if wasmtime::Engine::detect_precompiled(bytes).is_some() {
-        return Err(LoadError::Precompiled);
-    }
-    match bytes.get(..8) {
-        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
-        Some(b"\0asm\x01\0\0\0") => Err(LoadError::CoreModule),
-        _ => {
-            let start: Vec<String> = bytes
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            Err(LoadError::NotWasm(if start.is_empty() {
-                "nothing, it is empty".into()
-            } else {
-                start.join(" ")
-            }))
-        }
-    }
-}
-
-fn exported_interfaces(component: &Component, engine: &wasmtime::Engine) -> Vec<String> {
-    let kind = component.component_type();
-    let exports = kind.exports(engine);
-    exports
-        .filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentInstance(_)))
-        .map(|(name, _)| name.to_owned())
-        .collect()
-}
-
-/// Versions that are compatible by the rules of semantic versioning: the same minor while the major is 0.
-fn is_understood(version: &str) -> bool {
-    let known = VersionReq::parse(INTERFACE_VERSION);
-    let found = Version::parse(version);
-    matches!((known, found), (Ok(known), Ok(found)) if known.matches(&found))
-}
-
-fn check_exports(exports: &[String]) -> Result<(), LoadError> {
-    let ours: Vec<&str> = exports
-        .iter()
-        .filter_map(|name| name.strip_prefix("exporter:plugin/"))
-        .collect();
-    if let Some(other) = ours
-        .iter()
-        .filter_map(|name| name.split_once('@'))
-        .map(|(_, version)| version)
-        .find(|version| !is_understood(version))
-    {
-        return Err(LoadError::OtherVersion {
-            found: other.to_owned(),
-        });
-    }
-    if ours
-        .iter()
-        .any(|name| name.starts_with("decoding@") || name.starts_with("shaping@"))
-    {
-        return Ok(());
-    }
-    Err(LoadError::NoWorld {
-        found: if exports.is_empty() {
-            "nothing".into()
-        } else {
-            exports.join(", ")
-        },
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_no_component_is_named_for_what_it_is() {
-        let message = |bytes: &[u8]| check_header(bytes).unwrap_err().to_string();
-        assert!(message(b"\0asm\x01\0\0\0").contains("core WebAssembly module"));
-        assert!(message(b"").contains("it is empty"));
-        assert!(message(b"#!/bin/sh").contains("23 21 2f 62 69 6e 2f 73"));
-    }
-
-    #[test]
-    fn exports_decide_the_worlds() {
-        let check = |names: &[&str]| {
-            check_exports(
-                &names
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect::<Vec<_>>(),
-            )
-        };
-        assert!(check(&["exporter:plugin/decoding@0.1.0", "init"]).is_ok());
-        assert!(check(&["exporter:plugin/shaping@0.1.7"]).is_ok());
-        assert!(
-            check(&["exporter:plugin/decoding@0.2.0"])
-                .unwrap_err()
-                .to_string()
-                .contains("built for exporter:plugin@0.2.0")
-        );
-        assert!(
-            check(&["wasi:cli/run@0.2.3"])
-                .unwrap_err()
-                .to_string()
-                .contains("it exports: wasi:cli/run@0.2.3")
-        );
-    }
 }

@@ -25,6 +25,10 @@ pub(crate) enum LoadError {
     )]
     CoreModule,
     #[error(
+        "it is a core WebAssembly module that imports wasi_snapshot_preview1, not a component: build it with --target wasm32-wasip2, or make it a component with `wasm-tools component new --adapt wasi_snapshot_preview1.reactor.wasm`"
+    )]
+    Preview1,
+    #[error(
         "it is precompiled machine code, which is not accepted: give the .wasm it was made from"
     )]
     Precompiled,
@@ -34,18 +38,24 @@ pub(crate) enum LoadError {
     NotWasm(String),
     #[error("it does not compile, the file may be cut short or damaged: {0}")]
     Compile(String),
-    #[error("it exports none of exporter:plugin/decoding@{version}, exporter:plugin/shaping@{version}; it exports: {found}", version = super::component::INTERFACE_VERSION)]
+    #[error("it exports none of exporter:plugin/decoding@{version}, exporter:plugin/shaping@{version}, exporter:plugin/collecting@{version}: build it for the world decoder-plugin, shaper-plugin or collector-plugin; it exports: {found}", version = super::component::INTERFACE_VERSION)]
     NoWorld { found: String },
     #[error("it was built for exporter:plugin@{found}, this host knows {known}: build it against the wit/ of this host's version", known = super::component::INTERFACE_VERSION)]
     OtherVersion { found: String },
-    #[error("it needs something the host does not offer; plugins may import log and kernel of exporter:plugin@{version} and WASI 0.2: {detail}", version = super::component::INTERFACE_VERSION)]
-    Import { detail: String },
+    #[error(
+        "it imports {import}, which only plugins with collectors may: build it for the world collector-plugin, or without that import"
+    )]
+    CollectorsOnly { import: String },
+    #[error("it imports what this host does not have: build it for the world decoder-plugin, shaper-plugin or collector-plugin of exporter:plugin@{version} (with WASI 0.2 at most): {0}", version = super::component::INTERFACE_VERSION)]
+    Import(String),
+    #[error("what it exports is not as exporter:plugin@{version} has it: build it against the wit/ of this host's version: {0}", version = super::component::INTERFACE_VERSION)]
+    Export(String),
     #[error("there is a plugin called `{0}` already: rename the file")]
     NameTaken(String),
     #[error("its catalogue cannot be read: {0}")]
     Catalogue(CallError),
     #[error(
-        "its catalogue names {0:?}, which is no name for a decoder or shaper: letters, digits, _ and - only"
+        "its catalogue names {0:?}, which is no name for a decoder, shaper or collector: letters, digits, _ and - only"
     )]
     BadName(String),
 }

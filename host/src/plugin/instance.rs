@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::exporter::plugin::types::Description;
@@ -12,7 +13,7 @@ use super::cells::Cells;
 use super::component::{Limits, Offered, Offers, Plugin};
 use super::engine::epochs;
 use super::error::{CallError, OpenError};
-use super::state::HostState;
+use super::imports::HostState;
 use super::stats::PluginStats;
 use super::world::{self, Decoded, NumberSource, Placed, ShapeLimits, ShapedFamily};
 
@@ -20,9 +21,13 @@ pub(super) struct Instance {
     store: Store<HostState>,
     decoding: Option<decoding::Guest>,
     shaping: Option<shaping::Guest>,
+    collectors: Option<CollectorCatalogue>,
     limits: Limits,
     stats: Arc<PluginStats>,
 }
+
+/// The one function of `collecting` that can be called here.
+type CollectorCatalogue = TypedFunc<(), (Vec<Description>,)>;
 
 /// The interfaces that the instance exports.
 struct Exports<'a> {
@@ -41,13 +46,7 @@ impl Instance {
     /// A new store with a new instance. Runs the component's start code within its limits.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, CallError> {
         let limits = plugin.limits;
-        let state = HostState::new(
-            Arc::clone(&plugin.name),
-            Arc::clone(&plugin.facts),
-            Arc::clone(&plugin.log_budget),
-            limits.memory,
-        );
-        let mut store = Store::new(plugin.pre.engine(), state);
+        let mut store = Store::new(plugin.pre.engine(), HostState::new(plugin));
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);
         // Epochs are wall time: what of it the host took for an answer is given back.
@@ -68,13 +67,19 @@ impl Instance {
                 .as_ref()
                 .map(|indices| indices.load(&mut store, &instance))
                 .transpose()?;
-            Ok((decoding, shaping))
+            let collectors = plugin
+                .collecting
+                .as_ref()
+                .map(|collecting| instance.get_typed_func(&mut store, collecting.catalogue))
+                .transpose()?;
+            Ok((decoding, shaping, collectors))
         });
         match made {
-            Ok((decoding, shaping)) => Ok(Self {
+            Ok((decoding, shaping, collectors)) => Ok(Self {
                 store,
                 decoding,
                 shaping,
+                collectors,
                 limits,
                 stats: Arc::clone(&plugin.stats),
             }),
@@ -103,6 +108,10 @@ impl Instance {
             let offered =
                 self.call(0, |store, exports| exports.shaping()?.call_catalogue(store))?;
             offers.shapers = offered.into_iter().map(offered_by).collect();
+        }
+        if let Some(collectors) = self.collectors {
+            let (offered,) = self.call(0, |store, _| collectors.call(store, ()))?;
+            offers.collectors = offered.into_iter().map(offered_by).collect();
         }
         Ok(offers)
     }

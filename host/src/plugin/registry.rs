@@ -22,6 +22,8 @@ pub(crate) const STANDARD_NAME: &str = "standard";
 pub(crate) enum Offer {
     Decoder,
     Shaper,
+    #[allow(dead_code, reason = "no unit has collectors yet")]
+    Collector,
 }
 
 /// A name that leads to no plugin, or to several.
@@ -46,6 +48,7 @@ pub(crate) struct Registry {
     plugins: BTreeMap<Arc<str>, Entry>,
     decoders: BTreeMap<String, Vec<Arc<str>>>,
     shapers: BTreeMap<String, Vec<Arc<str>>>,
+    collectors: BTreeMap<String, Vec<Arc<str>>>,
 }
 
 #[derive(Clone)]
@@ -67,6 +70,7 @@ impl Registry {
             plugins: BTreeMap::new(),
             decoders: BTreeMap::new(),
             shapers: BTreeMap::new(),
+            collectors: BTreeMap::new(),
         }
     }
 
@@ -141,6 +145,7 @@ impl Registry {
         for (offered, index) in [
             (&entry.catalogue.decoders, &mut self.decoders),
             (&entry.catalogue.shapers, &mut self.shapers),
+            (&entry.catalogue.collectors, &mut self.collectors),
         ] {
             for offer in offered {
                 let owners = index.entry(offer.clone()).or_default();
@@ -169,6 +174,7 @@ impl Registry {
         let (index, kind) = match offer {
             Offer::Decoder => (&self.decoders, "decoder"),
             Offer::Shaper => (&self.shapers, "shaper"),
+            Offer::Collector => (&self.collectors, "collector"),
         };
         let (wanted, bare) = match name.split_once('/') {
             Some((plugin, bare)) => (Some(plugin), bare),
@@ -232,6 +238,7 @@ impl Entry {
             plugin = name,
             decoders = catalogue.decoders.join(","),
             shapers = catalogue.shapers.join(","),
+            collectors = catalogue.collectors.join(","),
             "plugin loaded"
         );
         Ok(Self {

@@ -2,6 +2,7 @@
 
 mod calls;
 pub(crate) mod component;
+mod imports;
 mod loading;
 mod logs;
 mod lookup;

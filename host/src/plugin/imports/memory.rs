@@ -1,0 +1,78 @@
+//! How much linear memory a store may have.
+
+use wasmtime::ResourceLimiter;
+
+/// Bounds the sum of all linear memories of a store, and the entries of its tables.
+#[derive(Debug)]
+pub(in crate::plugin) struct MemoryLimit {
+    limit: usize,
+    used: usize,
+    /// A growth was refused: what follows is likely an abort, and this is why.
+    pub(in crate::plugin) refused: bool,
+}
+
+/// Function references are 16 bytes; the largest known guest (CPython) has about 30,000.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+
+impl MemoryLimit {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            used: 0,
+            refused: false,
+        }
+    }
+
+    /// Bytes of linear memory in use now. It never shrinks.
+    pub(in crate::plugin) fn used(&self) -> usize {
+        self.used
+    }
+
+    pub(in crate::plugin) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.limit {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_of_one_store_share_the_limit() {
+        let mut limit = MemoryLimit::new(100);
+        assert!(limit.memory_growing(0, 60, None).unwrap());
+        assert!(
+            !limit.memory_growing(0, 60, None).unwrap(),
+            "a second memory must not double the limit"
+        );
+        assert!(limit.refused);
+        assert!(limit.memory_growing(0, 40, None).unwrap());
+        assert_eq!(limit.used(), 100);
+    }
+}

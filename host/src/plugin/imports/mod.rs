@@ -1,0 +1,131 @@
+//! The host's side of everything a component may import, and what a store holds for it.
+//!
+//! There are two linkers, since a store with one asynchronous import can only be entered asynchronously, which decoders and shapers must not
+//! pay for: the synchronous one has `log`, `kernel` and WASI and answers every question of `files` and `net` with `denied`; the asynchronous
+//! one, for collectors, has all of it.
+
+mod files;
+mod kernel;
+mod log;
+mod memory;
+pub(super) mod net;
+mod wasi;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+use self::memory::MemoryLimit;
+use super::bindings::exporter::plugin as imported;
+use super::budget::LogBudget;
+use super::component::Plugin;
+use super::error::LoadError;
+use crate::kernel::KernelFacts;
+
+/// Longest time that one call without a deadline may spend with questions to the host on top of its own: reading all symbols takes a tenth of
+/// a second, but a call that asks and asks must end too.
+const MOST_HOST_TIME: Duration = Duration::from_secs(1);
+
+/// What a store holds for its instance.
+pub(super) struct HostState {
+    /// Give it to `Store::limiter`.
+    pub(super) memory: MemoryLimit,
+    /// When the running call began.
+    entered: Instant,
+    /// When the running call has to have ended, where it may wait at all.
+    deadline: Option<Instant>,
+    /// Time that the running call has spent in the host: it is not the plugin's.
+    host_time: Duration,
+    plugin: Arc<str>,
+    facts: Arc<KernelFacts>,
+    log_budget: Arc<LogBudget>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl HostState {
+    /// For one instance of `plugin`, made with either linker.
+    pub(super) fn new(plugin: &Plugin) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(256);
+        // No files, no sockets, no environment, no arguments, no input: what a language's runtime drags in finds nothing.
+        let wasi = WasiCtxBuilder::new().max_random_size(64 * 1024).build();
+        Self {
+            memory: MemoryLimit::new(plugin.limits.memory),
+            entered: Instant::now(),
+            deadline: None,
+            host_time: Duration::ZERO,
+            plugin: Arc::clone(&plugin.name),
+            facts: Arc::clone(&plugin.facts),
+            log_budget: Arc::clone(&plugin.log_budget),
+            wasi,
+            table,
+        }
+    }
+
+    /// A call begins that does not wait.
+    pub(super) fn enter(&mut self) {
+        self.entered = Instant::now();
+        self.deadline = None;
+        self.host_time = Duration::ZERO;
+        self.memory.refused = false;
+    }
+
+    /// A call begins that may wait in the host. What it asks of `files` and `net` is answered before `deadline`, with `timeout` if need be; to
+    /// end the call itself then is up to whoever enters it.
+    #[allow(dead_code, reason = "nothing calls collectors yet")]
+    pub(super) fn enter_until(&mut self, deadline: Instant) {
+        self.enter();
+        self.deadline = Some(deadline);
+    }
+
+    /// What the running call has left of its CPU time. None: it is used up. Time spent waiting in the host is not counted.
+    pub(super) fn left_of(&self, cpu: Duration) -> Option<Duration> {
+        let given_back = match self.deadline {
+            Some(_) => self.host_time,
+            None => self.host_time.min(MOST_HOST_TIME),
+        };
+        let own = self.entered.elapsed().saturating_sub(given_back);
+        cpu.checked_sub(own).filter(|left| !left.is_zero())
+    }
+
+    fn spent_in_host(&mut self, time: Duration) {
+        self.host_time += time;
+    }
+}
+
+/// The imports of decoders and shapers. For a component that exports collectors too, `files` and `net` are there and deny everything.
+pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, LoadError> {
+    build(engine, |linker| {
+        wasi::add_sync(linker)?;
+        files::add_denied(linker)?;
+        net::add_denied(linker)
+    })
+}
+
+/// The imports of collectors. Their store can only be entered with `call_async`.
+pub(super) fn collector_linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, LoadError> {
+    build(engine, |linker| {
+        wasi::add_async(linker)?;
+        imported::files::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+        imported::net::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)
+    })
+}
+
+fn build(
+    engine: &wasmtime::Engine,
+    add: impl FnOnce(&mut Linker<HostState>) -> wasmtime::Result<()>,
+) -> Result<Linker<HostState>, LoadError> {
+    let mut linker = Linker::new(engine);
+    let add = |linker: &mut Linker<HostState>| {
+        imported::log::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+        imported::kernel::add_to_linker::<_, HasSelf<HostState>>(linker, |state| state)?;
+        add(linker)
+    };
+    add(&mut linker).map_err(LoadError::engine)?;
+    Ok(linker)
+}
+
+impl imported::types::Host for HostState {}
