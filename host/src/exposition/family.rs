@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::samples::Samples;
+
 /// What a family is. Info and Unknown are written as gauge and untyped where the format has no such type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -28,8 +30,7 @@ pub(crate) struct FamilyMeta {
 #[derive(Debug, Clone)]
 pub(crate) struct Family {
     pub(crate) meta: Arc<FamilyMeta>,
-    /// Sorted by `labels`, no two alike.
-    pub(crate) samples: Vec<Sample>,
+    pub(crate) samples: Samples,
 }
 
 /// One series' value. A histogram is one sample.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::family::{Family, Kind, Sample};
+use super::samples::Samples;
 
 /// Who brings families: a unit, the host itself.
 #[derive(Debug)]
@@ -109,14 +110,20 @@ impl Merger {
                 next.family.samples.len(),
             );
         }
-        let mine = std::mem::take(&mut group.family.samples);
+        let mine =
+            std::mem::replace(&mut group.family.samples, Samples::List(Vec::new())).into_list();
         if owners.is_empty() {
             owners.resize(mine.len(), group.source);
         }
         let mut all: Vec<(usize, Sample)> = std::mem::take(owners).into_iter().zip(mine).collect();
         let source = next.source;
         let Family { meta, samples } = next.family;
-        all.extend(samples.into_iter().map(|sample| (source, sample)));
+        all.extend(
+            samples
+                .into_list()
+                .into_iter()
+                .map(|sample| (source, sample)),
+        );
         // Stable, and fast on two sorted runs: the earlier source's sample comes first among equals.
         all.sort_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
 
@@ -130,13 +137,15 @@ impl Merger {
             }
             equal
         });
-        (*owners, group.family.samples) = all.into_iter().unzip();
+        let samples: Vec<Sample>;
+        (*owners, samples) = all.into_iter().unzip();
+        group.family.samples = samples.into();
         if let Some((earlier, example)) = first {
             let rest = Candidate {
                 source,
                 family: Family {
                     meta,
-                    samples: Vec::new(),
+                    samples: Vec::new().into(),
                 },
             };
             self.report(earlier, &rest, ClashReason::Series { example }, dropped);
@@ -224,7 +233,7 @@ mod tests {
 
     fn lines(families: &[Family]) -> Vec<String> {
         let line = |f: &Family| {
-            let labels: Vec<&str> = f.samples.iter().map(|s| &*s.labels).collect();
+            let labels: Vec<&str> = f.samples.iter().map(|s| s.labels).collect();
             format!("{} {}", f.meta.name, labels.join(";"))
         };
         families.iter().map(line).collect()

@@ -2,6 +2,7 @@
 //!
 //! Owns everything about how series look in a body. Knows nothing of units, maps, plugins or HTTP connections.
 
+mod body;
 mod compress;
 mod escape;
 mod family;
@@ -12,22 +13,24 @@ mod number;
 mod openmetrics;
 mod parse;
 mod sample;
+mod samples;
 mod text;
 
+pub(crate) use body::BodyWriter;
 pub(crate) use compress::gzip;
 pub(crate) use escape::LabelTemplate;
-pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Value};
+pub(crate) use family::{Family, FamilyMeta, Kind, Number};
+#[cfg(test)]
+pub(crate) use family::{Histogram, Sample, Value};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 pub(crate) use parse::parse;
+pub(crate) use samples::{ColumnValues, Columns, LabelBlocks, Places};
 
-/// Appends a body in `format`. `families` sorted by name, no two of one name: see `merge`.
+/// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {
-    match format {
-        Format::Text004 => text::write(out, families),
-        Format::OpenMetrics001 | Format::OpenMetrics100 => openmetrics::write(out, families),
-    }
+    BodyWriter::new(families, format).write(families, out, usize::MAX);
 }
 
 #[cfg(test)]

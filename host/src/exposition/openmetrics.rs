@@ -9,46 +9,51 @@ use std::borrow::Cow;
 use hashbrown::HashSet;
 
 use super::escape;
-use super::family::{Family, FamilyMeta, Kind, Number, Value};
-use super::sample::{SampleWriter, Style};
+use super::family::{Family, FamilyMeta, Kind, Number};
+use super::samples::ValueRef;
 
-/// Appends all families that have samples, and `# EOF`.
-pub(super) fn write(out: &mut String, families: &[Family]) {
+/// The families' heads, in their order.
+pub(super) fn heads(families: &[Family]) -> Vec<Head> {
     let mut claimed = Claimed::by(families);
-    let mut samples = SampleWriter::new(Style::OpenMetrics);
-    for family in families.iter().filter(|family| !family.samples.is_empty()) {
-        let head = claimed.head(family);
-        head_lines(out, &head, &family.meta);
-        samples.write(out, &family.meta.name, family);
-    }
+    let head = |family| claimed.head(family);
+    families.iter().map(head).collect()
+}
+
+/// Ends a body.
+pub(super) fn end(out: &mut String) {
     out.push_str("# EOF\n");
 }
 
 /// How a family is called in this format.
-struct Head<'a> {
-    name: &'a str,
+#[derive(Debug)]
+pub(super) struct Head {
+    /// So much of the full name.
+    name_len: usize,
     kind: &'static str,
     with_unit: bool,
 }
 
-fn head_lines(out: &mut String, head: &Head<'_>, meta: &FamilyMeta) {
+/// Appends a family's TYPE, HELP and UNIT.
+pub(super) fn head(out: &mut String, head: Option<&Head>, meta: &FamilyMeta) {
+    let Some(head) = head else { return };
+    let name = meta.name.get(..head.name_len).unwrap_or(&meta.name);
     if !meta.help.is_empty() {
         out.push_str("# HELP ");
-        out.push_str(head.name);
+        out.push_str(name);
         out.push(' ');
         escape::help_open_metrics(out, &meta.help);
         out.push('\n');
     }
     out.push_str("# TYPE ");
-    out.push_str(head.name);
+    out.push_str(name);
     out.push(' ');
     out.push_str(head.kind);
     out.push('\n');
-    let before_unit = head.name.strip_suffix(meta.unit.as_str());
+    let before_unit = name.strip_suffix(meta.unit.as_str());
     let named_by_unit = before_unit.is_some_and(|start| start.len() > 1 && start.ends_with('_'));
     if head.with_unit && !meta.unit.is_empty() && named_by_unit {
         out.push_str("# UNIT ");
-        out.push_str(head.name);
+        out.push_str(name);
         out.push(' ');
         out.push_str(&meta.unit);
         out.push('\n');
@@ -75,44 +80,52 @@ impl<'a> Claimed<'a> {
         Self(names)
     }
 
-    fn head(&mut self, family: &'a Family) -> Head<'a> {
+    fn head(&mut self, family: &'a Family) -> Head {
         let full = family.meta.name.as_str();
+        let name_len = full.len();
+        if family.samples.is_empty() {
+            return Head {
+                name_len,
+                kind: "unknown",
+                with_unit: false,
+            };
+        }
         match family.meta.kind {
             Kind::Gauge => Head {
-                name: full,
+                name_len,
                 kind: "gauge",
                 with_unit: true,
             },
             Kind::Histogram => Head {
-                name: full,
+                name_len,
                 kind: "histogram",
                 with_unit: true,
             },
             Kind::Unknown => Head {
-                name: full,
+                name_len,
                 kind: "unknown",
                 with_unit: true,
             },
             Kind::Counter => match short_name(full, "_total") {
                 Some(base) if self.take(base, true) && may_be_counter(family) => Head {
-                    name: base,
+                    name_len: base.len(),
                     kind: "counter",
                     with_unit: true,
                 },
                 _ => Head {
-                    name: full,
+                    name_len,
                     kind: "unknown",
                     with_unit: true,
                 },
             },
             Kind::Info => match short_name(full, "_info") {
                 Some(base) if self.take(base, false) && may_be_info(family) => Head {
-                    name: base,
+                    name_len: base.len(),
                     kind: "info",
                     with_unit: false,
                 },
                 _ => Head {
-                    name: full,
+                    name_len,
                     kind: "gauge",
                     with_unit: true,
                 },
@@ -143,19 +156,19 @@ fn short_name<'a>(full: &'a str, suffix: &str) -> Option<&'a str> {
 
 /// Counters are neither negative nor NaN.
 fn may_be_counter(family: &Family) -> bool {
-    family.samples.iter().all(|sample| match sample.value {
-        Value::Number(Number::Unsigned(_)) | Value::Histogram(_) => true,
-        Value::Number(Number::Signed(value)) => value >= 0,
-        Value::Number(Number::Float(value)) => value >= 0.0,
+    family.samples.values().all(|value| match value {
+        ValueRef::Number(Number::Unsigned(_)) | ValueRef::Histogram(_) => true,
+        ValueRef::Number(Number::Signed(value)) => value >= 0,
+        ValueRef::Number(Number::Float(value)) => value >= 0.0,
     })
 }
 
 /// An info's value is 1.
 fn may_be_info(family: &Family) -> bool {
-    family.samples.iter().all(|sample| match sample.value {
-        Value::Number(Number::Unsigned(value)) => value == 1,
-        Value::Number(Number::Signed(value)) => value == 1,
-        Value::Number(Number::Float(value)) => value == 1.0,
-        Value::Histogram(_) => false,
+    family.samples.values().all(|value| match value {
+        ValueRef::Number(Number::Unsigned(value)) => value == 1,
+        ValueRef::Number(Number::Signed(value)) => value == 1,
+        ValueRef::Number(Number::Float(value)) => value == 1.0,
+        ValueRef::Histogram(_) => false,
     })
 }

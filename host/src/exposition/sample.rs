@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::family::{Family, Histogram, Kind, Number, Value};
+use super::family::{Family, Kind, Number};
 use super::number;
+use super::samples::{HistogramRef, ValueRef};
 
 /// Whose numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,39 +38,58 @@ impl SampleWriter {
         }
     }
 
-    /// Appends all samples of a family under `name`. A value that is not of the family's kind is left out: no format could say it.
-    pub(super) fn write(&mut self, out: &mut String, name: &str, family: &Family) {
-        if family.meta.kind == Kind::Histogram {
-            // The bounds of different families are rarely the same allocation; equal contents are found all the same.
-            for sample in &family.samples {
-                if let Value::Histogram(histogram) = &sample.value {
-                    self.histogram(out, name, &sample.labels, histogram);
+    /// Appends a family's samples from the one at `from` on, until `out` has `enough` bytes. Gives the index of the next one.
+    /// A value that is not of the family's kind is left out: no format could say it.
+    pub(super) fn write(
+        &mut self,
+        out: &mut String,
+        family: &Family,
+        from: usize,
+        enough: usize,
+    ) -> usize {
+        let name = &family.meta.name;
+        let is_histogram = family.meta.kind == Kind::Histogram;
+        let mut next = from;
+        if !is_histogram {
+            self.open.clear();
+            self.open.push_str(name);
+            self.open.push('{');
+        }
+        while out.len() < enough
+            && let Some(sample) = family.samples.get(next)
+        {
+            next += 1;
+            match sample.value {
+                ValueRef::Number(value) if !is_histogram => {
+                    if sample.labels.is_empty() {
+                        out.push_str(name);
+                        out.push(' ');
+                    } else {
+                        out.push_str(&self.open);
+                        out.push_str(sample.labels);
+                        out.push_str("} ");
+                    }
+                    self.number(out, value);
+                    out.push('\n');
                 }
+                // The bounds of different families are rarely the same allocation; equal contents are found all the same.
+                ValueRef::Histogram(histogram) if is_histogram => {
+                    self.histogram(out, name, sample.labels, histogram);
+                }
+                _ => {}
             }
-            return;
         }
-        self.open.clear();
-        self.open.push_str(name);
-        self.open.push('{');
-        for sample in &family.samples {
-            let Value::Number(value) = sample.value else {
-                continue;
-            };
-            if sample.labels.is_empty() {
-                out.push_str(name);
-                out.push(' ');
-            } else {
-                out.push_str(&self.open);
-                out.push_str(&sample.labels);
-                out.push_str("} ");
-            }
-            self.number(out, value);
-            out.push('\n');
-        }
+        next
     }
 
-    fn histogram(&mut self, out: &mut String, name: &str, labels: &str, histogram: &Histogram) {
-        self.bounds.render(&histogram.bounds, self.style);
+    fn histogram(
+        &mut self,
+        out: &mut String,
+        name: &str,
+        labels: &str,
+        histogram: HistogramRef<'_>,
+    ) {
+        self.bounds.render(histogram.bounds, self.style);
         self.open.clear();
         self.open.push_str(name);
         self.open.push_str("_bucket{");

@@ -38,7 +38,7 @@ pub(super) fn everything() -> Vec<Family> {
     vec![
         Family {
             meta: meta("empty_total", Kind::Counter, "x", ""),
-            samples: vec![],
+            samples: vec![].into(),
         },
         Family {
             meta: meta(
@@ -50,11 +50,12 @@ pub(super) fn everything() -> Vec<Family> {
             samples: vec![
                 number(comm("\u{fffd}"), Number::Unsigned(1_287_408)),
                 number(comm("a\"b\\c\n"), Number::Unsigned(u64::MAX)),
-            ],
+            ]
+            .into(),
         },
         Family {
             meta: meta("ex_build_info", Kind::Info, "Build.", ""),
-            samples: vec![number(labels(&["version"], &["1"]), Number::Unsigned(1))],
+            samples: vec![number(labels(&["version"], &["1"]), Number::Unsigned(1))].into(),
         },
         Family {
             meta: meta(
@@ -63,7 +64,7 @@ pub(super) fn everything() -> Vec<Family> {
                 "Without the suffix.",
                 "seconds",
             ),
-            samples: vec![number(String::new(), Number::Float(1.5))],
+            samples: vec![number(String::new(), Number::Float(1.5))].into(),
         },
         Family {
             meta: meta(
@@ -72,7 +73,7 @@ pub(super) fn everything() -> Vec<Family> {
                 "Below zero.",
                 "celsius",
             ),
-            samples: vec![number(String::new(), Number::Float(-3.0))],
+            samples: vec![number(String::new(), Number::Float(-3.0))].into(),
         },
         Family {
             meta: meta("ex_wait_seconds", Kind::Histogram, "Waits.", "seconds"),
@@ -84,7 +85,8 @@ pub(super) fn everything() -> Vec<Family> {
                     Number::Float(3.5),
                 ),
                 histogram("cpu=\"1\"", &[1e-6, 1.0, 2e6], &[0; 4], Number::Unsigned(0)),
-            ],
+            ]
+            .into(),
         },
     ]
 }
@@ -169,7 +171,7 @@ ex_wait_seconds_count{cpu="1"} 0
 fn open_metrics_families_do_not_clash() {
     let one = |name: &str, kind| Family {
         meta: meta(name, kind, "", ""),
-        samples: vec![number(String::new(), Number::Unsigned(1))],
+        samples: vec![number(String::new(), Number::Unsigned(1))].into(),
     };
     let families = [
         one("a", Kind::Gauge),
@@ -181,13 +183,13 @@ fn open_metrics_families_do_not_clash() {
         one("c_total_total", Kind::Counter),
         Family {
             meta: meta("d", Kind::Histogram, "", ""),
-            samples: vec![histogram("", &[-1.0], &[1, 1], Number::Signed(-1))],
+            samples: vec![histogram("", &[-1.0], &[1, 1], Number::Signed(-1))].into(),
         },
         one("d_count_total", Kind::Counter),
         one("d_total", Kind::Counter),
         Family {
             meta: meta("e_total", Kind::Counter, "", ""),
-            samples: vec![number(String::new(), Number::Float(f64::NAN))],
+            samples: vec![number(String::new(), Number::Float(f64::NAN))].into(),
         },
     ];
     let mut out = String::new();
@@ -213,7 +215,7 @@ fn a_value_of_another_kind_and_short_counts_do_no_harm() {
     let families = [
         Family {
             meta: meta("g", Kind::Gauge, "", ""),
-            samples: vec![histogram("", &[1.0], &[1, 1], Number::Unsigned(1))],
+            samples: vec![histogram("", &[1.0], &[1, 1], Number::Unsigned(1))].into(),
         },
         Family {
             meta: meta("h", Kind::Histogram, "", ""),
@@ -226,7 +228,8 @@ fn a_value_of_another_kind_and_short_counts_do_no_harm() {
                     Number::Unsigned(1),
                 ),
                 histogram("a=\"2\"", &[1.0, 2.0], &[1], Number::Unsigned(1)),
-            ],
+            ]
+            .into(),
         },
     ];
     let mut out = String::new();

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::accumulate;
 use super::layout::Layout;
 use super::pipeline::{BATCH, Complaints, Label, Outcome, Pipeline, Plugins, Shaper, Target};
-use super::series::SeriesSet;
+use super::series::{GONE, SeriesSet, SlotId};
 use super::table::{EntryId, KeyTable};
-use crate::exposition::Family;
-use crate::plugin::{CallError, Cells};
+use crate::exposition::{Family, Number};
+use crate::plugin::{CallError, Cells, NumberSource};
 
 /// A key that no scrape has seen for so many scrapes leaves the table.
 const KEEP_SCRAPES: u32 = 10;
@@ -37,7 +37,7 @@ pub(crate) struct Metric {
     row_key: Vec<u8>,
 }
 
-/// What a key means.
+/// What a key means. There is one for every key: 24 bytes.
 #[derive(Debug, Clone)]
 struct Entry {
     meaning: Meaning,
@@ -48,12 +48,20 @@ struct Entry {
 #[derive(Debug, Clone)]
 enum Meaning {
     Dropped,
-    Failed(Arc<str>),
-    /// Nearly every key: one number, one place.
-    One(Target),
-    Many(Box<[Target]>),
-    /// Like `Many`, but asked again at every scrape.
-    Provisional(Box<[Target]>),
+    Failed(Box<Arc<str>>),
+    /// Nearly every key: one number, as it is, one place.
+    One {
+        slot: SlotId,
+        number: u16,
+    },
+    Many(Box<Many>),
+}
+
+#[derive(Debug, Clone)]
+struct Many {
+    targets: Vec<Target>,
+    /// To be asked again at every scrape.
+    provisional: bool,
 }
 
 /// What one scrape of a metric did.
@@ -134,16 +142,20 @@ impl Metric {
         self.series.reset();
     }
 
-    /// Takes a batch of entries. Known keys cost a comparison and an addition; the others go to the plugins together.
+    /// Takes a batch of entries. What it costs for each, beside some 300 ns for the kernel's walk (2.5 GHz, all in the cache):
+    ///
+    /// - 5 ns to compare the key with the one that came next last time; 100 ns if it is not that one and has to be looked up,
+    /// - 5 ns to read the number and add it to its slot,
+    /// - later some 5 ns to take the number out of the slot, and 45 to copy the labels and print it (`exposition::BodyWriter`).
+    ///
+    /// Keys that are not known go to the plugins together, at some 500 ns each.
     pub(crate) fn take(&mut self, plugins: &mut Plugins, entries: Entries<'_>) {
         if entries.key_size == 0 || entries.value_stride == 0 {
             return;
         }
-        let (split, zero_key) = (
-            self.pipeline.layout().split_cpus,
-            self.pipeline.layout().zero_key,
-        );
-        let row_key_size = self.pipeline.layout().row_key_size;
+        let layout = self.pipeline.layout();
+        let (split, zero_key, row_key_size) =
+            (layout.split_cpus, layout.zero_key, layout.row_key_size);
         let rows = entries
             .keys
             .chunks_exact(entries.key_size)
@@ -189,30 +201,23 @@ impl Metric {
         length: usize,
     ) {
         self.walked.rows += 1;
+        let bytes = entries.values.get(value..value + length);
+        let numbers = Numbers {
+            sources: self.pipeline.numbers(),
+            bytes: bytes.unwrap_or_default(),
+            cpu_stride: entries.cpu_stride,
+        };
         let found = self.table.find(key);
         if let Some(entry) = found.and_then(|id| self.table.get_mut(id)) {
             entry.seen = self.scrape;
-            match &entry.meaning {
-                // Asked again below.
-                Meaning::Provisional(_) => {}
-                meaning => {
-                    self.walked.hits += 1;
-                    if let Meaning::Failed(name) = meaning {
-                        self.walked.leave_out(name);
-                    }
-                    for target in meaning.targets() {
-                        add(
-                            &mut self.series,
-                            self.pipeline.numbers(),
-                            target,
-                            entries,
-                            value,
-                            length,
-                            self.scrape,
-                        );
-                    }
-                    return;
+            // Provisional ones are asked again below.
+            if !entry.meaning.is_provisional() {
+                self.walked.hits += 1;
+                if let Meaning::Failed(name) = &entry.meaning {
+                    self.walked.leave_out(name);
                 }
+                numbers.add(&mut self.series, &entry.meaning);
+                return;
             }
         }
         self.pending.keys.push(key);
@@ -245,9 +250,9 @@ impl Metric {
                 Outcome::Failed { by, provisional } => {
                     self.walked.leave_out(&by);
                     if provisional {
-                        Meaning::Provisional(Box::default())
+                        Meaning::of(Vec::new(), true)
                     } else {
-                        Meaning::Failed(by)
+                        Meaning::Failed(Box::new(by))
                     }
                 }
                 Outcome::Unanswered => match row.entry.and_then(|id| self.table.get(id)) {
@@ -257,24 +262,16 @@ impl Metric {
                 },
                 Outcome::Placed {
                     targets,
-                    provisional: true,
-                } => Meaning::Provisional(targets.into()),
-                Outcome::Placed { targets, .. } => match targets.as_slice() {
-                    [target] => Meaning::One(*target),
-                    _ => Meaning::Many(targets.into()),
-                },
+                    provisional,
+                } => Meaning::of(targets, provisional),
             };
-            for target in meaning.targets() {
-                add(
-                    &mut self.series,
-                    self.pipeline.numbers(),
-                    target,
-                    entries,
-                    row.value,
-                    row.length,
-                    self.scrape,
-                );
-            }
+            let bytes = entries.values.get(row.value..row.value + row.length);
+            let numbers = Numbers {
+                sources: self.pipeline.numbers(),
+                bytes: bytes.unwrap_or_default(),
+                cpu_stride: entries.cpu_stride,
+            };
+            numbers.add(&mut self.series, &meaning);
             let entry = Entry {
                 meaning,
                 seen: self.scrape,
@@ -341,82 +338,112 @@ impl Metric {
         self.series.len()
     }
 
-    /// The series that a key of the map adds to, as last decoded; for people. Keys split by CPU are shown by their first CPU.
-    pub(crate) fn describe(&self, key: &[u8]) -> Option<String> {
-        let layout = self.pipeline.layout();
+    /// What the keys mean, as last decoded; for people.
+    pub(crate) fn descriptions(&self) -> Descriptions<'_> {
+        Descriptions {
+            metric: self,
+            owners: self.series.owners(),
+        }
+    }
+}
+
+/// See `Metric::descriptions`.
+pub(crate) struct Descriptions<'a> {
+    metric: &'a Metric,
+    owners: Vec<(SlotId, u32)>,
+}
+
+impl Descriptions<'_> {
+    /// The series that a key of the map adds to. Keys split by CPU are shown by their first CPU.
+    pub(crate) fn of(&self, key: &[u8]) -> Option<String> {
+        let layout = self.metric.pipeline.layout();
         let mut row_key = key.get(..layout.row_key_size.min(key.len()))?.to_vec();
         row_key.resize(layout.row_key_size, 0);
-        let entry = self.table.peek(&row_key)?;
+        let label = |slot| self.metric.series.labels(&self.owners, slot);
+        let entry = self.metric.table.peek(&row_key)?;
         Some(match &entry.meaning {
             Meaning::Dropped => "dropped".into(),
             Meaning::Failed(name) => format!("not decodable by {name}"),
-            meaning => {
-                let labels = meaning
-                    .targets()
-                    .iter()
-                    .filter_map(|target| self.series.labels(target.series));
+            Meaning::One { slot, .. } => label(*slot)?.to_owned(),
+            Meaning::Many(many) => {
+                let labels = many.targets.iter().filter_map(|target| label(target.slot));
                 labels.collect::<Vec<_>>().join("; ")
             }
         })
     }
 }
 
-#[inline]
-fn add(
-    series: &mut SeriesSet,
-    numbers: &[crate::plugin::NumberSource],
-    target: &Target,
-    entries: Entries<'_>,
-    value: usize,
-    length: usize,
-    scrape: u32,
-) {
-    let number = numbers
-        .get(target.number as usize)
-        .zip(entries.values.get(value..value + length));
-    match number
-        .and_then(|(source, bytes)| accumulate::read_sum(*source, bytes, entries.cpu_stride))
-    {
-        Some(number) => series.add_to(
-            target.series,
-            target.slot,
-            accumulate::scale(number, target.scale),
-            scrape,
-        ),
-        None => series.touch(target.series, scrape),
+/// The numbers of one row.
+struct Numbers<'a> {
+    sources: &'a [NumberSource],
+    bytes: &'a [u8],
+    cpu_stride: usize,
+}
+
+impl Numbers<'_> {
+    #[inline]
+    fn add(&self, series: &mut SeriesSet, meaning: &Meaning) {
+        match meaning {
+            Meaning::One { slot, number } => match self.read(u32::from(*number)) {
+                Some(number) => series.add_to(*slot, number),
+                None => series.touch(*slot),
+            },
+            Meaning::Many(many) => {
+                for target in &many.targets {
+                    match self.read(target.number) {
+                        Some(number) => {
+                            series.add_to(target.slot, accumulate::scale(number, target.scale));
+                        }
+                        None => series.touch(target.slot),
+                    }
+                }
+            }
+            Meaning::Dropped | Meaning::Failed(_) => {}
+        }
+    }
+
+    #[inline]
+    fn read(&self, number: u32) -> Option<Number> {
+        let source = self.sources.get(number as usize)?;
+        accumulate::read_sum(*source, self.bytes, self.cpu_stride)
     }
 }
 
 impl Meaning {
-    fn targets(&self) -> &[Target] {
-        match self {
-            Self::Dropped | Self::Failed(_) => &[],
-            Self::One(target) => std::slice::from_ref(target),
-            Self::Many(targets) | Self::Provisional(targets) => targets,
+    fn of(targets: Vec<Target>, provisional: bool) -> Self {
+        if let ([target], false) = (targets.as_slice(), provisional)
+            && target.scale == 1.0
+            && let Ok(number) = u16::try_from(target.number)
+        {
+            return Self::One {
+                slot: target.slot,
+                number,
+            };
         }
+        Self::Many(Box::new(Many {
+            targets,
+            provisional,
+        }))
     }
 
-    /// Follows series that have moved. False if one of them is gone.
-    fn remap(&mut self, moved: &[Option<(u32, u32)>]) -> bool {
-        let targets = match self {
-            Self::Dropped | Self::Failed(_) => return true,
-            Self::One(target) => std::slice::from_mut(target),
-            Self::Many(targets) | Self::Provisional(targets) => targets,
+    fn is_provisional(&self) -> bool {
+        matches!(self, Self::Many(many) if many.provisional)
+    }
+
+    /// Follows slots that have moved. False if one of them is gone.
+    fn remap(&mut self, moved: &[SlotId]) -> bool {
+        let follow = |slot: &mut SlotId| {
+            *slot = moved.get(*slot as usize).copied().unwrap_or(GONE);
+            *slot != GONE
         };
-        targets
-            .iter_mut()
-            .all(|target| match moved.get(target.series as usize) {
-                Some(&Some((series, down))) => {
-                    target.series = series;
-                    target.slot = target
-                        .slot
-                        .checked_sub(down)
-                        .filter(|_| target.slot != u32::MAX)
-                        .unwrap_or(u32::MAX);
-                    true
-                }
-                _ => false,
-            })
+        match self {
+            Self::Dropped | Self::Failed(_) => true,
+            Self::One { slot, .. } => follow(slot),
+            Self::Many(many) => many
+                .targets
+                .iter_mut()
+                .all(|target| follow(&mut target.slot)),
+        }
     }
 }
 

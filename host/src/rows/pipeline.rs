@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::layout::Layout;
 use super::series::{FamilyShape, SeriesSet, SlotId};
 use crate::exposition::{FamilyMeta, LabelTemplate};
-use crate::plugin::{CallError, Cells, DecoderId, NumberSource, Session, ShapedFamily, ShaperId};
+use crate::plugin::{
+    CallError, Cells, DecoderId, NumberSource, Session, ShapedFamily, ShaperId, Slot,
+};
 
 /// Keys per call: smaller batches stay in the cache, and one batch bounds what a call can cost.
 pub(super) const BATCH: usize = 1024;
@@ -71,11 +73,14 @@ pub(crate) struct Shaper {
     pub(crate) numbers: Vec<NumberSource>,
 }
 
+/// Of a target without a number.
+const NO_NUMBER: u32 = u32::MAX;
+
 /// Where a key's number goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Target {
-    pub(super) series: u32,
     pub(super) slot: SlotId,
+    /// `NO_NUMBER` adds nothing, but keeps the slot's series alive.
     pub(super) number: u32,
     pub(super) scale: f64,
 }
@@ -279,13 +284,16 @@ impl Pipeline {
                 )
             });
             let target = series.slot(placement.family, &text, placement.slot);
-            if let (Some((series, slot)), Some(Some(Outcome::Placed { targets, .. }))) =
+            if let (Some(slot), Some(Some(Outcome::Placed { targets, .. }))) =
                 (target, outcomes.get_mut(row as usize))
             {
+                let number = match placement.slot {
+                    Slot::None => NO_NUMBER,
+                    _ => placement.number,
+                };
                 targets.push(Target {
-                    series,
                     slot,
-                    number: placement.number,
+                    number,
                     scale: placement.scale,
                 });
             }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::fleet::Fleet;
+use crate::rows::Metric;
 
 /// Rows shown per map: a page for a person, not a way to export.
 const MAX_ROWS: usize = 10_000;
@@ -16,13 +17,11 @@ impl Fleet {
             for group in &mut unit.groups {
                 let mut rows = 0_usize;
                 let mut lines = String::new();
-                let metrics = &group.metrics;
+                let metrics: Vec<_> = group.metrics.iter().map(Metric::descriptions).collect();
                 let walked = group.source.walk(|batch| {
                     for (key, value) in batch.rows().take(MAX_ROWS.saturating_sub(rows)) {
-                        let labels: Vec<String> = metrics
-                            .iter()
-                            .filter_map(|metric| metric.describe(key))
-                            .collect();
+                        let labels: Vec<String> =
+                            metrics.iter().filter_map(|metric| metric.of(key)).collect();
                         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes);
                         let values: Vec<String> = batch
                             .per_cpu(value)

@@ -240,7 +240,7 @@ async fn pages_and_methods() {
         .iter()
         .find(|f| f.meta.name == "exporter_host_http_requests_total")
         .unwrap();
-    let counted: Vec<&str> = requests.samples.iter().map(|s| &*s.labels).collect();
+    let counted: Vec<&str> = requests.samples.iter().map(|s| s.labels).collect();
     for labels in [
         "code=\"200\",handler=\"metrics\"",
         "code=\"404\",handler=\"other\"",

@@ -194,7 +194,7 @@ impl Assembly {
         };
         Ok(Family {
             meta: Arc::new(meta),
-            samples: self.samples,
+            samples: self.samples.into(),
         })
     }
 }

@@ -232,14 +232,11 @@ impl Bench {
         let (families, walked) = self.metric.finish();
         let mut series = BTreeMap::new();
         for family in &families {
-            let labels: Vec<&str> = family
-                .samples
-                .iter()
-                .map(|sample| &*sample.labels)
-                .collect();
+            let samples = family.samples.clone().into_list();
+            let labels: Vec<&str> = samples.iter().map(|sample| &*sample.labels).collect();
             assert!(labels.is_sorted_by(|a, b| a < b), "sorted, no two alike");
             assert!(!labels.is_empty(), "no family without series");
-            for sample in &family.samples {
+            for sample in &samples {
                 let seen = match &sample.value {
                     Value::Number(number) => Seen::Number(*number),
                     Value::Histogram(histogram) => {

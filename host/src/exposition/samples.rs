@@ -1,0 +1,251 @@
+//! The samples of a family: a list, or columns where only the numbers change from scrape to scrape.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::family::{Histogram, Number, Sample, Value};
+
+/// A family's samples, sorted by their labels, no two alike.
+#[derive(Debug, Clone)]
+pub(crate) enum Samples {
+    List(Vec<Sample>),
+    Columns(Columns),
+}
+
+/// Label blocks one after the other: as much memory as their text and four bytes each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LabelBlocks {
+    text: String,
+    ends: Vec<u32>,
+}
+
+/// Samples whose labels are shared by all scrapes.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    pub(crate) blocks: Arc<LabelBlocks>,
+    pub(crate) places: Places,
+    pub(crate) values: ColumnValues,
+}
+
+/// Which of the blocks have a sample.
+#[derive(Debug, Clone)]
+pub(crate) enum Places {
+    /// All of these, as is usual.
+    Range(Range<u32>),
+    /// These, ascending.
+    List(Vec<u32>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum ColumnValues {
+    Numbers(Vec<Number>),
+    /// `counts` has one more than `bounds` for each sample; see `Histogram`.
+    Histograms {
+        bounds: Arc<[f64]>,
+        counts: Vec<u64>,
+        sums: Vec<Number>,
+    },
+}
+
+/// One sample, wherever it lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SampleRef<'a> {
+    pub(crate) labels: &'a str,
+    pub(crate) value: ValueRef<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ValueRef<'a> {
+    Number(Number),
+    Histogram(HistogramRef<'a>),
+}
+
+/// See `Histogram`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HistogramRef<'a> {
+    pub(crate) bounds: &'a Arc<[f64]>,
+    pub(crate) counts: &'a [u64],
+    pub(crate) sum: Number,
+}
+
+// === impl Samples ===
+
+impl Samples {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::List(list) => list.len(),
+            Self::Columns(columns) => columns.len(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<SampleRef<'_>> {
+        match self {
+            Self::List(list) => list.get(index).map(Sample::as_ref),
+            Self::Columns(columns) => columns.get(index),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = SampleRef<'_>> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
+    /// All values, without a look at the labels.
+    pub(crate) fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
+        (0..self.len()).filter_map(|index| match self {
+            Self::List(list) => list.get(index).map(|sample| sample.as_ref().value),
+            Self::Columns(columns) => columns.values.get(index),
+        })
+    }
+
+    /// As a list of samples that own what they are made of.
+    pub(crate) fn into_list(self) -> Vec<Sample> {
+        match self {
+            Self::List(list) => list,
+            Self::Columns(_) => self.iter().map(SampleRef::to_sample).collect(),
+        }
+    }
+}
+
+impl From<Vec<Sample>> for Samples {
+    fn from(list: Vec<Sample>) -> Self {
+        Self::List(list)
+    }
+}
+
+impl From<Columns> for Samples {
+    fn from(columns: Columns) -> Self {
+        Self::Columns(columns)
+    }
+}
+
+impl FromIterator<Sample> for Samples {
+    fn from_iter<I: IntoIterator<Item = Sample>>(samples: I) -> Self {
+        Self::List(samples.into_iter().collect())
+    }
+}
+
+impl Sample {
+    fn as_ref(&self) -> SampleRef<'_> {
+        let value = match &self.value {
+            Value::Number(number) => ValueRef::Number(*number),
+            Value::Histogram(histogram) => ValueRef::Histogram(HistogramRef {
+                bounds: &histogram.bounds,
+                counts: &histogram.counts,
+                sum: histogram.sum,
+            }),
+        };
+        SampleRef {
+            labels: &self.labels,
+            value,
+        }
+    }
+}
+
+impl SampleRef<'_> {
+    fn to_sample(self) -> Sample {
+        let value = match self.value {
+            ValueRef::Number(number) => Value::Number(number),
+            ValueRef::Histogram(histogram) => Value::Histogram(Box::new(Histogram {
+                bounds: Arc::clone(histogram.bounds),
+                counts: histogram.counts.to_vec(),
+                sum: histogram.sum,
+            })),
+        };
+        Sample {
+            labels: self.labels.into(),
+            value,
+        }
+    }
+}
+
+// === impl Columns ===
+
+impl Columns {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        match &self.places {
+            Places::Range(range) => range.len(),
+            Places::List(list) => list.len(),
+        }
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> Option<SampleRef<'_>> {
+        let place = match &self.places {
+            Places::Range(range) => range.start + u32::try_from(index).ok()?,
+            Places::List(list) => *list.get(index)?,
+        };
+        Some(SampleRef {
+            labels: self.blocks.get(place),
+            value: self.values.get(index)?,
+        })
+    }
+}
+
+impl ColumnValues {
+    #[inline]
+    fn get(&self, index: usize) -> Option<ValueRef<'_>> {
+        Some(match self {
+            Self::Numbers(numbers) => ValueRef::Number(*numbers.get(index)?),
+            Self::Histograms {
+                bounds,
+                counts,
+                sums,
+            } => {
+                let width = bounds.len() + 1;
+                ValueRef::Histogram(HistogramRef {
+                    bounds,
+                    counts: counts.get(index * width..(index + 1) * width)?,
+                    sum: *sums.get(index)?,
+                })
+            }
+        })
+    }
+}
+
+// === impl LabelBlocks ===
+
+impl LabelBlocks {
+    pub(crate) fn with_capacity(blocks: usize, text: usize) -> Self {
+        Self {
+            text: String::with_capacity(text),
+            ends: Vec::with_capacity(blocks),
+        }
+    }
+
+    /// Bytes of all blocks together.
+    pub(crate) fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Adds a block at the end. `None` if there is no more room: 4 GiB of text.
+    pub(crate) fn push(&mut self, block: &str) -> Option<u32> {
+        let place = u32::try_from(self.ends.len()).ok()?;
+        let end = u32::try_from(self.text.len() + block.len()).ok()?;
+        self.text.push_str(block);
+        self.ends.push(end);
+        Some(place)
+    }
+
+    /// The block at this place; empty if there is none.
+    #[inline]
+    pub(crate) fn get(&self, place: u32) -> &str {
+        let place = place as usize;
+        let start = match place.checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(0),
+            None => 0,
+        };
+        let end = self.ends.get(place).copied().unwrap_or(start);
+        self.text
+            .get(start as usize..end as usize)
+            .unwrap_or_default()
+    }
+}
