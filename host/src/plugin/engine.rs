@@ -25,8 +25,9 @@ impl Engine {
         // Costs 2 to 5 times a call and brings features that no plugin needs.
         config.concurrency_support(false);
         config.wasm_relaxed_simd(false);
-        config.wasm_multi_memory(false);
         config.wasm_memory64(false);
+        // Not without multi-memory: a component made of several (JavaScript with stubbed WASI) needs it for the glue between them, and without
+        // it wasmtime 48 panics while it compiles one.
         // A compiled component of another patch release may carry a compiler bug that this one has fixed.
         config
             .module_version(ModuleVersionStrategy::Custom(
