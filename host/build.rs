@@ -5,20 +5,14 @@
 )]
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
     let workspace =
         PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
-    for input in [
-        "decoders",
-        "guest-sdk/src",
-        "guest-sdk/Cargo.toml",
-        "wit",
-        "Cargo.lock",
-        "Cargo.toml",
-    ] {
+    for input in ["decoders", "guest-sdk", "wit", "Cargo.lock", "Cargo.toml"] {
         println!(
             "cargo::rerun-if-changed={}",
             workspace.join(input).display()
@@ -28,6 +22,7 @@ fn main() {
         "cargo::rustc-env=STANDARD_PLUGIN={}",
         build_standard_plugin(&workspace).display()
     );
+    list_sdk(&workspace);
     // A uprobe finds `post_attach_mark` (src/bpf/mark.rs) even after strip.
     println!("cargo::rustc-link-arg-bins=-Wl,--export-dynamic-symbol=post_attach_mark");
     println!(
@@ -77,6 +72,35 @@ fn build_standard_plugin(workspace: &Path) -> PathBuf {
         "the standard plugin (decoders/) did not build for wasm32-wasip2, see the messages above; if the target is missing: rustup target add wasm32-wasip2"
     );
     target.join("wasm32-wasip2/guest/standard_decoders.wasm")
+}
+
+/// `sdk_files.rs`: the guest-sdk's files with their content, for `plugin new`.
+fn list_sdk(workspace: &Path) {
+    let root = workspace
+        .join("guest-sdk")
+        .canonicalize()
+        .expect("guest-sdk is there");
+    let mut files = Vec::new();
+    let mut directories = vec![root.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("guest-sdk can be read") {
+            let path = entry.expect("guest-sdk can be read").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let mut list = String::from("static SDK: &[(&str, &str)] = &[\n");
+    for file in files {
+        let path = file.strip_prefix(&root).expect("it is inside");
+        list.push_str(&format!("    ({path:?}, include_str!({file:?})),\n"));
+    }
+    list.push_str("];\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("sdk_files.rs"), list).expect("OUT_DIR can be written to");
 }
 
 fn locked_version(workspace: &Path, package: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod list;
+mod new;
 mod report;
 mod run;
 
@@ -18,6 +19,7 @@ use crate::kernel::KernelFacts;
 use crate::plugin::Engine;
 use crate::telemetry::{LogFormat, LogLevel, LogOptions};
 use list::{InspectFlags, ListFlags};
+use new::NewFlags;
 use run::RunFlags;
 
 /// See, try and make plugins
@@ -32,6 +34,7 @@ enum PluginVerb {
     List(ListFlags),
     Inspect(InspectFlags),
     Run(Box<RunFlags>),
+    New(NewFlags),
 }
 
 /// How an answer is written.
@@ -60,6 +63,7 @@ pub(crate) fn run(flags: &PluginFlags, out: &mut impl Write) -> anyhow::Result<E
         PluginVerb::List(flags) => list::list(flags, out),
         PluginVerb::Inspect(flags) => list::inspect(flags, out),
         PluginVerb::Run(flags) => run::run(flags, out),
+        PluginVerb::New(flags) => new::new(flags, out),
     };
     let code = match outcome {
         Err(error) if error.is::<Usage>() => {

@@ -1,0 +1,1 @@
+../../../decoders/languages/c/json.c

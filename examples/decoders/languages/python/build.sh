@@ -1,0 +1,5 @@
+#!/bin/sh
+# Needs componentize-py: pip install -r requirements.txt
+set -e
+cd "$(dirname "$0")"
+exec componentize-py --wit-path wit --world decoder-plugin componentize --stub-wasi app --output tcp_state.wasm
