@@ -4,6 +4,7 @@ mod bpf;
 mod cli;
 mod config;
 mod digest;
+mod doctor;
 mod exposition;
 mod kernel;
 mod plugin;
@@ -29,6 +30,12 @@ fn main() -> ExitCode {
             cli::check::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
         }
         Command::Plugin(flags) => cli::plugin::run(&flags, &mut io::stdout().lock()),
+        Command::Doctor(flags) => {
+            cli::doctor::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
+        }
+        Command::Healthcheck(flags) => {
+            cli::healthcheck::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
+        }
         Command::Serve(settings) => serve::run(*settings),
     };
     outcome.unwrap_or_else(|error| {

@@ -9,8 +9,8 @@ const USED: [&str; 3] = ["CapPrm", "CapEff", "CapBnd"];
 /// What a program that it starts would be given: nothing beyond what is kept, and nothing at all is fine.
 const HANDED_ON: [&str; 2] = ["CapInh", "CapAmb"];
 const CAP_NET_ADMIN: u32 = 12;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
+pub(crate) const CAP_PERFMON: u32 = 38;
+pub(crate) const CAP_BPF: u32 = 39;
 
 const YAML: &str = "metrics: {counters: [{name: events_total, help: Test., labels: [\
     {name: command, size: 16, decoders: [{name: string}]}, {name: argument, size: 4, decoders: [{name: uint}]}]}]}";
@@ -24,7 +24,7 @@ fn mask(capabilities: &[u32]) -> u64 {
 }
 
 /// A field of /proc/PID/task/TID/status for each thread.
-fn of_all_threads(pid: u32, field: &str) -> Vec<String> {
+pub(crate) fn of_all_threads(pid: u32, field: &str) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let values: Vec<String> = threads
         .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok())
@@ -47,7 +47,7 @@ fn expect(host: &Host, kept: &[u32]) {
     still_works(host);
 }
 
-fn holds(host: &Host, kept: &[u32]) {
+pub(crate) fn holds(host: &Host, kept: &[u32]) {
     let bits = |set| {
         let values = of_all_threads(host.pid(), set).into_iter();
         values.map(|value| u64::from_str_radix(&value, 16).unwrap())
@@ -74,7 +74,7 @@ fn holds(host: &Host, kept: &[u32]) {
 }
 
 /// Reading maps needs no more than was kept.
-fn still_works(host: &Host) {
+pub(crate) fn still_works(host: &Host) {
     crate::harness::event::watch_me(host);
     crate::harness::event::fire(3, 2);
     assert_eq!(

@@ -20,6 +20,7 @@ mod cpu;
 mod decoders;
 mod escaping;
 mod examples;
+mod hardening;
 mod harness;
 mod histograms;
 mod http;

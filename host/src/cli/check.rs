@@ -31,7 +31,7 @@ pub(crate) struct CheckFlags {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// A line each: file:line:column: error: message
     Text,
     /// One object

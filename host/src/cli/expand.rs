@@ -12,11 +12,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// Flags that take no value.
-const SWITCHES: [&str; 6] = [
+const SWITCHES: [&str; 7] = [
     "config.check",
     "config.strict",
     "config.strict-keys",
     "debug",
+    "hardening.check",
     "log.no-timestamps",
     "web.disable-exporter-metrics",
 ];

@@ -8,10 +8,12 @@ use clap::Parser;
 use clap::Subcommand;
 
 use super::check::CheckFlags;
+use super::doctor::DoctorFlags;
+use super::healthcheck::HealthcheckFlags;
 use super::plugin::PluginFlags;
 use super::values;
 use super::version;
-use crate::privileges::Keep;
+use crate::privileges::{Keep, Mode, User};
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::web::Address;
 
@@ -35,6 +37,8 @@ pub(super) struct Flags {
 pub(super) enum Verb {
     Check(CheckFlags),
     Plugin(PluginFlags),
+    Doctor(DoctorFlags),
+    Healthcheck(HealthcheckFlags),
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +119,30 @@ pub(super) struct ServeFlags {
         default_value = "cap_bpf,cap_perfmon"
     )]
     pub(super) capabilities_keep: Keep,
+
+    /// User, and group after a colon, to go on as once everything is attached; what is kept of the capabilities stays
+    #[arg(long = "user", value_name = "USER[:GROUP]")]
+    pub(super) user: Option<User>,
+
+    /// Whether no_new_privs is set, on which landlock and seccomp rest
+    #[arg(long = "hardening.no-new-privs", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
+    pub(super) hardening_no_new_privs: Mode,
+
+    /// Whether landlock closes the files that are not needed
+    #[arg(long = "hardening.landlock", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
+    pub(super) hardening_landlock: Mode,
+
+    /// Whether seccomp refuses system calls that are not needed
+    #[arg(long = "hardening.seccomp", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
+    pub(super) hardening_seccomp: Mode,
+
+    /// Further file or directory that landlock lets the process read; repeatable
+    #[arg(long = "hardening.read", value_name = "PATH")]
+    pub(super) hardening_read: Vec<PathBuf>,
+
+    /// Before serving, try what has to be refused, say how it went, and end if anything was not
+    #[arg(long = "hardening.check")]
+    pub(super) hardening_check: bool,
 
     /// BTF file of the kernel for CO-RE, where the kernel has none of its own
     #[arg(long = "btf.path", value_name = "FILE")]

@@ -2,8 +2,10 @@
 //! verb. Owns usage errors (exit code 2); what the flags lead to is other rooms' business.
 
 pub(crate) mod check;
+pub(crate) mod doctor;
 mod expand;
 mod flags;
+pub(crate) mod healthcheck;
 pub(crate) mod plugin;
 pub(crate) mod settings;
 pub(crate) mod values;
@@ -17,8 +19,10 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use check::CheckFlags;
+use doctor::DoctorFlags;
 use flags::Flags;
 use flags::Verb;
+use healthcheck::HealthcheckFlags;
 use plugin::PluginFlags;
 use settings::Settings;
 
@@ -29,6 +33,8 @@ pub(crate) enum Command {
     Serve(Box<Settings>),
     Check(CheckFlags),
     Plugin(PluginFlags),
+    Doctor(DoctorFlags),
+    Healthcheck(HealthcheckFlags),
 }
 
 /// `args` with the program's name first. `Err` is also the answer to `--help` and `--version`: hand it to `report`.
@@ -39,6 +45,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     match flags.verb.take() {
         Some(Verb::Check(flags)) => Ok(Command::Check(flags)),
         Some(Verb::Plugin(flags)) => Ok(Command::Plugin(flags)),
+        Some(Verb::Doctor(flags)) => Ok(Command::Doctor(flags)),
+        Some(Verb::Healthcheck(flags)) => Ok(Command::Healthcheck(flags)),
         None => match Settings::from_flags(flags.serve) {
             Ok(settings) => Ok(Command::Serve(Box::new(settings))),
             Err(error) => Err(usage_error(error.to_string())),

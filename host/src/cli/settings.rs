@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::flags::ServeFlags;
 pub(crate) use super::flags::Watch;
-use crate::privileges::Keep;
+use crate::privileges::{Hardening, Mode};
 use crate::telemetry::{BuildInfo, LogOptions};
 use crate::web::{Address, WebOptions};
 
@@ -19,7 +19,11 @@ pub(crate) struct Settings {
     pub(crate) plugin_dirs: Vec<PathBuf>,
     /// For compiled plugins.
     pub(crate) plugin_cache: Option<PathBuf>,
-    pub(crate) keep_capabilities: Keep,
+    pub(crate) hardening: Hardening,
+    /// `--hardening.read`
+    pub(crate) readable: Vec<PathBuf>,
+    /// Try what the hardening has to refuse.
+    pub(crate) hardening_check: bool,
     /// A file that exists.
     pub(crate) btf_path: Option<PathBuf>,
     /// libbpf's messages, and `/maps`.
@@ -58,6 +62,10 @@ pub(super) enum SettingsError {
     NoConfigDir,
     #[error("--web.listen-address {0} is given twice")]
     DuplicateAddress(Address),
+    #[error(
+        "--hardening.no-new-privs=off needs --hardening.landlock=off and --hardening.seccomp=off, which rest on it"
+    )]
+    NoNewPrivs,
     #[error("--btf.path: there is no file {}", .0.display())]
     NoBtf(PathBuf),
 }
@@ -88,6 +96,17 @@ impl Settings {
         {
             return Err(SettingsError::NoBtf(path.clone()));
         }
+        let hardening = Hardening {
+            keep: flags.capabilities_keep,
+            user: flags.user,
+            no_new_privs: flags.hardening_no_new_privs,
+            landlock: flags.hardening_landlock,
+            seccomp: flags.hardening_seccomp,
+        };
+        let on = |mode| mode != Mode::Off;
+        if !on(hardening.no_new_privs) && (on(hardening.landlock) || on(hardening.seccomp)) {
+            return Err(SettingsError::NoNewPrivs);
+        }
         let dir = flags
             .config_dir
             .filter(|dir| !dir.as_os_str().is_empty())
@@ -110,6 +129,7 @@ impl Settings {
                     debug: flags.debug,
                     lifecycle: flags.web_enable_lifecycle,
                     build: BuildInfo::THIS,
+                    hardening: Vec::new(),
                 },
             },
             log: LogOptions {
@@ -119,7 +139,9 @@ impl Settings {
             },
             plugin_dirs: flags.plugin_dir,
             plugin_cache: flags.plugin_cache_dir,
-            keep_capabilities: flags.capabilities_keep,
+            hardening,
+            readable: flags.hardening_read,
+            hardening_check: flags.hardening_check,
             btf_path: flags.btf_path,
             debug: flags.debug,
             check: flags.config_check,

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::privileges::Keep;
+use crate::privileges::{Keep, Mode};
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::web::Address;
 use std::num::NonZeroUsize;
@@ -19,7 +19,7 @@ fn parsed(args: &str) -> Result<Command, clap::Error> {
 fn settings(args: &str) -> Settings {
     match parsed(args).unwrap() {
         Command::Serve(settings) => *settings,
-        Command::Check(_) | Command::Plugin(_) => panic!("expected to serve"),
+        other => panic!("expected to serve, found {other:?}"),
     }
 }
 
@@ -50,7 +50,10 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(settings.web.options.max_requests, NonZeroUsize::new(40));
     assert_eq!(settings.web.options.scrape_timeout, Duration::from_secs(10));
     assert!(settings.web.exporter_metrics);
-    assert_eq!(settings.keep_capabilities, Keep::default());
+    assert_eq!(settings.hardening.keep, Keep::default());
+    assert_eq!(settings.hardening.user, None);
+    assert_eq!(settings.hardening.landlock, Mode::Auto);
+    assert_eq!(settings.hardening.seccomp, Mode::Auto);
     assert_eq!(
         (
             settings.log.level,
@@ -83,7 +86,7 @@ fn every_flag_of_ebpf_exporter_is_taken_with_and_without_equals() {
         .collect();
     assert_eq!(listen, ["127.0.0.1:1", "fd://0"]);
     assert_eq!(settings.web.options.telemetry_path, "/m");
-    assert_eq!(settings.keep_capabilities, "none".parse::<Keep>().unwrap());
+    assert_eq!(settings.hardening.keep, "none".parse::<Keep>().unwrap());
     assert_eq!(
         settings.btf_path.as_deref(),
         Some(Path::new("/proc/self/exe"))

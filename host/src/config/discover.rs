@@ -24,7 +24,7 @@ pub(crate) enum DiscoverError {
     Missing(PathBuf),
     #[error("expected a directory of YAML files, but {} is a file: name its directory", .0.display())]
     NotADirectory(PathBuf),
-    #[error("cannot read the config directory {}: {source}", path.display())]
+    #[error("cannot read the config directory {}: {source}{}", path.display(), crate::privileges::denied(.source))]
     Unreadable { path: PathBuf, source: io::Error },
     #[error(
         "expected unit names separated by commas, found an empty name in `{0}`: to load every unit, leave the names out"

@@ -75,7 +75,10 @@ fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Unreadabl
         Err(error) => Err(Unreadable {
             problems: vec![Problem::error(
                 Position::whole(&found.file),
-                format!("cannot read the file: {error}"),
+                format!(
+                    "cannot read the file: {error}{}",
+                    crate::privileges::denied(&error)
+                ),
             )],
             partial: None,
         }),

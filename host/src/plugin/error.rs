@@ -16,7 +16,7 @@ pub(crate) enum LoadError {
     Cache { directory: String, why: String },
     #[error("it is no regular file")]
     NoFile,
-    #[error("cannot read it: {0}")]
+    #[error("cannot read it: {0}{hint}", hint = crate::privileges::denied(.0))]
     Read(std::io::Error),
     #[error("it has {found} bytes; a plugin may have {limit} at most")]
     TooLarge { found: u64, limit: u64 },

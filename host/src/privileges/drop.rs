@@ -12,7 +12,7 @@ use super::status::{Privileges, threads};
 
 /// What became of the process' capabilities.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(super) struct Report {
     /// Permitted and effective from now on. With [`Keep::All`]: permitted all along.
     pub(crate) kept: CapabilitySet,
     /// Were permitted and are not any more.
@@ -29,7 +29,7 @@ pub(crate) struct Report {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DropError {
     #[error(
-        "capabilities belong to threads and have to be dropped while there is one, found {}: {}",
+        "privileges belong to threads and have to be dropped while there is one, found {}: {}",
         .0.len(), .0.join(", ")
     )]
     Threads(Vec<String>),
@@ -56,14 +56,23 @@ pub(crate) enum DropError {
 }
 
 /// Keeps at most what `keep` names: permitted and effective are cut down to it, the bounding set too, inheritable and ambient sets are emptied
-/// (the host starts no other program), and no_new_privs is set. Then looks whether the kernel says the same.
+/// (the host starts no other program), and no_new_privs is set if so wanted. Then looks whether the kernel says the same.
 ///
 /// Linux has these per thread and hands them on to threads started later. So this has to be called while the process has one thread and fails
 /// otherwise: that way it holds for all threads there will ever be, without signalling threads of which libraries know nothing.
 ///
-/// With [`Keep::All`] nothing is done. After an error the process may have lost some privilege and should end.
-pub(crate) fn drop_to(keep: Keep) -> Result<Report, DropError> {
+/// With [`Keep::All`] no capability is touched. After an error the process may have lost some privilege and should end.
+pub(super) fn drop_to(keep: Keep, no_new_privs: bool) -> Result<Report, DropError> {
+    if keep != Keep::All || no_new_privs {
+        check_single_threaded()?;
+    }
+    if no_new_privs {
+        process_control(libc::PR_SET_NO_NEW_PRIVS, 1, "set no_new_privs")?;
+    }
     let before = Privileges::current().map_err(DropError::Read)?;
+    if no_new_privs && !before.no_new_privs {
+        return Err(DropError::NewPrivileges);
+    }
     let Keep::Only(wanted) = keep else {
         return Ok(Report {
             kept: before.permitted,
@@ -74,7 +83,6 @@ pub(crate) fn drop_to(keep: Keep) -> Result<Report, DropError> {
             unprivileged: before.permitted.is_empty(),
         });
     };
-    check_single_threaded()?;
     let kept = wanted.and(before.permitted);
     caps::clear(None, CapSet::Ambient).map_err(failed("empty the ambient capabilities"))?;
     shrink_bounding(&before, kept)?;
@@ -93,7 +101,6 @@ pub(crate) fn drop_to(keep: Keep) -> Result<Report, DropError> {
         CapabilitySet::EMPTY,
         "empty the inheritable capabilities",
     )?;
-    process_control(libc::PR_SET_NO_NEW_PRIVS, 1, "set no_new_privs")?;
 
     let after = Privileges::current().map_err(DropError::Read)?;
     verify(&before, &after, kept)?;
@@ -107,7 +114,7 @@ pub(crate) fn drop_to(keep: Keep) -> Result<Report, DropError> {
     })
 }
 
-fn check_single_threaded() -> Result<(), DropError> {
+pub(super) fn check_single_threaded() -> Result<(), DropError> {
     let threads = threads().map_err(DropError::Read)?;
     if threads.len() <= 1 {
         return Ok(());
@@ -152,9 +159,6 @@ fn verify(before: &Privileges, after: &Privileges, kept: CapabilitySet) -> Resul
             return Err(DropError::Capabilities { set, found, wanted });
         }
     }
-    if !after.no_new_privs {
-        return Err(DropError::NewPrivileges);
-    }
     Ok(())
 }
 
@@ -167,7 +171,7 @@ fn failed(step: &'static str) -> impl Fn(CapsError) -> DropError {
 }
 
 /// prctl(2) with one argument. The `caps` crate knows neither no_new_privs nor capabilities younger than itself.
-fn process_control(
+pub(super) fn process_control(
     option: libc::c_int,
     argument: u32,
     step: &'static str,
@@ -178,7 +182,7 @@ fn process_control(
         unsafe_code,
         reason = "no safe wrapper of prctl among our dependencies"
     )]
-    // SAFETY: both options used here take numbers only, no pointers, and change nothing but this thread's privileges.
+    // SAFETY: the options used in this room take numbers only, no pointers, and change nothing but this thread's privileges.
     let result = unsafe { libc::prctl(option, argument, unused, unused, unused) };
     if result == 0 {
         return Ok(());

@@ -14,6 +14,8 @@ pub(crate) struct Privileges {
     pub(crate) bounding: CapabilitySet,
     pub(crate) ambient: CapabilitySet,
     pub(crate) no_new_privs: bool,
+    /// A filter of system calls is on.
+    pub(crate) seccomp: bool,
 }
 
 /// A thread of this process.
@@ -50,6 +52,7 @@ impl Privileges {
             bounding: set("CapBnd")?,
             ambient: set("CapAmb")?,
             no_new_privs: field("NoNewPrivs")? == "1",
+            seccomp: field("Seccomp") == Some("2"),
         })
     }
 }
@@ -99,6 +102,7 @@ Seccomp:\t0
                 bounding: CapabilitySet::of(&[CAP_CHOWN]),
                 ambient: CapabilitySet::EMPTY,
                 no_new_privs: true,
+                seccomp: false,
             }
         );
     }

@@ -12,9 +12,9 @@ use std::thread;
 use caps::Capability::{CAP_BPF, CAP_CHOWN, CAP_NET_ADMIN, CAP_PERFMON, CAP_SETPCAP};
 use caps::{CapSet, Capability};
 
-use super::drop::DropError;
+use super::drop::{DropError, drop_to};
 use super::set::CapabilitySet;
-use super::{Keep, Privileges, drop_to};
+use super::{Keep, Privileges};
 
 const SCENARIO: &str = "EXPORTER_HOST_PRIVILEGES_SCENARIO";
 
@@ -157,7 +157,7 @@ fn default_set() {
     // As systemd's AmbientCapabilities would leave it.
     set_own(CapSet::Inheritable, &[CAP_BPF, CAP_NET_ADMIN]);
     set_own(CapSet::Ambient, &[CAP_BPF, CAP_NET_ADMIN]);
-    let report = drop_to(Keep::default()).unwrap();
+    let report = drop_to(Keep::default(), true).unwrap();
     report.log();
     assert_eq!(report.kept, CapabilitySet::of(&[CAP_BPF, CAP_PERFMON]));
     assert!(report.dropped.contains(CAP_NET_ADMIN) && !report.dropped.contains(CAP_BPF));
@@ -172,12 +172,12 @@ fn default_set() {
 }
 
 fn none() {
-    let report = drop_to(Keep::Only(CapabilitySet::EMPTY)).unwrap();
+    let report = drop_to(Keep::Only(CapabilitySet::EMPTY), true).unwrap();
     assert!(report.kept.is_empty());
     assert_own_proc_is_readable();
     // Nothing comes back, and dropping again is no error.
     assert!(caps::raise(None, CapSet::Permitted, CAP_BPF).is_err());
-    let again = drop_to(Keep::default()).unwrap();
+    let again = drop_to(Keep::default(), true).unwrap();
     assert!(again.unprivileged && again.kept.is_empty());
     assert_eq!(again.missing, CapabilitySet::of(&[CAP_BPF, CAP_PERFMON]));
     again.log();
@@ -186,7 +186,7 @@ fn none() {
 
 fn all() {
     let before = Privileges::current().unwrap();
-    let report = drop_to(Keep::All).unwrap();
+    let report = drop_to(Keep::All, false).unwrap();
     assert_eq!(Privileges::current().unwrap(), before);
     assert_eq!(report.kept, before.permitted);
     assert!(report.dropped.is_empty());
@@ -194,8 +194,8 @@ fn all() {
 }
 
 fn missing() {
-    drop_to(only(&[CAP_BPF, CAP_CHOWN])).unwrap();
-    let report = drop_to(only(&[CAP_BPF, CAP_PERFMON])).unwrap();
+    drop_to(only(&[CAP_BPF, CAP_CHOWN]), true).unwrap();
+    let report = drop_to(only(&[CAP_BPF, CAP_PERFMON]), true).unwrap();
     assert_eq!(report.kept, CapabilitySet::of(&[CAP_BPF]));
     assert_eq!(report.dropped, CapabilitySet::of(&[CAP_CHOWN]));
     assert_eq!(report.missing, CapabilitySet::of(&[CAP_PERFMON]));
@@ -207,7 +207,7 @@ fn missing() {
 fn without_setpcap() {
     set_own(CapSet::Effective, &[CAP_BPF, CAP_PERFMON]);
     set_own(CapSet::Permitted, &[CAP_BPF, CAP_PERFMON]);
-    let report = drop_to(only(&[CAP_BPF])).unwrap();
+    let report = drop_to(only(&[CAP_BPF]), true).unwrap();
     assert_eq!(report.kept, CapabilitySet::of(&[CAP_BPF]));
     assert!(report.bounding_left.contains(CAP_SETPCAP));
     report.log();
@@ -216,7 +216,7 @@ fn without_setpcap() {
 
 fn not_effective() {
     set_own(CapSet::Effective, &[]);
-    let report = drop_to(only(&[CAP_BPF])).unwrap();
+    let report = drop_to(only(&[CAP_BPF]), true).unwrap();
     assert!(report.bounding_left.is_empty());
     ready();
 }
@@ -236,7 +236,7 @@ fn threads() {
     {
         thread::yield_now();
     }
-    let error = drop_to(Keep::default()).unwrap_err();
+    let error = drop_to(Keep::default(), true).unwrap_err();
     assert!(matches!(&error, DropError::Threads(names) if names.len() == 2));
     assert!(error.to_string().contains("poller ("), "{error}");
     assert_eq!(
@@ -245,7 +245,7 @@ fn threads() {
         "nothing was dropped"
     );
     // With all kept there is nothing to drop, and threads don't matter.
-    assert!(drop_to(Keep::All).is_ok());
+    assert!(drop_to(Keep::All, false).is_ok());
     drop(stop);
     let _ = other.join();
     ready();

@@ -37,8 +37,12 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         host,
         running,
         failed,
+        hardening,
     } = start::start(&settings, &telemetry)?;
     let host = Arc::new(host);
+    if settings.hardening_check {
+        start::check_hardening()?;
+    }
     if settings.check {
         tracing::info!(
             units = running,
@@ -85,11 +89,15 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             .context("cannot ask a listening socket for its address")?;
         tracing::info!(%address, path = settings.web.options.telemetry_path, "listening");
     }
+    let options = web::WebOptions {
+        hardening,
+        ..settings.web.options
+    };
     let summary = format!("{running} units running, {failed} failed");
     let exporter = HostExporter::new(Arc::clone(&host), settings.web.exporter_metrics);
     let exporter: Arc<dyn web::Exporter> = Arc::new(exporter);
     let served = runtime.block_on(async {
-        let router = web::router(settings.web.options, Arc::clone(&exporter), telemetry);
+        let router = web::router(options, Arc::clone(&exporter), telemetry);
         tokio::spawn(reload_at_hangup(exporter, hangup));
         notify::ready(&summary);
         let stop = async {

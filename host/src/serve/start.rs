@@ -11,9 +11,9 @@ use crate::bpf;
 use crate::cli::settings::Settings;
 use crate::config::load::FailedUnit;
 use crate::config::{self, UnitConfig};
-use crate::kernel::KernelFacts;
+use crate::kernel::{KernelFacts, cgroup2_mount};
 use crate::plugin::{Engine, Registry};
-use crate::privileges::{self, Privileges};
+use crate::privileges::{self, Access, Feature, Privileges};
 use crate::telemetry::Telemetry;
 use crate::unit::{Environment, Failure, Prepared, prepare};
 
@@ -22,6 +22,8 @@ pub(super) struct Started {
     pub(super) host: Host,
     pub(super) running: usize,
     pub(super) failed: usize,
+    /// What became of the hardening.
+    pub(super) hardening: Vec<Feature>,
 }
 
 /// A unit between the two halves of its start.
@@ -70,7 +72,11 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         .map(|unit| load(unit, &environment));
     let mut candidates: Vec<Candidate> = failed.chain(prepared).collect();
     bpf::post_attach_mark();
-    drop_capabilities(settings)?;
+    let access = files_needed(settings, &candidates);
+    let hardening = confine(settings, &access)?;
+    for feature in &hardening {
+        telemetry.hardening(feature.name, feature.active);
+    }
     // ... to here. Now plugins may run, and threads may start.
 
     notify::status("opening plugins");
@@ -96,6 +102,7 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         host,
         running,
         failed,
+        hardening,
     };
     verdict(settings, &started)?;
     Ok(started)
@@ -118,15 +125,71 @@ fn load(config: UnitConfig, environment: &Environment) -> Candidate {
     Candidate { name, state, began }
 }
 
-fn drop_capabilities(settings: &Settings) -> anyhow::Result<()> {
+fn confine(settings: &Settings, access: &Access) -> anyhow::Result<Vec<Feature>> {
     match Privileges::current() {
         Ok(privileges) => tracing::info!("capabilities at start: {}", privileges.permitted),
         Err(error) => tracing::warn!(%error, "cannot read this process' capabilities"),
     }
-    let report =
-        privileges::drop_to(settings.keep_capabilities).context("cannot drop capabilities")?;
-    report.log();
-    Ok(())
+    Ok(privileges::confine(&settings.hardening, access)?)
+}
+
+/// What the process has to open from now on, over all reloads to come.
+fn files_needed(settings: &Settings, candidates: &[Candidate]) -> Access {
+    let mut access = Access::default();
+    for directory in std::iter::once(&settings.config.dir).chain(&settings.plugin_dirs) {
+        if let Err(shared) = access.read_replaceable(directory) {
+            tracing::info!("{shared}");
+        }
+    }
+    let prepared = candidates.iter().filter_map(|one| one.state.as_ref().ok());
+    for file in prepared.flat_map(Prepared::files) {
+        access.read_file(&file);
+    }
+    if let Some(btf) = &settings.btf_path {
+        access.read(btf);
+    }
+    // Where it is not beneath /sys.
+    if let Ok(Some(cgroups)) = cgroup2_mount() {
+        access.read(cgroups);
+    }
+    for path in &settings.readable {
+        if !path.exists() {
+            tracing::warn!(path = %path.display(), "--hardening.read: there is no such file or directory, so it is not granted");
+        }
+        access.read(path);
+    }
+    if let Some(cache) = &settings.plugin_cache {
+        access.write(cache);
+    }
+    access
+}
+
+/// Looks at the hardening from the inside. Says all that was refused; an error if something was not.
+pub(super) fn check_hardening() -> anyhow::Result<()> {
+    let attempts = privileges::attempt_all().context("cannot check the hardening")?;
+    let mut allowed = Vec::new();
+    for attempt in &attempts {
+        let what = attempt.what;
+        match &attempt.refused {
+            Some(error) if !attempt.allowed() => {
+                tracing::info!(attempt = what, refused = true, "hardening check: {error}");
+            }
+            answer => {
+                let answer = answer
+                    .as_ref()
+                    .map_or("done".to_owned(), ToString::to_string);
+                tracing::error!(attempt = what, refused = false, "hardening check: {answer}");
+                allowed.push(what);
+            }
+        }
+    }
+    if allowed.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "--hardening.check: this process could {}; see exporter_host_hardening and the log for what is off",
+        allowed.join(", ")
+    )
 }
 
 /// The standard plugin and those of the directories. One that cannot be used is reported, counted and left out.
@@ -156,6 +219,7 @@ fn verdict(settings: &Settings, started: &Started) -> anyhow::Result<()> {
         host,
         running,
         failed,
+        ..
     } = started;
     if *running == 0 && !settings.check {
         bail!("none of {failed} units can run, see the errors above");

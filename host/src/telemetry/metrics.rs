@@ -9,7 +9,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::http::HttpTelemetry;
-use super::labelled::{FloatGauge, Registrar};
+use super::labelled::{FloatGauge, Labelled, Registrar, UintGauge};
 use super::plugin::{PluginFamilies, PluginTelemetry};
 use super::process::ProcessCollector;
 use super::programs::{ProgramStats, Programs, RUN_TIME};
@@ -63,6 +63,7 @@ pub(crate) struct Telemetry {
     plugins: Arc<PluginFamilies>,
     http: HttpTelemetry,
     programs: Programs,
+    hardening: Labelled<UintGauge>,
     reload_successful: Gauge,
     reload_success_time: FloatGauge,
 }
@@ -74,6 +75,11 @@ impl Telemetry {
         let units = Arc::new(UnitFamilies::register(&mut registrar));
         let plugins = Arc::new(PluginFamilies::register(&mut registrar));
         let http = HttpTelemetry::register(&mut registrar);
+        let hardening = registrar.labelled(
+            "exporter_host_hardening",
+            "Whether this part of the hardening is in force",
+            &["feature"],
+        );
         register_build_info(&mut registry, build);
         let programs = Programs::default();
         registry.register_collector(Box::new(programs.clone()));
@@ -99,6 +105,7 @@ impl Telemetry {
             plugins,
             http,
             programs,
+            hardening,
         })
     }
 
@@ -114,6 +121,11 @@ impl Telemetry {
 
     pub(crate) fn plugin(&self, plugin: &str) -> PluginTelemetry {
         Arc::clone(&self.plugins).plugin(plugin)
+    }
+
+    /// A part of the hardening is in force, or is not.
+    pub(crate) fn hardening(&self, feature: &str, active: bool) {
+        self.hardening.of(&[feature]).set(active.into());
     }
 
     /// A reload has ended: `successful` if everything is what the directories want.

@@ -49,6 +49,13 @@ pub(super) struct KernelSide {
 const VALUE_SIZE: usize = 8;
 
 impl Prepared {
+    /// Files that a later version of the unit is likely to need again: its object, and what its probes are attached to.
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let programs = self.kernel.iter().flat_map(|kernel| &kernel.programs);
+        let probed = programs.filter_map(|program| probed_file(&program.section));
+        self.config.object.clone().into_iter().chain(probed)
+    }
+
     /// Attaches the unit's programs. One that cannot be attached leaves the others alone; its status says why.
     pub(crate) fn attach(&mut self) {
         if let Some(kernel) = &mut self.kernel {
@@ -61,6 +68,16 @@ impl KernelSide {
     pub(super) fn attach(&mut self) {
         self.programs = self.object.attach();
     }
+}
+
+/// The file in a section like `uprobe//usr/lib/libc.so.6:malloc` or `usdt//usr/bin/x:provider:name`.
+fn probed_file(section: &str) -> Option<PathBuf> {
+    let (kind, target) = section.split_once('/')?;
+    let probe = ["uprobe", "uretprobe", "usdt"];
+    let kind = kind.trim_start_matches('?');
+    let (file, _) = target.split_once(':')?;
+    (probe.iter().any(|probe| kind.starts_with(probe)) && file.starts_with('/'))
+        .then(|| PathBuf::from(file))
 }
 
 /// Loads a unit; nothing counts until it is attached. What is in the kernel by then is gone again on an error.

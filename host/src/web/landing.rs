@@ -10,6 +10,7 @@ use axum::http::header::{
 use super::exporter::UnitStatus;
 use super::options::{HEALTHY, MAPS, READY, WebOptions};
 use super::routes::App;
+use crate::privileges::Feature;
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:60em;padding:0 1em}\
 table{border-collapse:collapse}td,th{border-bottom:1px solid #ccc;padding:.2em 1em .2em 0;text-align:left;vertical-align:top}\
@@ -56,8 +57,32 @@ fn html(options: &WebOptions, units: &[UnitStatus]) -> String {
         }
         out.push_str("</table>\n");
     }
+    hardening(&mut out, &options.hardening);
     out.push_str("</body></html>\n");
     out
+}
+
+/// What of the hardening is in force. Nothing to show in front of a process that has not been confined.
+fn hardening(out: &mut String, features: &[Feature]) {
+    if features.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<h2>Hardening</h2>\n<table>\n<tr><th>Feature</th><th>Active</th><th>Detail</th></tr>\n",
+    );
+    for feature in features {
+        out.push_str("<tr><td>");
+        escape(out, feature.name);
+        out.push_str(match (feature.active, feature.failed) {
+            (true, _) => "</td><td>yes",
+            (false, true) => "</td><td class=\"failed\">no",
+            (false, false) => "</td><td>no",
+        });
+        out.push_str("</td><td>");
+        escape(out, &feature.detail);
+        out.push_str("</td></tr>\n");
+    }
+    out.push_str("</table>\n");
 }
 
 fn link(out: &mut String, path: &str, text: &str) {

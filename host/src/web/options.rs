@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::privileges::Feature;
 use crate::telemetry::BuildInfo;
 
 /// Pages besides the telemetry path and `/`.
@@ -24,4 +25,6 @@ pub(crate) struct WebOptions {
     /// Answer `POST /-/reload`.
     pub(crate) lifecycle: bool,
     pub(crate) build: BuildInfo,
+    /// For the status page.
+    pub(crate) hardening: Vec<Feature>,
 }

@@ -122,6 +122,7 @@ fn start_with(fake: Fake, path: &str, max: usize, timeout: Duration, debug: bool
         debug,
         lifecycle: debug,
         build: BuildInfo::THIS,
+        hardening: Vec::new(),
     };
     let router = router(options, Arc::new(fake), Arc::clone(&telemetry));
     let address = Address::Host {

@@ -169,20 +169,17 @@ impl Setup {
                 command
             }
         };
-        if !self
-            .arguments
-            .iter()
-            .any(|argument| argument.starts_with("--config.dir"))
-        {
+        let given = |flag: &str| self.arguments.iter().any(|one| one.starts_with(flag));
+        if !given("--config.dir") {
             command.arg("--config.dir").arg(self.path());
         }
         if self.listen {
             command.arg("--web.listen-address=127.0.0.1:0");
         }
-        command.arg(format!(
-            "--plugin.cache-dir={}",
-            compiled_plugins().display()
-        ));
+        if !given("--plugin.cache-dir") {
+            let directory = compiled_plugins().display();
+            command.arg(format!("--plugin.cache-dir={directory}"));
+        }
         command
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
@@ -350,6 +347,11 @@ fn listening(line: &str) -> Option<SocketAddr> {
         .next()?
         .parse()
         .ok()
+}
+
+/// The host's program for another verb than serving.
+pub(crate) fn program() -> Command {
+    Command::new(binary())
 }
 
 /// `EXPORTER_HOST_BIN`, or the one that was built in the same target directory as this test.

@@ -9,7 +9,7 @@ use crate::bpf::errno;
 pub(crate) enum ObjectError {
     #[error("there is no BPF object {path}: build it, or say where it is with `object:`")]
     Missing { path: String },
-    #[error("cannot read the BPF object {path}: {source}")]
+    #[error("cannot read the BPF object {path}: {source}{}", crate::privileges::denied(.source))]
     Unreadable { path: String, source: io::Error },
     #[error("{path} is not a BPF object: {why}")]
     NotBpf { path: String, why: String },
