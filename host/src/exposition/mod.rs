@@ -17,18 +17,21 @@ mod samples;
 mod text;
 
 pub(crate) use body::BodyWriter;
-pub(crate) use compress::gzip;
+pub(crate) use compress::Gzip;
 pub(crate) use escape::LabelTemplate;
 pub(crate) use family::{Family, FamilyMeta, Kind, Number};
 #[cfg(test)]
 pub(crate) use family::{Histogram, Sample, Value};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
-pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
+#[cfg(test)]
+pub(crate) use negotiate::Format;
+pub(crate) use negotiate::{Encoding, Negotiated, negotiate};
 pub(crate) use parse::parse;
 pub(crate) use samples::{ColumnValues, Columns, LabelBlocks, Places};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.
+#[cfg(test)]
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {
     BodyWriter::new(families, format).write(families, out, usize::MAX);
 }

@@ -70,10 +70,15 @@ impl HttpTelemetry {
     pub(crate) fn answered(&self, handler: &'static str, scrape: bool, code: u16, bytes: u64) {
         let code = code.to_string();
         self.requests.of(&[handler, &code]).inc();
-        self.response_bytes.of(&[handler]).inc_by(bytes);
+        self.sent(handler, bytes);
         if scrape {
             self.promhttp_requests.of(&[&code]).inc();
         }
+    }
+
+    /// Counts bytes of a body whose length was not known when it was `answered`.
+    pub(crate) fn sent(&self, handler: &'static str, bytes: u64) {
+        self.response_bytes.of(&[handler]).inc_by(bytes);
     }
 }
 

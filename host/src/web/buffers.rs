@@ -1,15 +1,14 @@
-//! Buffers of bodies, used again: a scrape of 100,000 series is megabytes, and the next one is as large.
+//! Buffers of pieces of bodies, used again: each is still in the cache.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
 
-/// Buffers kept while nobody needs them: one body and its compressed form, for two scrapers.
-const MAX_KEPT: usize = 4;
+/// Buffers kept while nobody needs them: a piece and its compressed form, for some scrapers at once.
+const MAX_KEPT: usize = 16;
 /// A larger one is given back to the allocator.
-const MAX_CAPACITY: usize = 64 << 20;
+const MAX_CAPACITY: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct BufferPool(Mutex<Vec<Vec<u8>>>);
@@ -29,24 +28,15 @@ impl BufferPool {
     }
 }
 
-/// A body being sent: its buffer and its place among the concurrent scrapes are free again once it is dropped.
+/// A piece being sent: its buffer is free again once it is dropped.
 pub(super) struct Lease {
     bytes: Vec<u8>,
     pool: Arc<BufferPool>,
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
-    pub(super) fn body(
-        bytes: Vec<u8>,
-        pool: Arc<BufferPool>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Bytes {
-        Bytes::from_owner(Self {
-            bytes,
-            pool,
-            _permit: permit,
-        })
+    pub(super) fn bytes(bytes: Vec<u8>, pool: Arc<BufferPool>) -> Bytes {
+        Bytes::from_owner(Self { bytes, pool })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns routes, negotiation of a scrape's deadline, bounds on connections and concurrent scrapes. What the pages show comes from an
 //! `Exporter`; how series look in a body is `exposition`'s. No TLS, authentication or `/probe` here yet.
 
+mod body;
 mod buffers;
 mod exporter;
 mod landing;

@@ -118,6 +118,7 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let _in_flight = http.started(scrape);
     let head = request.method() == Method::HEAD;
     let mut response = next.run(request).await;
+    // A body without a length counts what it sends itself.
     let bytes = if head {
         0
     } else {

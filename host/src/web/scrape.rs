@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{
@@ -11,9 +11,9 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse, Response};
 
-use super::buffers::{BufferPool, Lease};
+use super::body::Rendering;
 use super::routes::App;
-use crate::exposition::{Encoding, Family, Negotiated, gzip, negotiate, write};
+use crate::exposition::{Encoding, Negotiated, negotiate};
 
 /// How long the scraper waits, in seconds; Prometheus and VictoriaMetrics send it.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
@@ -48,18 +48,11 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let deadline = Instant::now() + patience;
 
     let exporter = Arc::clone(&app.exporter);
-    let buffers = Arc::clone(&app.buffers);
+    let (buffers, telemetry) = (Arc::clone(&app.buffers), Arc::clone(&app.telemetry));
     // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no map half walked.
     let mut task = tokio::spawn(async move {
         let families = exporter.scrape(deadline).await;
-        // Rendering and compressing megabytes would hold up the other connections of a worker.
-        let render = move || {
-            render(&families, negotiated, &buffers)
-                .map(|body| Lease::body(body, Arc::clone(&buffers), permit))
-        };
-        tokio::task::spawn_blocking(render)
-            .await
-            .map_err(std::io::Error::other)?
+        Rendering::new(families, negotiated, buffers, telemetry, permit).into_body()
     });
     match tokio::time::timeout(patience + GRACE, &mut task).await {
         Ok(Ok(Ok(body))) => answer(negotiated, body),
@@ -83,37 +76,14 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
         .into_response()
 }
 
-fn answer(negotiated: Negotiated, body: Bytes) -> Response {
-    let mut response = (
-        [(CONTENT_TYPE, negotiated.content_type())],
-        Body::from(body),
-    )
-        .into_response();
+fn answer(negotiated: Negotiated, body: Body) -> Response {
+    let mut response = ([(CONTENT_TYPE, negotiated.content_type())], body).into_response();
     if negotiated.encoding == Encoding::Gzip {
         response
             .headers_mut()
             .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
-}
-
-fn render(
-    families: &[Family],
-    negotiated: Negotiated,
-    buffers: &BufferPool,
-) -> std::io::Result<Vec<u8>> {
-    // An empty vector is valid UTF-8: no byte is checked or copied.
-    let mut text = String::from_utf8(buffers.take()).unwrap_or_default();
-    write(&mut text, families, negotiated.format);
-    let text = text.into_bytes();
-    match negotiated.encoding {
-        Encoding::Identity => Ok(text),
-        Encoding::Gzip => {
-            let packed = gzip(&text, buffers.take());
-            buffers.give_back(text);
-            packed
-        }
-    }
 }
 
 /// The time a scrape may take: the operator's bound or, if it is less, what the scraper's patience leaves.

@@ -164,6 +164,21 @@ impl Answer {
     }
 }
 
+fn unchunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|two| two == b"\r\n").unwrap();
+        let size = std::str::from_utf8(&rest[..line]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        let chunk = &rest[line + 2..];
+        if size == 0 {
+            return body;
+        }
+        body.extend(&chunk[..size]);
+        rest = &chunk[size + 2..];
+    }
+}
+
 impl Server {
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
@@ -179,10 +194,11 @@ impl Server {
         stream.read_to_end(&mut all).await.unwrap();
         let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(all[..end].to_vec()).unwrap();
-        Answer {
-            head,
-            body: all[end + 4..].to_vec(),
+        let mut body = all[end + 4..].to_vec();
+        if head.contains("transfer-encoding: chunked") {
+            body = unchunk(&body);
         }
+        Answer { head, body }
     }
 
     /// Stops the server and says how long that took.
@@ -342,6 +358,44 @@ async fn scrapes_beyond_the_bound_are_refused() {
     go_on.notify_one();
     assert_eq!(server.ask("GET", "/metrics", "").await.status(), 200);
     Arc::into_inner(server).unwrap().stop().await;
+}
+
+/// Far more than a piece: the same text whole and compressed, and every byte of both counted.
+#[tokio::test]
+async fn a_large_body_comes_in_pieces() {
+    const SERIES: usize = 20_000;
+    let server = start(Scrape::Answer { series: SERIES });
+    let plain = server.ask("GET", "/metrics", "").await;
+    assert_eq!(plain.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(plain.text().lines().count(), SERIES + 2);
+    let mut wanted = String::new();
+    let families = families(SERIES);
+    crate::exposition::write(&mut wanted, &families, crate::exposition::Format::Text004);
+    assert!(plain.text() == wanted);
+
+    let packed = server
+        .ask("GET", "/metrics", "accept-encoding: gzip\r\n")
+        .await;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed.body.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(text == wanted);
+
+    let own = server.telemetry.families();
+    let sent = own
+        .iter()
+        .find(|f| f.meta.name == "exporter_host_http_response_bytes_total")
+        .unwrap();
+    let bytes = Number::Unsigned((plain.body.len() + packed.body.len()) as u64);
+    let counted = sent.samples.clone().into_list();
+    assert!(
+        counted
+            .iter()
+            .any(|sample| matches!(sample.value, Value::Number(number) if number == bytes)),
+        "{counted:?}"
+    );
+    server.stop().await;
 }
 
 #[tokio::test]

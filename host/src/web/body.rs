@@ -1,0 +1,109 @@
+//! A scrape's body, rendered and compressed piece by piece while it is sent.
+//!
+//! Each piece is made when the connection has sent the one before: a scrape of a million series needs memory for one piece, which stays in the cache from
+//! rendering to sending, and a scraper that reads slowly keeps no thread waiting. A piece takes some 50 us to make, 0.5 ms if it is compressed.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use http_body::Frame;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::buffers::{BufferPool, Lease};
+use crate::exposition::{BodyWriter, Encoding, Family, Gzip, Negotiated};
+use crate::telemetry::Telemetry;
+
+/// Bytes of text that are rendered at once. Measured: from 32 to 128 KiB there is no difference.
+const PIECE: usize = 64 << 10;
+/// Compressed bytes that are worth a write of their own.
+const PACKED_PIECE: usize = 16 << 10;
+
+/// What is not sent yet.
+pub(super) struct Rendering {
+    families: Vec<Family>,
+    writer: BodyWriter,
+    gzip: Option<Gzip>,
+    done: bool,
+    first: Option<Bytes>,
+    pool: Arc<BufferPool>,
+    telemetry: Arc<Telemetry>,
+    /// Its place among the concurrent scrapes.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Rendering {
+    pub(super) fn new(
+        families: Vec<Family>,
+        negotiated: Negotiated,
+        pool: Arc<BufferPool>,
+        telemetry: Arc<Telemetry>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let gzip = (negotiated.encoding == Encoding::Gzip).then(|| Gzip::new(pool.take()));
+        Self {
+            writer: BodyWriter::new(&families, negotiated.format),
+            families,
+            gzip,
+            done: false,
+            first: None,
+            pool,
+            telemetry,
+            _permit: permit,
+        }
+    }
+
+    /// The body. One that is a single piece has its length before it; others are sent in chunks.
+    pub(super) fn into_body(mut self) -> io::Result<Body> {
+        let first = self.piece()?;
+        if self.done {
+            return Ok(Body::from(first));
+        }
+        self.first = Some(first);
+        Ok(Body::new(self))
+    }
+
+    fn piece(&mut self) -> io::Result<Bytes> {
+        // An empty vector is valid UTF-8: no byte is checked or copied.
+        let mut text = String::from_utf8(self.pool.take()).unwrap_or_default();
+        let piece = loop {
+            self.done = self.writer.write(&self.families, &mut text, PIECE);
+            let Some(gzip) = &mut self.gzip else {
+                break text.into_bytes();
+            };
+            gzip.write(text.as_bytes())?;
+            if self.done || gzip.packed() >= PACKED_PIECE {
+                self.pool.give_back(text.into_bytes());
+                break if self.done {
+                    gzip.finish()?
+                } else {
+                    gzip.take(self.pool.take())
+                };
+            }
+            text.clear();
+        };
+        Ok(Lease::bytes(piece, Arc::clone(&self.pool)))
+    }
+}
+
+impl axum::body::HttpBody for Rendering {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = match self.first.take() {
+            Some(first) => Ok(first),
+            None if self.done => return Poll::Ready(None),
+            None => self.piece(),
+        };
+        if let Ok(bytes) = &piece {
+            self.telemetry.http().sent("metrics", bytes.len() as u64);
+        }
+        Poll::Ready(Some(piece.map(Frame::data)))
+    }
+}
