@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::event::{fire, watch_me};
 use crate::harness::network::{in_own_namespace, ip, send_frames};
-use crate::harness::objects::{build, repository};
+use crate::harness::objects::usdt_target;
 use crate::harness::{Host, Setup, eventually, names, series};
 
 /// One counter labelled by one number of four bytes.
@@ -137,29 +137,17 @@ fn the_host_passes_the_mark_when_all_is_attached() {
 
 #[test]
 fn usdt() {
-    let directory = tempfile::tempdir().unwrap();
-    let target = compile_usdt_target(directory.path());
-    let source = fs::read_to_string(repository().join("tests/bpf/usdt.bpf.c.in")).unwrap();
-    let source = source.replace("@TARGET@", target.to_str().unwrap());
-    // Beside its headers, which are found by their place: those of the libbpf that the host has in it, as what a probe's arguments look like in
-    // memory is between the two of them.
-    for (name, header) in libbpf_sys::API_HEADERS {
-        fs::write(directory.path().join(name), header).unwrap();
-    }
-    fs::write(directory.path().join("usdt.bpf.c"), source).unwrap();
-    fs::copy(
-        repository().join("tests/bpf/test.bpf.h"),
-        directory.path().join("test.bpf.h"),
-    )
-    .unwrap();
-    build(directory.path(), &[directory.path()]);
-    let object = fs::read(directory.path().join("usdt.bpf.o")).unwrap();
-    let host = Setup::new()
-        .file("unit.bpf.o", object)
-        .file("unit.yaml", counter("usdt_total"))
-        .start();
+    let host = Host::start("usdt", &counter("usdt_total"));
+    fire_usdt();
+    assert_eq!(
+        host.series("ebpf_exporter_usdt_total"),
+        series("n", &[("7", 1.0), ("8", 2.0)])
+    );
+}
 
-    let mut program = Command::new(&target)
+/// Runs the program that passes its probe with 7, 8 and 8.
+pub(crate) fn fire_usdt() {
+    let mut program = Command::new(usdt_target())
         .args(["7", "8", "8"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -171,28 +159,6 @@ fn usdt() {
         .unwrap();
     program.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert!(program.wait().unwrap().success());
-    assert_eq!(
-        host.series("ebpf_exporter_usdt_total"),
-        series("n", &[("7", 1.0), ("8", 2.0)])
-    );
-}
-
-fn compile_usdt_target(directory: &Path) -> PathBuf {
-    let target = directory.join("usdt-target");
-    let source = repository().join("tests/bpf/usdt-target.c");
-    let output = Command::new("cc")
-        .arg("-O2")
-        .arg("-o")
-        .arg(&target)
-        .arg(source)
-        .output()
-        .expect("cc runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    target
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod hardening;
 mod harness;
 mod histograms;
 mod http;
+mod kinds;
 mod lifecycle;
 mod map_types;
 mod merging;

@@ -48,6 +48,17 @@ pub(super) fn text(errno: i32) -> String {
     own.to_owned()
 }
 
+/// What opening a perf event takes where it was refused.
+pub(super) fn perf_event_denied() -> &'static str {
+    match std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid") {
+        // Beyond the kernel's own values: a patch of Debian's and others'.
+        Ok(level) if level.trim().parse().is_ok_and(|level: i32| level > 2) => {
+            "it needs CAP_PERFMON, and CAP_SYS_ADMIN while kernel.perf_event_paranoid is above 2: set it to 2"
+        }
+        _ => "it needs CAP_PERFMON, or a lower kernel.perf_event_paranoid",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,11 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use libbpf_rs::AsRawLibbpf as _;
+use libbpf_rs::Link;
 use libbpf_rs::MapType;
+use libbpf_rs::OpenProgramMut;
+use libbpf_rs::ProgramMut;
+use libbpf_rs::ProgramType;
 
 use super::errno;
 
@@ -114,6 +118,41 @@ pub(super) fn perf_event_open(
     #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
     // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Makes a program of a section that libbpf does not know one for tcx links. `attach_type`: BPF_TCX_INGRESS or BPF_TCX_EGRESS.
+pub(super) fn load_for_tcx(program: &mut OpenProgramMut<'_>, attach_type: u32) {
+    program.set_prog_type(ProgramType::SchedCls);
+    #[expect(unsafe_code, reason = "libbpf-rs has no word for these attach types")]
+    // SAFETY: the pointer is that of a live program that is not loaded yet: `program` borrows it.
+    let _ = unsafe {
+        libbpf_sys::bpf_program__set_expected_attach_type(
+            program.as_libbpf_object().as_ptr(),
+            attach_type,
+        )
+    };
+}
+
+/// Attaches a program that [`load_for_tcx`] has prepared.
+pub(super) fn attach_tcx(program: &ProgramMut<'_>, interface: i32) -> libbpf_rs::Result<Link> {
+    #[expect(unsafe_code, reason = "libbpf-rs has no tcx links")]
+    // SAFETY: the pointer is that of a live, loaded program; no options are given.
+    let link = unsafe {
+        libbpf_sys::bpf_program__attach_tcx(
+            program.as_libbpf_object().as_ptr(),
+            interface,
+            std::ptr::null(),
+        )
+    };
+    let Some(link) = std::ptr::NonNull::new(link) else {
+        let errno = io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EINVAL);
+        return Err(libbpf_rs::Error::from_raw_os_error(errno));
+    };
+    #[expect(unsafe_code, reason = "taking ownership of a new link")]
+    // SAFETY: libbpf has just made it, and nobody else owns it.
+    Ok(unsafe { Link::from_ptr(link) })
 }
 
 /// The interface's index in this thread's network namespace.

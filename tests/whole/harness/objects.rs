@@ -1,5 +1,6 @@
 //! The BPF objects of the tests and of the examples, compiled once.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,10 +18,19 @@ pub(crate) fn object(name: &str) -> PathBuf {
     path
 }
 
-fn all() -> &'static Path {
+/// A program with a USDT probe, and the object that is attached to it, `usdt.bpf.o` beside it.
+pub(crate) fn usdt_target() -> PathBuf {
+    all().join("usdt-target")
+}
+
+/// Where all of them are. `EXPORTER_TEST_OBJECTS=built` in the virtual machines of `tests/kernels.sh`, which have no compiler.
+pub(crate) fn all() -> &'static Path {
     static ALL: OnceLock<PathBuf> = OnceLock::new();
     ALL.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("objects");
+        if env::var_os("EXPORTER_TEST_OBJECTS").is_some_and(|are| are == "built") {
+            return directory;
+        }
         fs::create_dir_all(&directory).unwrap();
         // Another run of the tests may be compiling the same.
         let lock = File::create(directory.join("lock")).unwrap();
@@ -30,8 +40,42 @@ fn all() -> &'static Path {
             &directory,
             &[&sources.join("tests/bpf"), &sources.join("examples/conf.d")],
         );
+        build_usdt(&directory);
         directory
     })
+}
+
+/// The object names the program by its path, so its source is made here.
+fn build_usdt(directory: &Path) {
+    let target = directory.join("usdt-target");
+    let from = |name: &str| repository().join("tests/bpf").join(name);
+    let new = directory.join("usdt-target.new");
+    let output = Command::new("cc")
+        .arg("-O2")
+        .arg("-o")
+        .arg(&new)
+        .arg(from("usdt-target.c"))
+        .output()
+        .expect("cc runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // Another run may be executing the one that is there.
+    fs::rename(new, &target).unwrap();
+    let source = fs::read_to_string(from("usdt.bpf.c.in")).unwrap();
+    let source = source.replace("@TARGET@", target.to_str().unwrap());
+    // Beside its headers, which are found by their place: those of the libbpf that the host has in it, as what a probe's arguments look like in
+    // memory is between the two of them.
+    let sources = directory.join("usdt");
+    fs::create_dir_all(&sources).unwrap();
+    for (name, header) in libbpf_sys::API_HEADERS {
+        fs::write(sources.join(name), header).unwrap();
+    }
+    fs::write(sources.join("usdt.bpf.c"), source).unwrap();
+    fs::copy(from("test.bpf.h"), sources.join("test.bpf.h")).unwrap();
+    build(directory, &[&sources]);
 }
 
 /// Compiles BPF programs as the examples are compiled.

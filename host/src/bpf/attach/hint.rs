@@ -30,8 +30,10 @@ pub(super) fn hint(section: &str, errno: i32) -> Option<String> {
         }
         "usdt" | "usdt.s" if absent => format!("there is no such file, or it has no such probe (see `readelf -n`): `{target}`"),
         "lsm" | "lsm.s" if denied || errno == libc::EOPNOTSUPP => "BPF is not among this kernel's security modules (`lsm=…,bpf` on its command line)".to_owned(),
-        "xdp" | "xdp.frags" => "the section names no interface: use `xdp/<interface>`".to_owned(),
-        "tc" | "tcx" | "classifier" | "action" | "netkit" => "traffic control programs are loaded, but not attached, by exporter-host".to_owned(),
+        "xdp" | "xdp.frags" if target.is_empty() => "the section names no interface: use `xdp/<interface>`".to_owned(),
+        "tcx" if errno == libc::EINVAL && target == "…" => "this kernel has no tcx links (6.6 and newer have them)".to_owned(),
+        "tcx" if target != "…" => "the section names no interface: use `tcx/ingress/<interface>` or `tcx/egress/<interface>`".to_owned(),
+        "tc" | "classifier" | "action" | "netkit" => "traffic control programs are loaded, but not attached, by exporter-host".to_owned(),
         "struct_ops" | "struct_ops.s" => "struct_ops maps are created, but not registered, by exporter-host".to_owned(),
         _ if denied => "not permitted: attaching needs CAP_BPF and CAP_PERFMON, for network and cgroup programs CAP_NET_ADMIN".to_owned(),
         _ if errno == libc::EOPNOTSUPP => format!("programs in `{section}` cannot be attached by their section's name"),

@@ -1,14 +1,15 @@
 //! Attaching programs by the name of their section, and what came of it.
 //!
-//! Most sections are libbpf's to attach. Ours are `perf_event/…` (perf_event.rs), `xdp/<interface>` (xdp.rs), and plain uprobes where the kernel has the multi link
-//! (uprobe.rs). Every attachment is made of real links, owned here; dropping them detaches.
+//! Most sections are libbpf's to attach. Ours are `perf_event/…` (perf_event.rs), `xdp/<interface>` and
+//! `tcx/ingress/<interface>` (interfaces.rs), cgroup programs (cgroup.rs), and plain uprobes where the kernel has the multi link (uprobe.rs). Every attachment is made of real links, owned here; dropping them detaches.
 
+mod cgroup;
 mod hint;
+mod interfaces;
 mod perf_event;
 #[cfg(test)]
 mod tests;
 mod uprobe;
-mod xdp;
 
 use std::os::fd::AsFd;
 
@@ -17,14 +18,16 @@ use libbpf_rs::OpenProgramMut;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
 
+use self::interfaces::Hook;
+use self::interfaces::Interfaces;
 use self::perf_event::PerfEvents;
 use self::uprobe::MultiUprobe;
-use self::xdp::Interfaces;
 use super::errno;
 use super::log;
 use super::object::ProgramDecl;
 use super::program::KernelProgram;
 use super::program::RunStats;
+use super::sys;
 
 /// Whether a program runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,9 @@ pub(crate) struct ProgramStatus {
 pub(super) enum AttachPlan {
     Libbpf,
     PerfEvents(PerfEvents),
-    Xdp(Interfaces),
+    Interfaces(Hook, Interfaces),
+    /// To the root of the cgroup (v2) tree: all of this machine's cgroups.
+    RootCgroup,
     MultiUprobe(MultiUprobe),
     /// Cannot be attached, and why.
     Impossible(String),
@@ -72,10 +77,16 @@ impl AttachPlan {
                 Err(why) => Self::Impossible(format!("section `{section}`: {why}")),
             };
         }
-        if let Some(interfaces) = Interfaces::parse(section) {
-            program.set_prog_type(ProgramType::Xdp);
-            program.set_attach_type(libbpf_rs::ProgramAttachType::Xdp);
-            return Self::Xdp(interfaces);
+        if let Some((hook, interfaces)) = Interfaces::parse(section) {
+            match hook {
+                Hook::Xdp => {
+                    program.set_prog_type(ProgramType::Xdp);
+                    program.set_attach_type(libbpf_rs::ProgramAttachType::Xdp);
+                }
+                Hook::TcxIngress => sys::load_for_tcx(program, libbpf_sys::BPF_TCX_INGRESS),
+                Hook::TcxEgress => sys::load_for_tcx(program, libbpf_sys::BPF_TCX_EGRESS),
+            }
+            return Self::Interfaces(hook, interfaces);
         }
         if program.prog_type() == ProgramType::Unspec {
             // The load of the whole object would fail for this one.
@@ -84,10 +95,13 @@ impl AttachPlan {
                 "section `{section}` is of a kind that neither libbpf nor exporter-host knows"
             ));
         }
+        if cgroup::takes(program.prog_type()) {
+            return Self::RootCgroup;
+        }
         // Probing costs a system call or two, and programs that are off need no plan.
         if program.autoload()
             && let Some(probe) = MultiUprobe::parse(section)
-            && super::sys::has_uprobe_multi()
+            && sys::has_uprobe_multi()
         {
             program.set_attach_type(libbpf_rs::ProgramAttachType::TraceUprobeMulti);
             return Self::MultiUprobe(probe);
@@ -99,7 +113,8 @@ impl AttachPlan {
         match self {
             Self::Libbpf => by_libbpf(section, || program.attach()).map(|link| vec![link]),
             Self::PerfEvents(events) => events.attach(program),
-            Self::Xdp(interfaces) => interfaces.attach(program),
+            Self::Interfaces(hook, interfaces) => interfaces.attach(*hook, program),
+            Self::RootCgroup => cgroup::attach(section, program).map(|link| vec![link]),
             Self::MultiUprobe(probe) => {
                 by_libbpf(section, || probe.attach(program)).map(|link| vec![link])
             }

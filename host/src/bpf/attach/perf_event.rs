@@ -9,6 +9,7 @@ use libbpf_rs::Link;
 use libbpf_rs::ProgramMut;
 
 use crate::bpf::cpus;
+use crate::bpf::errno;
 use crate::bpf::sys;
 use crate::bpf::sys::Sampling;
 
@@ -91,19 +92,18 @@ fn sampling(before: Sampling, number: u64, new: fn(u64) -> Sampling) -> Result<S
     }
 }
 
-fn hint(errno: Option<i32>) -> &'static str {
-    match errno {
+fn hint(errno: Option<i32>) -> String {
+    let hint = match errno {
         Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV) => {
             ": this machine does not have it (virtual machines often have no hardware counters)"
         }
-        Some(libc::EPERM | libc::EACCES) => {
-            ": it needs CAP_PERFMON, or a lower kernel.perf_event_paranoid"
-        }
+        Some(libc::EPERM | libc::EACCES) => return format!(": {}", errno::perf_event_denied()),
         Some(libc::EINVAL) => {
             ": no such event, or a frequency above kernel.perf_event_max_sample_rate"
         }
         _ => "",
-    }
+    };
+    hint.to_owned()
 }
 
 #[cfg(test)]

@@ -266,8 +266,12 @@ fn open(
             Err(error) => errno::of(&error),
         };
         if pages <= FEWEST || !matches!(error, libc::EPERM | libc::ENOMEM) {
+            let hint = match error {
+                libc::EPERM | libc::EACCES => format!(": {}", errno::perf_event_denied()),
+                _ => String::new(),
+            };
             return Err(format!(
-                "{}; libbpf says: {}",
+                "{}{hint}; libbpf says: {}",
                 errno::text(error),
                 said.summary()
             ));

@@ -1,4 +1,4 @@
-//! `SEC("xdp/eth0")`, `SEC("xdp/eth*")`: a link on each interface that matches now, in this network namespace.
+//! `SEC("xdp/eth0")`, `SEC("tcx/ingress/eth*")`: a link on each interface that matches now, in this network namespace.
 
 use std::fs;
 
@@ -7,6 +7,14 @@ use libbpf_rs::ProgramMut;
 use regex::Regex;
 
 use crate::bpf::sys;
+
+/// What a program sees of an interface's packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bpf) enum Hook {
+    Xdp,
+    TcxIngress,
+    TcxEgress,
+}
 
 /// Which interfaces.
 #[derive(Debug, Clone)]
@@ -20,12 +28,23 @@ pub(in crate::bpf) enum Interfaces {
 }
 
 impl Interfaces {
-    /// `None` for other sections: `xdp/devmap` and `xdp/cpumap` are libbpf's.
-    pub(super) fn parse(section: &str) -> Option<Self> {
-        let name = section.strip_prefix("xdp/")?;
-        if name.is_empty() || name == "devmap" || name == "cpumap" {
+    /// `None` for other sections: `xdp/devmap` and `xdp/cpumap` are libbpf's, and so is `tcx/ingress` alone.
+    pub(super) fn parse(section: &str) -> Option<(Hook, Self)> {
+        let (hook, name) = [
+            ("xdp/", Hook::Xdp),
+            ("tcx/ingress/", Hook::TcxIngress),
+            ("tcx/egress/", Hook::TcxEgress),
+        ]
+        .into_iter()
+        .find_map(|(prefix, hook)| Some((hook, section.strip_prefix(prefix)?)))?;
+        let another = hook == Hook::Xdp && (name == "devmap" || name == "cpumap");
+        if name.is_empty() || another {
             return None;
         }
+        Some((hook, Self::named(name)?))
+    }
+
+    fn named(name: &str) -> Option<Self> {
         if !name.contains(['*', '?']) {
             return Some(Self::Named(name.to_owned()));
         }
@@ -38,7 +57,7 @@ impl Interfaces {
     }
 
     /// On all of them, or on none.
-    pub(super) fn attach(&self, program: &ProgramMut<'_>) -> Result<Vec<Link>, String> {
+    pub(super) fn attach(&self, hook: Hook, program: &ProgramMut<'_>) -> Result<Vec<Link>, String> {
         let names = match self {
             Self::Named(name) => vec![name.clone()],
             Self::Matching { pattern, regex } => {
@@ -60,8 +79,13 @@ impl Interfaces {
                 let index = sys::interface_index(name).map_err(|error| {
                     format!("{error}: there is no interface `{name}` in this network namespace")
                 })?;
-                super::by_libbpf("xdp/…", || program.attach_xdp(index))
-                    .map_err(|why| format!("interface `{name}`: {why}{}", hint(&why)))
+                let link = match hook {
+                    Hook::Xdp => super::by_libbpf("xdp/…", || program.attach_xdp(index)),
+                    Hook::TcxIngress | Hook::TcxEgress => {
+                        super::by_libbpf("tcx/…", || sys::attach_tcx(program, index))
+                    }
+                };
+                link.map_err(|why| format!("interface `{name}`: {why}{}", hint(&why)))
             })
             .collect()
     }
@@ -100,13 +124,18 @@ mod tests {
             "xdp/cpumap",
             "xdp.frags",
             "tp/xdp/eth0",
+            "tcx/ingress",
+            "tcx/ingress/",
         ] {
             assert!(Interfaces::parse(other).is_none(), "{other}");
         }
         assert!(
-            matches!(Interfaces::parse("xdp/eth0"), Some(Interfaces::Named(name)) if name == "eth0")
+            matches!(Interfaces::parse("xdp/eth0"), Some((Hook::Xdp, Interfaces::Named(name))) if name == "eth0")
         );
-        let Some(Interfaces::Matching { regex, .. }) = Interfaces::parse("xdp/eth?.1*") else {
+        assert!(
+            matches!(Interfaces::parse("tcx/egress/eth0"), Some((Hook::TcxEgress, Interfaces::Named(name))) if name == "eth0")
+        );
+        let Some((_, Interfaces::Matching { regex, .. })) = Interfaces::parse("xdp/eth?.1*") else {
             panic!()
         };
         assert!(regex.is_match("eth0.1") && regex.is_match("eth0.100"));
