@@ -131,7 +131,10 @@ struct sk_buff {
 
 struct sock_common {
     unsigned short skc_family;
+    unsigned char skc_state;
     __be32 skc_daddr;
+    __be16 skc_dport;
+    u16 skc_num;
     struct in6_addr skc_v6_daddr;
 };
 
@@ -140,8 +143,36 @@ struct sock {
     u16 sk_protocol;
 };
 
-// === Page cache ===
+// === Files ===
 
+struct file_system_type {
+    const char *name;
+};
+
+struct super_block {
+    struct file_system_type *s_type;
+};
+
+struct inode {
+    unsigned short i_mode;
+    struct super_block *i_sb;
+};
+
+struct file {
+    struct inode *f_inode;
+};
+
+// === Memory ===
+
+struct mem_cgroup;
+
+struct oom_control {
+    struct mem_cgroup *memcg;
+    struct task_struct *chosen;
+};
+
+
+// The page cache.
 struct trace_event_raw_mm_filemap_op_page_cache {
     u32 s_dev;
     u8 order;

@@ -1,7 +1,7 @@
 # Sourced by tests/kernels.sh: the virtual machine, and the initial file system that is all it has.
 
 # The tests that a kernel can change the outcome of.
-guest_tests="kinds:: attach:: capabilities:: map_types:: cpu:: histograms:: perf_event_array:: reload::replace:: reload::asked::by_signal decoders::ksym decoders::cgroup"
+guest_tests="kinds:: probes:: attach:: capabilities:: map_types:: cpu:: histograms:: perf_event_array:: reload::replace:: reload::asked::by_signal decoders::ksym decoders::cgroup"
 # Those that need what the cloud kernels have only as modules (veth), or that read all symbols within a scrape, for which emulation is too slow.
 guest_skips="attach::xdp attach::kaddrs decoders::ksym"
 
@@ -61,6 +61,7 @@ make_guest() {
     cp -r "$target/tmp/objects" "$root$target/tmp/objects"
     mkdir -p "$root$PWD/tests/whole" "$root$PWD/examples"
     cp -r tests/whole/harness "$root$PWD/tests/whole/"
+    cp -r examples/probes "$root$PWD/examples/"
     # Python: the interpreter, its library less what no test needs, and the parser.
     real=$(realpath "$python")
     with_libraries "$root" "$real"

@@ -29,4 +29,5 @@ mod lifecycle;
 mod map_types;
 mod merging;
 mod perf_event_array;
+mod probes;
 mod reload;

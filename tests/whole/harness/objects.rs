@@ -11,7 +11,7 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The compiled object of `tests/bpf/NAME.bpf.c` or `examples/conf.d/NAME.bpf.c`.
+/// The compiled object of `NAME.bpf.c` in `tests/bpf`, `examples/conf.d` or `examples/probes`.
 pub(crate) fn object(name: &str) -> PathBuf {
     let path = all().join(format!("{name}.bpf.o"));
     assert!(path.exists(), "no test object {name}");
@@ -38,7 +38,11 @@ pub(crate) fn all() -> &'static Path {
         let sources = repository();
         build(
             &directory,
-            &[&sources.join("tests/bpf"), &sources.join("examples/conf.d")],
+            &[
+                &sources.join("tests/bpf"),
+                &sources.join("examples/conf.d"),
+                &sources.join("examples/probes"),
+            ],
         );
         build_usdt(&directory);
         directory

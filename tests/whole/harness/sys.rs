@@ -1,6 +1,8 @@
 //! The few system calls that std has no word for. (A crate for them would switch on features of libc, and the host be built twice.)
 
 use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::{fs, process};
 
 /// A signal, by the number that the kernel knows it by.
@@ -30,6 +32,14 @@ pub(crate) fn getpgid(pid: i32) {
     #[expect(unsafe_code, reason = "std has no process groups")]
     // SAFETY: takes a number.
     let _answer = unsafe { libc::getpgid(pid) };
+}
+
+/// How many connections may wait to be accepted.
+pub(crate) fn set_backlog(listener: &TcpListener, connections: i32) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "std chooses this number itself")]
+    // SAFETY: takes a descriptor that the listener owns, and a number.
+    let result = unsafe { libc::listen(listener.as_raw_fd(), connections) };
+    answer(result)
 }
 
 /// The kernel's id of this thread.
