@@ -10,8 +10,20 @@ pub(crate) enum Kind {
     Counter,
     Gauge,
     Histogram,
+    Summary,
     Info,
     Unknown,
+}
+
+impl Kind {
+    /// What a family's name may not be followed by in the names of others: those are the names of its own samples.
+    pub(super) fn reserved_suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Histogram => &["_bucket", "_count", "_created", "_sum"],
+            Self::Summary => &["_count", "_created", "_sum"],
+            Self::Counter | Self::Gauge | Self::Info | Self::Unknown => &[],
+        }
+    }
 }
 
 /// A family's head.
@@ -33,7 +45,7 @@ pub(crate) struct Family {
     pub(crate) samples: Samples,
 }
 
-/// One series' value. A histogram is one sample.
+/// One series' value. A histogram is one sample, so is a summary.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// The label pairs as they are written, without the braces: `cpu="0",kind="a\"b"`; empty for none. See `escape`.
@@ -45,6 +57,7 @@ pub(crate) struct Sample {
 pub(crate) enum Value {
     Number(Number),
     Histogram(Box<Histogram>),
+    Summary(Box<Summary>),
 }
 
 /// Integers stay exact up to the text.
@@ -62,4 +75,12 @@ pub(crate) struct Histogram {
     /// Observations in each bucket alone, not cumulated; one more than `bounds`: the last is +Inf's.
     pub(crate) counts: Vec<u64>,
     pub(crate) sum: Number,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Summary {
+    /// Quantile, from 0 to 1, and its value; strictly ascending by quantile.
+    pub(crate) quantiles: Vec<(f64, f64)>,
+    pub(crate) sum: Number,
+    pub(crate) count: u64,
 }

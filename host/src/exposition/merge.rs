@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::family::{Family, Kind, Sample};
+use super::family::{Family, Sample};
 use super::samples::Samples;
 
 /// Who brings families: a unit, the host itself.
@@ -33,8 +33,8 @@ pub(crate) enum ClashReason {
     Help,
     #[error("the same series, e.g. `{{{example}}}`")]
     Series { example: Arc<str> },
-    #[error("the name belongs to histogram `{histogram}`")]
-    HistogramPart { histogram: String },
+    #[error("the name belongs to histogram or summary `{whole}`")]
+    Part { whole: String },
 }
 
 /// A family and the index of its source.
@@ -74,7 +74,7 @@ pub(crate) fn merge(sources: Vec<Source>) -> (Vec<Family>, Vec<Clash>) {
         }
         merged.push(group);
     }
-    merger.part_histograms(&mut merged);
+    merger.part_wholes(&mut merged);
     (
         merged
             .into_iter()
@@ -152,38 +152,36 @@ impl Merger {
         }
     }
 
-    /// `x_count` beside a histogram `x` would be read as the histogram's: the later of the two is left out.
-    fn part_histograms(&mut self, merged: &mut Vec<Candidate>) {
+    /// `x_count` beside a histogram or summary `x` would be read as its count: the later of the two is left out.
+    fn part_wholes(&mut self, merged: &mut Vec<Candidate>) {
         let mut out: Vec<(usize, usize)> = Vec::new();
-        for (histogram, candidate) in merged.iter().enumerate() {
-            if candidate.family.meta.kind != Kind::Histogram {
-                continue;
-            }
-            for suffix in ["_bucket", "_count", "_created", "_sum"] {
-                let name = format!("{}{suffix}", candidate.family.meta.name);
+        for (whole, candidate) in merged.iter().enumerate() {
+            let meta = &candidate.family.meta;
+            for suffix in meta.kind.reserved_suffixes() {
+                let name = format!("{}{suffix}", meta.name);
                 let found = merged.binary_search_by(|other| other.family.meta.name.cmp(&name));
                 if let Ok(other) = found {
-                    out.push((histogram, other));
+                    out.push((whole, other));
                 }
             }
         }
         let mut gone = vec![false; merged.len()];
-        for (histogram, other) in out {
-            let (Some(whole), Some(part)) = (merged.get(histogram), merged.get(other)) else {
+        for (index, other) in out {
+            let (Some(whole), Some(part)) = (merged.get(index), merged.get(other)) else {
                 continue;
             };
-            if gone[histogram] || gone[other] {
+            if gone[index] || gone[other] {
                 continue;
             }
-            let reason = ClashReason::HistogramPart {
-                histogram: whole.family.meta.name.clone(),
+            let reason = ClashReason::Part {
+                whole: whole.family.meta.name.clone(),
             };
-            let (index, kept, left_out) = if whole.source <= part.source {
+            let (goes, kept, left_out) = if whole.source <= part.source {
                 (other, whole, part)
             } else {
-                (histogram, part, whole)
+                (index, part, whole)
             };
-            gone[index] = true;
+            gone[goes] = true;
             self.report(kept.source, left_out, reason, left_out.family.samples.len());
         }
         let mut gone = gone.into_iter();
@@ -204,7 +202,7 @@ impl Merger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::family::{FamilyMeta, Number, Value};
+    use super::super::family::{FamilyMeta, Kind, Number, Value};
     use super::*;
 
     fn family(name: &str, kind: Kind, help: &str, labels: &[&str]) -> Family {
@@ -316,14 +314,17 @@ mod tests {
                     family("x", Kind::Histogram, "", &[""]),
                     family("x_count", Kind::Gauge, "", &[""]),
                     family("y", Kind::Histogram, "", &[""]),
+                    family("z", Kind::Summary, "", &[""]),
+                    family("z_bucket", Kind::Gauge, "", &[""]),
+                    family("z_sum", Kind::Gauge, "", &[""]),
                 ],
             ),
         ]);
-        assert_eq!(lines(&families), ["x ", "y_count "]);
+        assert_eq!(lines(&families), ["x ", "y_count ", "z ", "z_bucket "]);
         let out: Vec<_> = clashes
             .iter()
             .map(|c| (c.family.as_str(), &*c.earlier))
             .collect();
-        assert_eq!(out, [("x_count", "two"), ("y", "one")]);
+        assert_eq!(out, [("x_count", "two"), ("y", "one"), ("z_sum", "two")]);
     }
 }

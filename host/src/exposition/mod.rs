@@ -19,9 +19,7 @@ mod text;
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Gzip;
 pub(crate) use escape::LabelTemplate;
-pub(crate) use family::{Family, FamilyMeta, Kind, Number};
-#[cfg(test)]
-pub(crate) use family::{Histogram, Sample, Value};
+pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 #[cfg(test)]

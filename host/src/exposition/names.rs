@@ -20,6 +20,8 @@ pub(crate) enum NameError {
     Internal { name: String },
     #[error("label name `{name}` is reserved: a histogram's buckets are told apart by it")]
     Bucket { name: String },
+    #[error("label name `{name}` is reserved: a summary's quantiles are told apart by it")]
+    Quantile { name: String },
 }
 
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`
@@ -32,7 +34,7 @@ pub(crate) fn metric_name(name: &str) -> Result<(), NameError> {
     )
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, not starting with `__`, and not `le` in a histogram.
+/// `[a-zA-Z_][a-zA-Z0-9_]*`, not starting with `__`, not `le` in a histogram and not `quantile` in a summary.
 pub(crate) fn label_name(name: &str, kind: Kind) -> Result<(), NameError> {
     characters(
         "label",
@@ -47,6 +49,11 @@ pub(crate) fn label_name(name: &str, kind: Kind) -> Result<(), NameError> {
     }
     if name == "le" && kind == Kind::Histogram {
         return Err(NameError::Bucket {
+            name: name.to_owned(),
+        });
+    }
+    if name == "quantile" && kind == Kind::Summary {
+        return Err(NameError::Quantile {
             name: name.to_owned(),
         });
     }
@@ -102,6 +109,11 @@ mod tests {
         assert!(matches!(
             label_name("le", Kind::Histogram),
             Err(NameError::Bucket { .. })
+        ));
+        assert_eq!(label_name("quantile", Kind::Histogram), Ok(()));
+        assert!(matches!(
+            label_name("quantile", Kind::Summary),
+            Err(NameError::Quantile { .. })
         ));
         assert!(matches!(
             label_name("__name__", Kind::Gauge),

@@ -71,10 +71,8 @@ impl<'a> Claimed<'a> {
                 continue;
             }
             names.insert(Cow::Borrowed(meta.name.as_str()));
-            if meta.kind == Kind::Histogram {
-                for suffix in ["_bucket", "_sum", "_count", "_created"] {
-                    names.insert(Cow::Owned(format!("{}{suffix}", meta.name)));
-                }
+            for suffix in meta.kind.reserved_suffixes() {
+                names.insert(Cow::Owned(format!("{}{suffix}", meta.name)));
             }
         }
         Self(names)
@@ -99,6 +97,11 @@ impl<'a> Claimed<'a> {
             Kind::Histogram => Head {
                 name_len,
                 kind: "histogram",
+                with_unit: true,
+            },
+            Kind::Summary => Head {
+                name_len,
+                kind: "summary",
                 with_unit: true,
             },
             Kind::Unknown => Head {
@@ -157,7 +160,9 @@ fn short_name<'a>(full: &'a str, suffix: &str) -> Option<&'a str> {
 /// Counters are neither negative nor NaN.
 fn may_be_counter(family: &Family) -> bool {
     family.samples.values().all(|value| match value {
-        ValueRef::Number(Number::Unsigned(_)) | ValueRef::Histogram(_) => true,
+        ValueRef::Number(Number::Unsigned(_)) | ValueRef::Histogram(_) | ValueRef::Summary(_) => {
+            true
+        }
         ValueRef::Number(Number::Signed(value)) => value >= 0,
         ValueRef::Number(Number::Float(value)) => value >= 0.0,
     })
@@ -169,6 +174,6 @@ fn may_be_info(family: &Family) -> bool {
         ValueRef::Number(Number::Unsigned(value)) => value == 1,
         ValueRef::Number(Number::Signed(value)) => value == 1,
         ValueRef::Number(Number::Float(value)) => value == 1.0,
-        ValueRef::Histogram(_) => false,
+        ValueRef::Histogram(_) | ValueRef::Summary(_) => false,
     })
 }

@@ -1,6 +1,6 @@
 //! Reads OpenMetrics text into families, strictly: what does not follow the format is an error with its line.
 //!
-//! Made for what prometheus-client prints. Summaries, state sets, gauge histograms and timestamps have no place in the family model and
+//! Made for what prometheus-client prints. State sets, gauge histograms and timestamps have no place in the family model and
 //! are refused; exemplars and `_created` samples are passed over.
 
 mod assemble;
@@ -41,7 +41,9 @@ pub(crate) enum Problem {
     Number { found: String },
     #[error("a timestamp `{found}`: samples are as of the scrape")]
     Timestamp { found: String },
-    #[error("expected one of counter, gauge, histogram, info, unknown as type, found `{found}`")]
+    #[error(
+        "expected one of counter, gauge, histogram, summary, info, unknown as type, found `{found}`"
+    )]
     Type { found: String },
     #[error("family `{family}` has a second `{what}` line, or one after its samples")]
     Metadata { family: String, what: &'static str },
@@ -53,6 +55,8 @@ pub(crate) enum Problem {
     SeriesTwice { series: String },
     #[error("histogram series `{series}`: {what}")]
     Histogram { series: String, what: &'static str },
+    #[error("summary series `{series}`: {what}")]
+    Summary { series: String, what: &'static str },
     #[error("text after `# EOF`")]
     AfterEof,
     #[error("the text ends without `# EOF`: it may be cut short")]

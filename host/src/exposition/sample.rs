@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::family::{Family, Kind, Number};
+use super::family::{Family, Kind, Number, Summary};
 use super::number;
 use super::samples::{HistogramRef, ValueRef};
 
@@ -49,8 +49,10 @@ impl SampleWriter {
     ) -> usize {
         let name = &family.meta.name;
         let is_histogram = family.meta.kind == Kind::Histogram;
+        let is_summary = family.meta.kind == Kind::Summary;
+        let is_number = !is_histogram && !is_summary;
         let mut next = from;
-        if !is_histogram {
+        if is_number {
             self.open.clear();
             self.open.push_str(name);
             self.open.push('{');
@@ -60,7 +62,7 @@ impl SampleWriter {
         {
             next += 1;
             match sample.value {
-                ValueRef::Number(value) if !is_histogram => {
+                ValueRef::Number(value) if is_number => {
                     if sample.labels.is_empty() {
                         out.push_str(name);
                         out.push(' ');
@@ -75,6 +77,9 @@ impl SampleWriter {
                 // The bounds of different families are rarely the same allocation; equal contents are found all the same.
                 ValueRef::Histogram(histogram) if is_histogram => {
                     self.histogram(out, name, sample.labels, histogram);
+                }
+                ValueRef::Summary(summary) if is_summary => {
+                    self.summary(out, name, sample.labels, summary);
                 }
                 _ => {}
             }
@@ -122,6 +127,38 @@ impl SampleWriter {
         out.push('\n');
         self.tail(out, name, "_count", labels);
         self.count(out, total);
+    }
+
+    fn summary(&mut self, out: &mut String, name: &str, labels: &str, summary: &Summary) {
+        self.open.clear();
+        self.open.push_str(name);
+        self.open.push('{');
+        if !labels.is_empty() {
+            self.open.push_str(labels);
+            self.open.push(',');
+        }
+        for &(quantile, value) in &summary.quantiles {
+            // OpenMetrics has neither a quantile's value below zero nor a sum that could fall.
+            if self.style == Style::OpenMetrics && value < 0.0 {
+                continue;
+            }
+            out.push_str(&self.open);
+            out.push_str("quantile=\"");
+            match self.style {
+                Style::Text => number::go_float(out, quantile),
+                Style::OpenMetrics => number::open_metrics_float(out, quantile),
+            }
+            out.push_str("\"} ");
+            self.number(out, Number::Float(value));
+            out.push('\n');
+        }
+        if self.style == Style::Text || at_least_zero(summary.sum) {
+            self.tail(out, name, "_sum", labels);
+            self.number(out, summary.sum);
+            out.push('\n');
+        }
+        self.tail(out, name, "_count", labels);
+        self.count(out, summary.count);
     }
 
     fn tail(&self, out: &mut String, name: &str, suffix: &str, labels: &str) {

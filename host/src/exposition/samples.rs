@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::family::{Histogram, Number, Sample, Value};
+use super::family::{Histogram, Number, Sample, Summary, Value};
 
 /// A family's samples, sorted by their labels, no two alike.
 #[derive(Debug, Clone)]
@@ -58,6 +58,7 @@ pub(crate) struct SampleRef<'a> {
 pub(crate) enum ValueRef<'a> {
     Number(Number),
     Histogram(HistogramRef<'a>),
+    Summary(&'a Summary),
 }
 
 /// See `Histogram`.
@@ -138,6 +139,7 @@ impl Sample {
                 counts: &histogram.counts,
                 sum: histogram.sum,
             }),
+            Value::Summary(summary) => ValueRef::Summary(summary),
         };
         SampleRef {
             labels: &self.labels,
@@ -155,6 +157,7 @@ impl SampleRef<'_> {
                 counts: histogram.counts.to_vec(),
                 sum: histogram.sum,
             })),
+            ValueRef::Summary(summary) => Value::Summary(Box::new(summary.clone())),
         };
         Sample {
             labels: self.labels.into(),

@@ -33,6 +33,18 @@ fn histogram(labels: &str, bounds: &[f64], counts: &[u64], sum: Number) -> Sampl
     }
 }
 
+fn summary(labels: &str, quantiles: &[(f64, f64)], sum: Number, count: u64) -> Sample {
+    let summary = Summary {
+        quantiles: quantiles.to_vec(),
+        sum,
+        count,
+    };
+    Sample {
+        labels: labels.into(),
+        value: Value::Summary(Box::new(summary)),
+    }
+}
+
 pub(super) fn everything() -> Vec<Family> {
     let comm = |value: &str| labels(&["comm"], &[value]);
     vec![
@@ -88,6 +100,24 @@ pub(super) fn everything() -> Vec<Family> {
             ]
             .into(),
         },
+        Family {
+            meta: meta("ex_zip_seconds", Kind::Summary, "Zips.", "seconds"),
+            samples: vec![
+                summary(
+                    "cpu=\"0\"",
+                    &[(0.5, 0.25), (1.0, 2e6)],
+                    Number::Float(3.0),
+                    12,
+                ),
+                summary(
+                    "cpu=\"1\"",
+                    &[(0.0, -1.0), (0.5, f64::NAN)],
+                    Number::Signed(-1),
+                    0,
+                ),
+            ]
+            .into(),
+        },
     ]
 }
 
@@ -122,6 +152,16 @@ ex_wait_seconds_bucket{cpu="1",le="2e+06"} 0
 ex_wait_seconds_bucket{cpu="1",le="+Inf"} 0
 ex_wait_seconds_sum{cpu="1"} 0
 ex_wait_seconds_count{cpu="1"} 0
+# HELP ex_zip_seconds Zips.
+# TYPE ex_zip_seconds summary
+ex_zip_seconds{cpu="0",quantile="0.5"} 0.25
+ex_zip_seconds{cpu="0",quantile="1"} 2e+06
+ex_zip_seconds_sum{cpu="0"} 3
+ex_zip_seconds_count{cpu="0"} 12
+ex_zip_seconds{cpu="1",quantile="0"} -1
+ex_zip_seconds{cpu="1",quantile="0.5"} NaN
+ex_zip_seconds_sum{cpu="1"} -1
+ex_zip_seconds_count{cpu="1"} 0
 "#;
     assert_eq!(out, expected);
 }
@@ -161,6 +201,15 @@ ex_wait_seconds_bucket{cpu="1",le="2e+06"} 0
 ex_wait_seconds_bucket{cpu="1",le="+Inf"} 0
 ex_wait_seconds_sum{cpu="1"} 0
 ex_wait_seconds_count{cpu="1"} 0
+# HELP ex_zip_seconds Zips.
+# TYPE ex_zip_seconds summary
+# UNIT ex_zip_seconds seconds
+ex_zip_seconds{cpu="0",quantile="0.5"} 0.25
+ex_zip_seconds{cpu="0",quantile="1.0"} 2e+06
+ex_zip_seconds_sum{cpu="0"} 3.0
+ex_zip_seconds_count{cpu="0"} 12
+ex_zip_seconds{cpu="1",quantile="0.5"} NaN
+ex_zip_seconds_count{cpu="1"} 0
 # EOF
 "#;
     assert_eq!(out, expected);

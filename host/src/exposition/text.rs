@@ -18,6 +18,7 @@ pub(super) fn head(out: &mut String, meta: &FamilyMeta) {
         Kind::Counter => " counter\n",
         Kind::Gauge | Kind::Info => " gauge\n",
         Kind::Histogram => " histogram\n",
+        Kind::Summary => " summary\n",
         Kind::Unknown => " untyped\n",
     });
 }

@@ -7,10 +7,13 @@ use hashbrown::HashMap;
 use super::Problem;
 use super::line::SampleLine;
 use crate::exposition::escape;
-use crate::exposition::family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Value};
+use crate::exposition::family::{
+    Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value,
+};
 
-/// The one label that tells a histogram's buckets apart.
+/// The labels that tell a histogram's buckets and a summary's quantiles apart.
 const BOUND: &str = "le";
+const QUANTILE: &str = "quantile";
 
 pub(super) struct Assembly {
     /// As it stands in the text: without `_total` and `_info`.
@@ -20,7 +23,8 @@ pub(super) struct Assembly {
     kind: Option<Kind>,
     samples: Vec<Sample>,
     histograms: Vec<PartialHistogram>,
-    /// Label block -> index in `histograms`.
+    summaries: Vec<PartialSummary>,
+    /// Label block -> index in `histograms` or `summaries`.
     by_labels: HashMap<Arc<str>, usize>,
 }
 
@@ -28,6 +32,14 @@ struct PartialHistogram {
     labels: Arc<str>,
     /// Upper bound and cumulative count, in the text's order.
     buckets: Vec<(f64, u64)>,
+    sum: Option<Number>,
+    count: Option<u64>,
+}
+
+struct PartialSummary {
+    labels: Arc<str>,
+    /// In the text's order.
+    quantiles: Vec<(f64, f64)>,
     sum: Option<Number>,
     count: Option<u64>,
 }
@@ -41,6 +53,7 @@ impl Assembly {
             kind: None,
             samples: Vec::new(),
             histograms: Vec::new(),
+            summaries: Vec::new(),
             by_labels: HashMap::new(),
         }
     }
@@ -76,7 +89,7 @@ impl Assembly {
     }
 
     fn metadata(&self, what: &'static str, first: bool) -> Result<(), Problem> {
-        if first && self.samples.is_empty() && self.histograms.is_empty() {
+        if first && self.samples.is_empty() && self.by_labels.is_empty() {
             return Ok(());
         }
         Err(Problem::Metadata {
@@ -98,17 +111,21 @@ impl Assembly {
                 Kind::Gauge | Kind::Unknown => suffix.is_empty(),
                 Kind::Info => suffix == "_info",
                 Kind::Histogram => matches!(suffix, "_bucket" | "_sum" | "_count" | "_created"),
+                Kind::Summary => matches!(suffix, "" | "_sum" | "_count" | "_created"),
             })
     }
 
     /// `takes` was asked.
     pub(super) fn add(&mut self, line: &SampleLine<'_>) -> Result<(), Problem> {
         let suffix = line.name.strip_prefix(self.name.as_str()).unwrap_or("");
-        if suffix == "_created" && matches!(self.kind(), Kind::Counter | Kind::Histogram) {
+        let kind = self.kind();
+        if suffix == "_created" && matches!(kind, Kind::Counter | Kind::Histogram | Kind::Summary) {
             return Ok(());
         }
-        if self.kind() == Kind::Histogram {
-            return self.add_histogram_line(suffix, line);
+        match kind {
+            Kind::Histogram => return self.add_histogram_line(suffix, line),
+            Kind::Summary => return self.add_summary_line(suffix, line),
+            _ => {}
         }
         let labels = block(line, |_| true);
         self.samples.push(Sample {
@@ -140,11 +157,6 @@ impl Assembly {
         let Some(partial) = self.histograms.get_mut(index) else {
             return Ok(());
         };
-        let whole = |value| match value {
-            Number::Unsigned(count) => Some(count),
-            Number::Float(count) if count >= 0.0 && count.fract() == 0.0 => Some(count as u64),
-            _ => None,
-        };
         match suffix {
             "_sum" if partial.sum.is_none() => partial.sum = Some(line.value),
             "_count" if partial.count.is_none() => {
@@ -166,11 +178,54 @@ impl Assembly {
         Ok(())
     }
 
+    fn add_summary_line(&mut self, suffix: &str, line: &SampleLine<'_>) -> Result<(), Problem> {
+        let labels = block(line, |name| !(suffix.is_empty() && name == QUANTILE));
+        let problem = |what| Problem::Summary {
+            series: labels.to_string(),
+            what,
+        };
+        let next = self.summaries.len();
+        let index = *self.by_labels.entry(Arc::clone(&labels)).or_insert(next);
+        if index == next {
+            self.summaries.push(PartialSummary {
+                labels: Arc::clone(&labels),
+                quantiles: Vec::new(),
+                sum: None,
+                count: None,
+            });
+        }
+        let Some(partial) = self.summaries.get_mut(index) else {
+            return Ok(());
+        };
+        match suffix {
+            "_sum" if partial.sum.is_none() => partial.sum = Some(line.value),
+            "_count" if partial.count.is_none() => {
+                let count =
+                    whole(line.value).ok_or_else(|| problem("its count is no whole number"))?;
+                partial.count = Some(count);
+            }
+            "" => {
+                let quantile = line.labels.iter().find(|(name, _)| *name == QUANTILE);
+                let quantile: Option<f64> = quantile.and_then(|(_, text)| text.parse().ok());
+                let quantile = quantile.filter(|quantile| (0.0..=1.0).contains(quantile));
+                let quantile = quantile.ok_or_else(|| {
+                    problem("a sample without a number from 0 to 1 in `quantile`")
+                })?;
+                partial.quantiles.push((quantile, float(line.value)));
+            }
+            _ => return Err(problem("a second sum or count")),
+        }
+        Ok(())
+    }
+
     pub(super) fn finish(mut self) -> Result<Family, Problem> {
         let kind = self.kind();
         let mut bounds: Option<Arc<[f64]>> = None;
         for partial in std::mem::take(&mut self.histograms) {
             self.samples.push(partial.finish(&mut bounds)?);
+        }
+        for partial in std::mem::take(&mut self.summaries) {
+            self.samples.push(partial.finish()?);
         }
         self.samples.sort_by(|a, b| a.labels.cmp(&b.labels));
         if let Some(twice) = self
@@ -184,7 +239,7 @@ impl Assembly {
         let suffix = match kind {
             Kind::Counter => "_total",
             Kind::Info => "_info",
-            Kind::Gauge | Kind::Histogram | Kind::Unknown => "",
+            Kind::Gauge | Kind::Histogram | Kind::Summary | Kind::Unknown => "",
         };
         let meta = FamilyMeta {
             name: self.name + suffix,
@@ -243,6 +298,44 @@ impl PartialHistogram {
             labels: self.labels,
             value: Value::Histogram(Box::new(histogram)),
         })
+    }
+}
+
+impl PartialSummary {
+    fn finish(mut self) -> Result<Sample, Problem> {
+        let problem = |what| Problem::Summary {
+            series: self.labels.to_string(),
+            what,
+        };
+        self.quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if self.quantiles.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(problem("a quantile is there twice"));
+        }
+        let summary = Summary {
+            quantiles: self.quantiles,
+            sum: self.sum.unwrap_or(Number::Float(0.0)),
+            count: self.count.unwrap_or(0),
+        };
+        Ok(Sample {
+            labels: self.labels,
+            value: Value::Summary(Box::new(summary)),
+        })
+    }
+}
+
+fn whole(value: Number) -> Option<u64> {
+    match value {
+        Number::Unsigned(count) => Some(count),
+        Number::Float(count) if count >= 0.0 && count.fract() == 0.0 => Some(count as u64),
+        _ => None,
+    }
+}
+
+fn float(value: Number) -> f64 {
+    match value {
+        Number::Unsigned(value) => value as f64,
+        Number::Signed(value) => value as f64,
+        Number::Float(value) => value,
     }
 }
 

@@ -53,6 +53,7 @@ fn comment_line(comment: &str) -> Option<Result<Line<'_>, Problem>> {
                 "counter" => Kind::Counter,
                 "gauge" => Kind::Gauge,
                 "histogram" => Kind::Histogram,
+                "summary" => Kind::Summary,
                 "info" => Kind::Info,
                 "unknown" => Kind::Unknown,
                 _ => {

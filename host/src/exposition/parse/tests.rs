@@ -14,6 +14,12 @@ h_seconds_bucket{le="1.0",a="1"} 1
 h_seconds_bucket{le="+Inf",a="1"} 3
 # TYPE build info
 build_info{version="1"} 1
+# TYPE s_seconds summary
+s_seconds_count{a="1"} 3
+s_seconds{quantile="0.9",a="1"} 1e-3
+s_seconds{quantile="0.5",a="1"} 2
+s_seconds_sum{a="1"} 7
+s_seconds_created{a="1"} 7
 # TYPE g gauge
 g{} -3
 free NaN
@@ -42,6 +48,11 @@ h_seconds_bucket{a="1",le="1.0"} 1
 h_seconds_bucket{a="1",le="+Inf"} 3
 h_seconds_sum{a="1"} 2.5
 h_seconds_count{a="1"} 3
+# TYPE s_seconds summary
+s_seconds{a="1",quantile="0.5"} 2.0
+s_seconds{a="1",quantile="0.9"} 0.001
+s_seconds_sum{a="1"} 7
+s_seconds_count{a="1"} 3
 # EOF
 "#;
     assert_eq!(out, expected);
@@ -71,7 +82,18 @@ fn errors_name_line_and_cause() {
             4,
             "series `a{}` is there twice",
         ),
-        ("# TYPE a summary\n# EOF\n", 1, "expected one of counter"),
+        ("# TYPE a stateset\n# EOF\n", 1, "expected one of counter"),
+        (
+            "# TYPE a summary\na{quantile=\"2\"} 1\n# EOF\n",
+            2,
+            "summary series ``: a sample without a number from 0 to 1",
+        ),
+        ("# TYPE a summary\na 1\n# EOF\n", 2, "summary series ``"),
+        (
+            "# TYPE a summary\na{quantile=\"1\"} 1\na{quantile=\"1.0\"} 1\n# EOF\n",
+            4,
+            "summary series ``: a quantile is there twice",
+        ),
         (
             "# TYPE a gauge\n# TYPE a gauge\n# EOF\n",
             2,

@@ -242,6 +242,7 @@ impl Bench {
                     Value::Histogram(histogram) => {
                         Seen::Histogram(histogram.counts.clone(), histogram.sum)
                     }
+                    Value::Summary(_) => panic!("no shape makes a summary"),
                 };
                 series.insert(format!("{}{{{}}}", family.meta.name, sample.labels), seen);
             }
