@@ -229,7 +229,8 @@ pub(super) fn read_regexp(at: Mark, pattern: &str, problems: &mut Problems) -> O
     }
 }
 
-fn json(node: &Node) -> Value {
+/// Options as they are handed to a plugin.
+pub(super) fn json(node: &Node) -> Value {
     match &node.value {
         NodeValue::Scalar(scalar) if scalar.plain => scalar::json(&scalar.text),
         NodeValue::Scalar(scalar) => Value::String(scalar.text.clone()),

@@ -2,9 +2,10 @@
 //! sentences about everything that is wrong on that way, all of a file's at once. Does not open BPF objects or plugins: what only shows
 //! there is reported by those rooms, as further `Problem`s at the positions that the model carries.
 //!
-//! `discover` finds the files, `parse` makes `node`s of a text, `unit` and its sections (`metric`, `histogram`, `label`) give them meaning,
+//! `discover` finds the files, `parse` makes `node`s of a text, `unit` and its sections (`metric`, `histogram`, `label`, `collector`) give them meaning,
 //! `load` does all of it for a directory.
 
+mod collector;
 pub(crate) mod discover;
 pub(crate) mod duration;
 mod fields;
@@ -22,7 +23,9 @@ mod scalar;
 mod unit;
 
 pub(crate) use load::load;
-pub(crate) use model::{LabelConfig, MetricConfig, MetricSource, PluginUse, UnitConfig};
+pub(crate) use model::{
+    CollectorConfig, CollectorMode, LabelConfig, MetricConfig, MetricSource, PluginUse, UnitConfig,
+};
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;
 

@@ -32,6 +32,8 @@ pub(crate) struct UnitConfig {
     /// Symbols whose addresses are written into the globals `kaddr_<symbol>` before the object is loaded.
     pub(crate) kaddrs: Vec<(String, Position)>,
     pub(crate) cgroup_id_map: Option<CgroupIdMap>,
+    /// No two of one name.
+    pub(crate) collectors: Vec<CollectorConfig>,
 }
 
 /// One metric: a map (or a perf event array) and how it is labelled and shaped.
@@ -71,13 +73,95 @@ pub(crate) struct LabelConfig {
     pub(crate) at: Position,
 }
 
-/// A decoder or shaper of some plugin, by name, with its options as they are handed to the component.
+/// A decoder, shaper or collector of some plugin, by name, with its options as they are handed to the component.
 #[derive(Debug, Clone)]
 pub(crate) struct PluginUse {
     pub(crate) name: String,
     /// A JSON object.
     pub(crate) options: serde_json::Value,
     pub(crate) at: Position,
+}
+
+/// A collector of some plugin and how it is called.
+#[derive(Debug, Clone)]
+pub(crate) struct CollectorConfig {
+    /// How it is called in `/probe?module=NAME`, `collect[]=NAME` and the host's own metrics: letters, digits, `_`, `-` and `.`.
+    pub(crate) name: String,
+    /// The collector's name in its plugin's catalogue, or `plugin/name`.
+    pub(crate) plugin: PluginUse,
+    pub(crate) mode: CollectorMode,
+    /// What a scrape collects from: one call each. Empty: one call without a target.
+    pub(crate) targets: Vec<String>,
+    /// The label that tells the targets' series apart.
+    pub(crate) target_label: String,
+    /// Labels of all its series.
+    pub(crate) labels: Vec<(String, String)>,
+    /// Of one call. None: what the scrape's deadline leaves.
+    pub(crate) timeout: Option<Duration>,
+    /// Called in the background this often; a scrape gets the last good answer. None: called by each scrape.
+    pub(crate) interval: Option<Duration>,
+    /// A path of its own beside `/probe?module=NAME`.
+    pub(crate) probe_path: Option<String>,
+}
+
+/// Who may have a collector called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CollectorMode {
+    /// A scrape of everything.
+    Scrape,
+    /// A probe, with a target.
+    Probe,
+    Both,
+}
+
+impl CollectorMode {
+    pub(crate) fn scraped(self) -> bool {
+        self != Self::Probe
+    }
+
+    pub(crate) fn probed(self) -> bool {
+        self != Self::Scrape
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Scrape => "scrape",
+            Self::Probe => "probe",
+            Self::Both => "both",
+        }
+    }
+}
+
+impl CollectorConfig {
+    /// Whether calls mean the same: positions in the file don't count.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            plugin,
+            mode,
+            targets,
+            target_label,
+            labels,
+            timeout,
+            interval,
+            probe_path,
+        } = self;
+        *name == other.name
+            && plugin.name == other.plugin.name
+            && plugin.options == other.plugin.options
+            && *mode == other.mode
+            && *targets == other.targets
+            && *target_label == other.target_label
+            && *labels == other.labels
+            && *timeout == other.timeout
+            && *interval == other.interval
+            && *probe_path == other.probe_path
+    }
+
+    /// Whether a probe has to say a target.
+    pub(crate) fn needs_target(&self) -> bool {
+        self.mode == CollectorMode::Probe || !self.targets.is_empty()
+    }
 }
 
 /// A map of the object that is told which cgroups match.

@@ -292,12 +292,8 @@ fn flush_interval_is_a_duration_or_nanoseconds() {
 
 #[test]
 fn a_unit_of_collectors_needs_no_object() {
-    let read = read("collectors: []\n").unwrap();
-    assert_eq!(read.config.object, None);
-    assert_eq!(
-        read.warnings[0].message,
-        "`collectors` of a unit is not supported by this version and is ignored"
-    );
+    let config = good("collectors: []\n");
+    assert_eq!((config.object, config.collectors.len()), (None, 0));
 }
 
 #[test]
@@ -461,15 +457,15 @@ fn problems_of_fields_are_said() {
     for (yaml, expected) in [
         (
             "kaddrs: [x]\n",
-            ":1:1: error: the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`",
+            ":1:1: error: the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`",
         ),
         (
             "metrics:\n",
-            ":1:1: error: the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`",
+            ":1:1: error: the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`",
         ),
         (
             "metrics: {counter: []}\n",
-            ":1:1: error: the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`\n\
+            ":1:1: error: the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`\n\
              :1:11: warning: unknown key `counter` in `metrics`, did you mean `counters`?",
         ),
         (

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::collector;
 use super::fields;
 use super::fields::Fields;
 use super::fields::Schema;
@@ -34,6 +35,7 @@ const UNIT: Schema = Schema {
         "metrics",
         "kaddrs",
         "cgroup_id_map",
+        "collectors",
         "namespace",
         "object",
         "name",
@@ -48,7 +50,6 @@ const UNIT: Schema = Schema {
         "globals",
         "maps",
         "programs",
-        "collectors",
         "processes",
     ],
 };
@@ -123,8 +124,9 @@ fn read_root(
         .map(|node| read_cgroup_id_map(node, problems));
     let bpf = metrics.any_section || fields.get("tracing").is_some();
     if !bpf && fields.get("collectors").is_none() {
-        problems.error(fields.at, "the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`");
+        problems.error(fields.at, "the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`");
     }
+    let collectors = collector::read_collectors(&fields, problems);
     let object = read_object(name, file, &fields, bpf, problems);
     Some(UnitConfig {
         digest,
@@ -138,6 +140,7 @@ fn read_root(
             Some(read) => Some(read?),
             None => None,
         },
+        collectors,
     })
 }
 
