@@ -69,7 +69,6 @@ pub(crate) struct Offered {
 }
 
 /// What a component that exports `collecting` is made and entered through.
-#[allow(dead_code, reason = "nothing calls collectors yet")]
 pub(super) struct CollectorPre {
     /// Linked with `files` and `net`: `instantiate_async` only.
     pub(super) pre: InstancePre<HostState>,

@@ -79,6 +79,66 @@ pub(crate) enum OpenError {
     Invalid(String),
 }
 
+/// A collector's call without families.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CollectError {
+    /// The plugin's own answer: it did its work, and there was nothing to be had.
+    #[error("{kind}: {message}")]
+    Failed { kind: FailureKind, message: String },
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("{0} collectors are being called, and none of them was done in time: see `timeout`")]
+    Busy(usize),
+    #[error("the call has ended unexpectedly, see the log")]
+    Lost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    Unreachable,
+    Timeout,
+    Invalid,
+    Denied,
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "no answer in time",
+            Self::Invalid => "an invalid answer",
+            Self::Denied => "denied",
+        })
+    }
+}
+
+impl CollectError {
+    /// The value of the `reason` label.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Failed { kind, .. } => match kind {
+                FailureKind::Unreachable => "unreachable",
+                FailureKind::Timeout => "timeout",
+                FailureKind::Invalid => "invalid",
+                FailureKind::Denied => "denied",
+            },
+            // What a plugin's counters call the deadline is that of its CPU time.
+            Self::Call(CallError::Deadline(_)) => "cpu",
+            Self::Call(error) => error.reason(),
+            Self::Busy(_) => "busy",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether the plugin is to blame, rather than what it was asked about.
+    pub(crate) fn is_the_plugins(&self) -> bool {
+        match self {
+            Self::Failed { .. } | Self::Busy(_) | Self::Call(CallError::Late(_)) => false,
+            Self::Call(_) | Self::Lost => true,
+        }
+    }
+}
+
 /// A call that gave no answer. After each of these but `BackOff` the instance is thrown away.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -92,6 +152,12 @@ pub(crate) enum CallError {
     Trap(String),
     #[error("its answer is malformed: {0}")]
     Malformed(String),
+    #[error(
+        "its answer has {found} series, the limit is {limit}: ask for less, or raise `series` in its .plugin.yaml"
+    )]
+    Series { found: usize, limit: usize },
+    #[error("it gave no answer within {} ms", .0.as_millis())]
+    Late(Duration),
     #[error("a new instance cannot be made: {0}")]
     Instantiate(String),
     #[error("it failed {failures} times in a row and is tried again in {} s", .retry_in.as_secs().max(1))]
@@ -107,6 +173,8 @@ impl CallError {
             Self::Output(_) => "output",
             Self::Trap(_) => "trap",
             Self::Malformed(_) => "malformed",
+            Self::Series { .. } => "series",
+            Self::Late(_) => "timeout",
             Self::Instantiate(_) => "instantiate",
             Self::BackOff { .. } => "back-off",
         }

@@ -230,7 +230,11 @@ fn offered_by(description: Description) -> Offered {
 }
 
 /// Why a call gave no answer. Refused memory comes first: the abort that follows looks like any trap.
-fn classify(error: &wasmtime::Error, store: &Store<HostState>, limits: Limits) -> CallError {
+pub(super) fn classify(
+    error: &wasmtime::Error,
+    store: &Store<HostState>,
+    limits: Limits,
+) -> CallError {
     if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         return CallError::Deadline(limits.cpu);
     }

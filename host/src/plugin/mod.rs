@@ -3,25 +3,32 @@
 //! Everything a component answers is checked here; what leaves this room can be trusted to have the shape it should have. What labels and
 //! slots mean is the business of `rows`, which plugins a unit uses that of `unit`.
 
+mod answer;
 mod bindings;
 mod budget;
+mod capture;
 mod cells;
+mod collector;
 mod component;
 mod diagnosis;
 mod engine;
 mod error;
 mod imports;
 mod instance;
+mod meter;
 mod registry;
 mod session;
 mod stats;
 mod tool;
 mod world;
 
+pub(crate) use answer::Answer;
+pub(crate) use capture::LogCapture;
 pub(crate) use cells::Cells;
-pub(crate) use component::Offered;
+pub(crate) use collector::{CollectRequest, Collector};
+pub(crate) use component::{Offered, Plugin};
 pub(crate) use engine::Engine;
-pub(crate) use error::{CallError, LoadError};
+pub(crate) use error::{CallError, CollectError, FailureKind, LoadError};
 pub(crate) use registry::{Offer, Registry, STANDARD_NAME, plugin_files};
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;

@@ -160,7 +160,11 @@ impl Registry {
 
     /// Whether a session's plugin is still the one of this registry.
     pub(crate) fn has(&self, session: &Session) -> bool {
-        let plugin = session.plugin();
+        self.has_plugin(session.plugin())
+    }
+
+    /// Whether this version of a plugin is the one of this registry.
+    pub(crate) fn has_plugin(&self, plugin: &Arc<Plugin>) -> bool {
         let current = self.plugins.get(&plugin.name);
         current.is_some_and(|entry| Arc::ptr_eq(&entry.plugin, plugin))
     }

@@ -251,14 +251,15 @@ const TOLERATED: u32 = 3;
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 
+/// Refuses calls for a while that doubles each time, after failures in a row.
 #[derive(Default)]
-struct Breaker {
+pub(super) struct Breaker {
     failures: u32,
     retry_at: Option<Instant>,
 }
 
 impl Breaker {
-    fn check(&self, now: Instant) -> Result<(), CallError> {
+    pub(super) fn check(&self, now: Instant) -> Result<(), CallError> {
         match self.retry_at {
             Some(retry_at) if now < retry_at => Err(CallError::BackOff {
                 failures: self.failures,
@@ -272,7 +273,7 @@ impl Breaker {
         *self = Self::default();
     }
 
-    fn failed(&mut self, now: Instant) {
+    pub(super) fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= TOLERATED {
             let doublings = (self.failures - TOLERATED).min(16);

@@ -20,6 +20,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use self::memory::MemoryLimit;
 use super::bindings::exporter::plugin as imported;
 use super::budget::LogBudget;
+use super::capture::LogCapture;
 use super::component::Plugin;
 use super::error::LoadError;
 use crate::kernel::KernelFacts;
@@ -38,6 +39,8 @@ pub(super) struct HostState {
     deadline: Option<Instant>,
     /// Time that the running call has spent in the host: it is not the plugin's.
     host_time: Duration,
+    /// Gets the log lines of the instance besides the log.
+    pub(super) capture: Option<Arc<LogCapture>>,
     plugin: Arc<str>,
     facts: Arc<KernelFacts>,
     log_budget: Arc<LogBudget>,
@@ -57,6 +60,7 @@ impl HostState {
             entered: Instant::now(),
             deadline: None,
             host_time: Duration::ZERO,
+            capture: None,
             plugin: Arc::clone(&plugin.name),
             facts: Arc::clone(&plugin.facts),
             log_budget: Arc::clone(&plugin.log_budget),
