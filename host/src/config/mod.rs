@@ -24,7 +24,7 @@ mod unit;
 
 pub(crate) use load::load;
 pub(crate) use model::{
-    CollectorConfig, CollectorMode, LabelConfig, MetricConfig, MetricSource, PluginUse, UnitConfig,
+    CollectorConfig, LabelConfig, MetricConfig, MetricSource, PluginUse, UnitConfig,
 };
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;

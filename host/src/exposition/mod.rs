@@ -22,14 +22,11 @@ pub(crate) use escape::LabelTemplate;
 pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
-#[cfg(test)]
-pub(crate) use negotiate::Format;
-pub(crate) use negotiate::{Encoding, Negotiated, negotiate};
+pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 pub(crate) use parse::parse;
 pub(crate) use samples::{ColumnValues, Columns, LabelBlocks, Places};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.
-#[cfg(test)]
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {
     BodyWriter::new(families, format).write(families, out, usize::MAX);
 }

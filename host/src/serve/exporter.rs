@@ -8,11 +8,12 @@ use parking_lot::Mutex;
 
 use super::account::{self, Account};
 use super::host::Host;
+use super::probe;
 use crate::exposition::{Clash, Family, Source, merge};
 use crate::plugin::Snapshot;
 use crate::telemetry::{PluginCosts, RateLimit, UnitState};
-use crate::unit::Scraped;
-use crate::web::{BoxFuture, Exporter, UnitStatus};
+use crate::unit::{Scraped, Selection};
+use crate::web::{BoxFuture, Exporter, Filter, ProbeRequest, ProbeView, Probed, UnitStatus};
 
 /// The name of the host's own families among the sources of a body.
 const HOST: &str = "exporter-host";
@@ -37,13 +38,17 @@ impl HostExporter {
         }
     }
 
-    async fn scrape_all(&self, deadline: Instant) -> Vec<Family> {
+    async fn scrape_all(&self, deadline: Instant, selection: &Selection) -> Vec<Family> {
         self.host.environment.facts.begin_scrape();
-        let scraped = self.host.fleet.scrape(deadline).await;
+        let collectors = &self.host.environment.collectors;
+        let (scraped, collected) = tokio::join!(
+            self.host.fleet.scrape(deadline, selection),
+            collectors.scrape(deadline, selection)
+        );
         let mut sources = Vec::with_capacity(scraped.len() + 1);
         {
             let mut accounts = self.accounts.lock();
-            accounts.retain(|name, _| scraped.iter().any(|(known, _)| known == name));
+            accounts.retain(|name, _| self.host.fleet.has(name));
             for (name, scraped) in scraped {
                 let telemetry = self.host.telemetry.unit(&name);
                 let known = accounts.entry(Arc::clone(&name));
@@ -64,9 +69,13 @@ impl HostExporter {
                 }
             }
         }
+        let collected = collected.into_iter();
+        sources.extend(collected.map(|(name, families)| Source { name, families }));
         if self.own_metrics {
             self.enter_plugins();
             self.enter_programs();
+            let stats = self.host.environment.collectors.stats();
+            self.host.telemetry.set_collectors(stats);
             // First: no unit can take the host's own names away.
             sources.insert(
                 0,
@@ -138,8 +147,25 @@ fn costs(snapshot: &Snapshot) -> PluginCosts {
 }
 
 impl Exporter for HostExporter {
-    fn scrape(&self, deadline: Instant) -> BoxFuture<'_, Vec<Family>> {
-        Box::pin(self.scrape_all(deadline))
+    fn scrape<'a>(
+        &'a self,
+        deadline: Instant,
+        filter: &'a Filter,
+    ) -> BoxFuture<'a, Result<Vec<Family>, String>> {
+        Box::pin(async move {
+            let units = self.host.fleet.names();
+            let collectors = &self.host.environment.collectors;
+            let selection = collectors.select(&filter.collect, &filter.exclude, &units)?;
+            Ok(self.scrape_all(deadline, &selection).await)
+        })
+    }
+
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'_, Probed> {
+        Box::pin(probe::probe(&self.host.environment.collectors, request))
+    }
+
+    fn probes(&self) -> Vec<ProbeView> {
+        probe::views(&self.host.environment.collectors)
     }
 
     fn status(&self) -> Vec<UnitStatus> {

@@ -335,6 +335,7 @@ fn report_running(name: &str, unit: &Running) {
         config = name,
         programs = unit.programs().len(),
         metrics = unit.metrics(),
+        collectors = unit.collectors(),
         "unit running"
     );
 }

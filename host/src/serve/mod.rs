@@ -5,6 +5,7 @@ mod account;
 mod exporter;
 mod host;
 mod notify;
+mod probe;
 mod start;
 mod watch;
 
@@ -18,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::settings::Settings;
 use crate::telemetry::{BuildInfo, Telemetry};
+use crate::unit::keep_polling;
 use crate::web;
 use exporter::HostExporter;
 
@@ -99,6 +101,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let served = runtime.block_on(async {
         let router = web::router(options, Arc::clone(&exporter), telemetry);
         tokio::spawn(reload_at_hangup(exporter, hangup));
+        tokio::spawn(keep_polling(Arc::clone(&host.environment.collectors)));
         notify::ready(&summary);
         let stop = async {
             stop.await;

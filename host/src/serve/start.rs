@@ -15,7 +15,7 @@ use crate::kernel::{KernelFacts, cgroup2_mount};
 use crate::plugin::{Engine, Registry};
 use crate::privileges::{self, Access, Feature, Privileges};
 use crate::telemetry::Telemetry;
-use crate::unit::{Environment, Failure, Prepared, prepare};
+use crate::unit::{CollectorIndex, Environment, Failure, Prepared, prepare};
 
 /// What a start has come to.
 pub(super) struct Started {
@@ -64,6 +64,7 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         btf: settings.btf_path.clone(),
         debug: settings.debug,
         facts: Arc::clone(&facts),
+        collectors: CollectorIndex::new(vec![settings.web.options.telemetry_path.clone()]),
     };
     let failed = loaded.failed.into_iter().map(unreadable);
     let prepared = loaded

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::collectors::{CollectorStats, Collectors};
 use super::http::HttpTelemetry;
 use super::labelled::{FloatGauge, Labelled, Registrar, UintGauge};
 use super::plugin::{PluginFamilies, PluginTelemetry};
@@ -63,6 +64,7 @@ pub(crate) struct Telemetry {
     plugins: Arc<PluginFamilies>,
     http: HttpTelemetry,
     programs: Programs,
+    collectors: Collectors,
     hardening: Labelled<UintGauge>,
     reload_successful: Gauge,
     reload_success_time: FloatGauge,
@@ -83,6 +85,8 @@ impl Telemetry {
         register_build_info(&mut registry, build);
         let programs = Programs::default();
         registry.register_collector(Box::new(programs.clone()));
+        let collectors = Collectors::default();
+        registry.register_collector(Box::new(collectors.clone()));
         registry.register_collector(Box::new(ProcessCollector));
         let reload_successful = Gauge::default();
         registry.register(
@@ -105,6 +109,7 @@ impl Telemetry {
             plugins,
             http,
             programs,
+            collectors,
             hardening,
         })
     }
@@ -143,6 +148,11 @@ impl Telemetry {
     /// The programs of all units, as they are shown from now on.
     pub(crate) fn set_programs(&self, programs: Vec<ProgramStats>) {
         *self.programs.0.lock() = programs;
+    }
+
+    /// The collectors of all units, as they are shown from now on.
+    pub(crate) fn set_collectors(&self, collectors: Vec<CollectorStats>) {
+        *self.collectors.0.lock() = collectors;
     }
 
     /// All of the host's own families as of now. They go through OpenMetrics text, so that the host's series are written by the same
@@ -186,6 +196,7 @@ fn register_build_info(registry: &mut Registry, build: BuildInfo) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::collectors::CollectorTarget;
     use super::super::plugin::PluginCosts;
     use super::super::unit::{Stage, UnitState};
     use super::*;
@@ -244,6 +255,23 @@ mod tests {
             run_count: None,
         };
         telemetry.set_programs(vec![program.clone(), program]);
+        let target = |target: Option<&str>, age| CollectorTarget {
+            target: target.map(str::to_owned),
+            success: true,
+            seconds: 0.25,
+            series: 12,
+            age,
+        };
+        let collector = |collector: &str, targets| CollectorStats {
+            config: "stat".into(),
+            collector: collector.into(),
+            targets,
+            failures: vec![("timeout", 2)],
+        };
+        telemetry.set_collectors(vec![
+            collector("cpustat", vec![target(None, None)]),
+            collector("tuners", vec![target(Some("10.0.0.1"), Some(7.5))]),
+        ]);
         let body = body(&telemetry);
         for line in [
             "ebpf_exporter_enabled_configs{name=\"net/drops\"} 1",
@@ -272,6 +300,11 @@ mod tests {
             "promhttp_metric_handler_requests_total{code=\"200\"} 1",
             "promhttp_metric_handler_requests_total{code=\"503\"} 0",
             "promhttp_metric_handler_requests_in_flight 1",
+            "exporter_host_collector_success{collector=\"cpustat\",config=\"stat\"} 1",
+            "exporter_host_collector_duration_seconds{collector=\"tuners\",config=\"stat\",target=\"10.0.0.1\"} 0.25",
+            "exporter_host_collector_samples{collector=\"cpustat\",config=\"stat\"} 12",
+            "exporter_host_collector_age_seconds{collector=\"tuners\",config=\"stat\",target=\"10.0.0.1\"} 7.5",
+            "exporter_host_collector_failures_total{collector=\"cpustat\",config=\"stat\",reason=\"timeout\"} 2",
         ] {
             assert!(body.lines().any(|found| found == line), "{line}\n{body}");
         }

@@ -3,6 +3,7 @@
 //! Owns names and help texts of all `exporter_host_*`, `ebpf_exporter_*`, `promhttp_*` and `process_*` series, and the form of log lines.
 //! Other rooms report facts through methods; nobody else touches the registry. Series of the units' maps are not here.
 
+mod collectors;
 mod http;
 mod labelled;
 mod limit;
@@ -13,6 +14,7 @@ mod process;
 mod programs;
 mod unit;
 
+pub(crate) use collectors::{CollectorStats, CollectorTarget};
 pub(crate) use limit::RateLimit;
 pub(crate) use logs::{LogFormat, LogLevel, LogOptions};
 pub(crate) use metrics::{BuildInfo, Telemetry};

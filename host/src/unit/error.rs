@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::opener;
+use super::{collectors, opener};
 use crate::bpf::{KeeperError, ObjectError, ReadError, SampleError};
 use crate::config::load::FailedUnit;
 use crate::config::{Problem, UnitConfig};
@@ -32,6 +32,7 @@ impl Failure {
         match (self.error, self.config) {
             (UnitError::Config(mut problems), Some(config)) => {
                 problems.extend(opener::check(&config, registry));
+                problems.extend(collectors::check(&config, registry));
                 problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
                 UnitError::Config(problems).to_string()
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 
+use super::collectors::Selection;
 use super::running::{Running, UnitScrape};
 
 /// A unit as it stands.
@@ -129,9 +130,14 @@ impl Fleet {
         self.slot(name).problem.lock().take().is_some()
     }
 
-    /// Scrapes all running units in parallel. A unit that is not done by `deadline` goes on by itself.
-    pub(crate) async fn scrape(&self, deadline: Instant) -> Vec<(Arc<str>, Scraped)> {
-        let slots = self.slots();
+    /// Scrapes all running units that are selected in parallel. A unit that is not done by `deadline` goes on by itself.
+    pub(crate) async fn scrape(
+        &self,
+        deadline: Instant,
+        selection: &Selection,
+    ) -> Vec<(Arc<str>, Scraped)> {
+        let mut slots = self.slots();
+        slots.retain(|slot| selection.has_unit(&slot.name));
         let mut tasks = JoinSet::new();
         for (index, slot) in slots.iter().enumerate() {
             let slot = Arc::clone(slot);

@@ -3,6 +3,7 @@
 //! A unit owns what it needs: its object and links, its readers, its plugin sessions, its rows. Nothing that goes wrong in one takes away
 //! another's series.
 
+mod collectors;
 mod dump;
 mod error;
 mod fleet;
@@ -12,6 +13,7 @@ mod prepare;
 mod running;
 mod source;
 
+pub(crate) use collectors::{Collector, Index as CollectorIndex, Selection, keep_polling};
 pub(crate) use error::Failure;
 pub(crate) use fleet::{Fleet, Scraped, UnitView};
 pub(crate) use plan::{Action, decide};

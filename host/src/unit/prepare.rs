@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::collectors::Index;
 use super::error::{Failure, UnitError};
 use super::source::{self, Group};
 use crate::bpf::{
@@ -23,6 +24,8 @@ pub(crate) struct Environment {
     /// `--debug`
     pub(crate) debug: bool,
     pub(crate) facts: Arc<KernelFacts>,
+    /// The collectors of all units that are in service.
+    pub(crate) collectors: Arc<Index>,
 }
 
 /// A unit whose programs are in the kernel and that nobody reads yet.
@@ -33,6 +36,8 @@ pub(crate) struct Prepared {
     pub(super) layouts: Vec<Layout>,
     /// The sources with the indexes of their metrics.
     pub(super) groups: Vec<Group<usize>>,
+    /// Where the unit's collectors will be found.
+    pub(super) collectors: Arc<Index>,
 }
 
 /// What of the unit lives in the kernel, until it is dropped.
@@ -100,12 +105,14 @@ fn attempt(
     environment: &Environment,
     predecessor: Option<&SharedMaps>,
 ) -> Result<Prepared, UnitError> {
+    let collectors = Arc::clone(&environment.collectors);
     let Some(path) = &config.object else {
         return Ok(Prepared {
             config,
             kernel: None,
             layouts: Vec::new(),
             groups: Vec::new(),
+            collectors,
         });
     };
     let options = OpenOptions {
@@ -152,6 +159,7 @@ fn attempt(
         }),
         layouts,
         groups,
+        collectors,
     })
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::collectors::Collectors;
 use super::error::UnitError;
 use super::opener::{self, Opened};
 use super::prepare::{self, KernelSide, Prepared};
 use super::source::{self, Group};
 use crate::bpf::{Attached, Batch, ProgramStatus, ReadError, RunStats, SampleStats, SharedMaps};
-use crate::config::UnitConfig;
+use crate::config::{Problem, UnitConfig};
 use crate::digest::Digest;
 use crate::exposition::Family;
 use crate::plugin::Registry;
@@ -20,6 +21,7 @@ pub(crate) struct Running {
     pub(super) config: UnitConfig,
     pub(super) groups: Vec<Group<Metric>>,
     plugins: Plugins,
+    collectors: Collectors,
 }
 
 /// What one scrape of a unit gave.
@@ -64,11 +66,14 @@ impl Running {
             mut kernel,
             layouts,
             groups,
+            collectors,
         } = prepared;
         let wanted = groups
             .iter()
             .map(|group| (group.key.clone(), group.metrics.clone()));
-        let Opened { plugins, metrics } = opener::open(&config, &layouts, wanted, registry)?;
+        let opened = opener::open(&config, &layouts, wanted, registry);
+        let (Opened { plugins, metrics }, collectors) =
+            both(opened, Collectors::open(&collectors, &config, registry))?;
         let mut running = Vec::with_capacity(groups.len());
         for (group, (key, metrics)) in groups.into_iter().zip(metrics) {
             let mut source = group.source;
@@ -86,6 +91,7 @@ impl Running {
             config,
             groups: running,
             plugins,
+            collectors,
             kernel,
         })
     }
@@ -118,13 +124,18 @@ impl Running {
         config: UnitConfig,
         registry: &Registry,
     ) -> Result<(), UnitError> {
+        let index = self.collectors.index();
         let Some(kernel) = &self.kernel else {
+            self.collectors =
+                Collectors::open(index, &config, registry).map_err(UnitError::Config)?;
             self.config = config;
             return Ok(());
         };
         let layouts = prepare::lay_out(&config, |map| kernel.object.map_info(map))?;
         let wanted = source::wanted(&config.metrics, &layouts);
-        let Opened { plugins, metrics } = opener::open(&config, &layouts, wanted, registry)?;
+        let opened = opener::open(&config, &layouts, wanted, registry);
+        let (Opened { plugins, metrics }, collectors) =
+            both(opened, Collectors::open(index, &config, registry))?;
         // Whatever can fail comes before the first source is taken from the version that is in service.
         let mut fresh = Vec::new();
         for (key, _) in &metrics {
@@ -151,6 +162,7 @@ impl Running {
             }
         }
         self.plugins = plugins;
+        self.collectors = collectors;
         self.config = config;
         Ok(())
     }
@@ -173,7 +185,7 @@ impl Running {
 
     /// Whether all plugins that the unit uses are those of the registry.
     pub(crate) fn plugins_are_current(&self, registry: &Registry) -> bool {
-        self.plugins.all(|session| registry.has(session))
+        self.plugins.all(|session| registry.has(session)) && self.collectors.are_current(registry)
     }
 
     pub(crate) fn programs(&self) -> &[ProgramStatus] {
@@ -185,6 +197,10 @@ impl Running {
 
     pub(crate) fn metrics(&self) -> usize {
         self.config.metrics.len()
+    }
+
+    pub(crate) fn collectors(&self) -> usize {
+        self.collectors.len()
     }
 
     /// Run counts of the programs, as the kernel keeps them.
@@ -260,6 +276,22 @@ impl Running {
             scrape.read += took.saturating_sub(decode);
         }
         scrape
+    }
+}
+
+/// Both, or the problems of both.
+fn both(
+    opened: Result<Opened, UnitError>,
+    collectors: Result<Collectors, Vec<Problem>>,
+) -> Result<(Opened, Collectors), UnitError> {
+    match (opened, collectors) {
+        (Ok(opened), Ok(collectors)) => Ok((opened, collectors)),
+        (Err(UnitError::Config(mut problems)), Err(more)) => {
+            problems.extend(more);
+            Err(UnitError::Config(problems))
+        }
+        (Err(error), _) => Err(error),
+        (Ok(_), Err(problems)) => Err(UnitError::Config(problems)),
     }
 }
 

@@ -23,6 +23,7 @@ const PACKED_PIECE: usize = 16 << 10;
 
 /// What is not sent yet.
 pub(super) struct Rendering {
+    handler: &'static str,
     families: Vec<Family>,
     writer: BodyWriter,
     gzip: Option<Gzip>,
@@ -35,7 +36,9 @@ pub(super) struct Rendering {
 }
 
 impl Rendering {
+    /// `handler`: who counts the bytes.
     pub(super) fn new(
+        handler: &'static str,
         families: Vec<Family>,
         negotiated: Negotiated,
         pool: Arc<BufferPool>,
@@ -44,6 +47,7 @@ impl Rendering {
     ) -> Self {
         let gzip = (negotiated.encoding == Encoding::Gzip).then(|| Gzip::new(pool.take()));
         Self {
+            handler,
             writer: BodyWriter::new(&families, negotiated.format),
             families,
             gzip,
@@ -102,7 +106,7 @@ impl axum::body::HttpBody for Rendering {
             None => self.piece(),
         };
         if let Ok(bytes) = &piece {
-            self.telemetry.http().sent("metrics", bytes.len() as u64);
+            self.telemetry.http().sent(self.handler, bytes.len() as u64);
         }
         Poll::Ready(Some(piece.map(Frame::data)))
     }

@@ -10,8 +10,19 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Whatever can be scraped and asked how it is.
 pub(crate) trait Exporter: Send + Sync + 'static {
-    /// All families, sorted by name, each name once (see `exposition::merge`). What is not ready at the deadline is left out.
-    fn scrape(&self, deadline: Instant) -> BoxFuture<'_, Vec<Family>>;
+    /// All families, sorted by name, each name once (see `exposition::merge`). What is not ready at the deadline is left out. `Err`: the
+    /// filter means nothing; why is for whoever asked.
+    fn scrape<'a>(
+        &'a self,
+        deadline: Instant,
+        filter: &'a Filter,
+    ) -> BoxFuture<'a, Result<Vec<Family>, String>>;
+
+    /// Asks one collector about one target.
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'_, Probed>;
+
+    /// What can be probed.
+    fn probes(&self) -> Vec<ProbeView>;
 
     fn status(&self) -> Vec<UnitStatus>;
 
@@ -23,6 +34,64 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     /// Whether the first load is done.
     fn ready(&self) -> bool;
+}
+
+/// The values of `collect[]` and `exclude[]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) collect: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ProbeRequest {
+    pub(crate) module: Module,
+    pub(crate) target: Option<String>,
+    /// All other query parameters, in their order.
+    pub(crate) params: Vec<(String, String)>,
+    pub(crate) deadline: Instant,
+    /// Tell what the collector logs.
+    pub(crate) debug: bool,
+}
+
+/// How a collector is named by who probes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Module {
+    Name(String),
+    /// By the path that its config gives it.
+    Path(String),
+}
+
+/// What came of a probe. Texts are sentences for whoever asked.
+#[derive(Debug)]
+pub(crate) enum Probed {
+    /// No collector has this path.
+    NoPath,
+    /// The request cannot be meant.
+    Bad(String),
+    Done(ProbeResult),
+}
+
+#[derive(Debug)]
+pub(crate) struct ProbeResult {
+    /// The collector's families, and those about the probe; see `exposition::merge`.
+    pub(crate) families: Vec<Family>,
+    /// Why the probe has failed.
+    pub(crate) error: Option<String>,
+    /// The operator does not let the collector have this target.
+    pub(crate) refused: bool,
+    /// With `debug`: lines of the log, and the collector's config as YAML.
+    pub(crate) log: Vec<String>,
+    pub(crate) config: String,
+}
+
+/// A collector that can be probed, for people.
+#[derive(Debug, Clone)]
+pub(crate) struct ProbeView {
+    /// For `module=`.
+    pub(crate) module: String,
+    pub(crate) path: Option<String>,
+    pub(crate) needs_target: bool,
 }
 
 /// A unit's row on the status page.

@@ -7,8 +7,8 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_FRAME_OPTIONS,
 };
 
-use super::exporter::UnitStatus;
-use super::options::{HEALTHY, MAPS, READY, WebOptions};
+use super::exporter::{ProbeView, UnitStatus};
+use super::options::{HEALTHY, MAPS, PROBE, READY, WebOptions};
 use super::routes::App;
 use crate::privileges::Feature;
 
@@ -26,15 +26,17 @@ pub(super) async fn page(State(app): State<Arc<App>>) -> ([(HeaderName, &'static
             "default-src 'none'; style-src 'unsafe-inline'",
         ),
     ];
-    (headers, html(&app.options, &app.exporter.status()))
+    let exporter = &app.exporter;
+    let page = html(&app.options, &exporter.status(), &exporter.probes());
+    (headers, page)
 }
 
-fn html(options: &WebOptions, units: &[UnitStatus]) -> String {
+fn html(options: &WebOptions, units: &[UnitStatus], probes: &[ProbeView]) -> String {
     let mut out = String::with_capacity(2048);
     out.push_str("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     out.push_str("<title>exporter-host</title><style>");
     out.push_str(STYLE);
-    out.push_str("</style></head><body>\n<h1>exporter-host</h1>\n<p>Prometheus exporter for BPF maps. Version ");
+    out.push_str("</style></head><body>\n<h1>exporter-host</h1>\n<p>Prometheus exporter for BPF maps and collectors. Version ");
     escape(&mut out, options.build.version);
     if !options.build.revision.is_empty() {
         out.push_str(", revision ");
@@ -54,6 +56,13 @@ fn html(options: &WebOptions, units: &[UnitStatus]) -> String {
         out.push_str("<table>\n<tr><th>Unit</th><th>State</th><th>Reason</th></tr>\n");
         for unit in units {
             row(&mut out, unit);
+        }
+        out.push_str("</table>\n");
+    }
+    if !probes.is_empty() {
+        out.push_str("<h2>Probes</h2>\n<table>\n<tr><th>Module</th><th>Path</th><th></th></tr>\n");
+        for probe in probes {
+            probe_row(&mut out, probe);
         }
         out.push_str("</table>\n");
     }
@@ -110,6 +119,28 @@ fn row(out: &mut String, unit: &UnitStatus) {
         escape(out, reason);
     }
     out.push_str("</td></tr>\n");
+}
+
+/// A form that probes.
+fn probe_row(out: &mut String, probe: &ProbeView) {
+    out.push_str("<tr><td>");
+    escape(out, &probe.module);
+    out.push_str("</td><td>");
+    escape(out, probe.path.as_deref().unwrap_or(PROBE));
+    out.push_str("</td><td><form action=\"");
+    escape(out, probe.path.as_deref().unwrap_or(PROBE));
+    out.push_str("\">");
+    if probe.path.is_none() {
+        out.push_str("<input type=\"hidden\" name=\"module\" value=\"");
+        escape(out, &probe.module);
+        out.push_str("\">");
+    }
+    out.push_str("<input name=\"target\" placeholder=\"target\"");
+    if probe.needs_target {
+        out.push_str(" required");
+    }
+    out.push_str("> <label><input type=\"checkbox\" name=\"debug\" value=\"true\"> debug</label> ");
+    out.push_str("<input type=\"submit\" value=\"Probe\"></form></td></tr>\n");
 }
 
 /// Safe as text and in double-quoted attributes.

@@ -1,7 +1,7 @@
 //! HTTP: listeners, connections with their limits, and the pages.
 //!
 //! Owns routes, negotiation of a scrape's deadline, bounds on connections and concurrent scrapes. What the pages show comes from an
-//! `Exporter`; how series look in a body is `exposition`'s. No TLS, authentication or `/probe` here yet.
+//! `Exporter`; how series look in a body is `exposition`'s. No TLS or authentication here yet.
 
 mod body;
 mod buffers;
@@ -9,12 +9,16 @@ mod exporter;
 mod landing;
 mod listen;
 mod options;
+mod probe;
+mod query;
 mod routes;
 mod scrape;
 mod server;
 mod stall;
 
-pub(crate) use exporter::{BoxFuture, Exporter, UnitStatus};
+pub(crate) use exporter::{
+    BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, UnitStatus,
+};
 pub(crate) use listen::{Address, bind};
 pub(crate) use options::WebOptions;
 pub(crate) use routes::router;

@@ -11,6 +11,7 @@ pub(super) const HEALTHY: &str = "/-/healthy";
 pub(super) const READY: &str = "/-/ready";
 pub(super) const RELOAD: &str = "/-/reload";
 pub(super) const MAPS: &str = "/maps";
+pub(super) const PROBE: &str = "/probe";
 
 #[derive(Debug, Clone)]
 pub(crate) struct WebOptions {

@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use super::buffers::BufferPool;
 use super::exporter::Exporter;
 use super::landing;
-use super::options::{HEALTHY, MAPS, READY, RELOAD, WebOptions};
+use super::options::{HEALTHY, MAPS, PROBE, READY, RELOAD, WebOptions};
+use super::probe;
 use super::scrape;
 use crate::telemetry::Telemetry;
 
@@ -42,6 +43,7 @@ pub(crate) fn router(
         .route(&options.telemetry_path, get(scrape::metrics))
         .route(HEALTHY, get(healthy))
         .route(READY, get(ready))
+        .route(PROBE, get(probe::by_module))
         .route("/", get(landing::page));
     if options.debug {
         router = router.route(MAPS, get(maps));
@@ -58,7 +60,7 @@ pub(crate) fn router(
         buffers,
     });
     router
-        .fallback(not_found)
+        .fallback(probe::by_path)
         .layer(from_fn_with_state(Arc::clone(&app), observe))
         .with_state(app)
 }
@@ -97,7 +99,7 @@ async fn maps(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-async fn not_found() -> (StatusCode, &'static str) {
+pub(super) async fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
@@ -111,6 +113,7 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
         "/" => "landing",
         HEALTHY => "healthy",
         READY => "ready",
+        PROBE => "probe",
         MAPS if app.options.debug => "maps",
         _ => "other",
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT, ACCEPT_ENCODING, AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
@@ -12,17 +12,26 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 
 use super::body::Rendering;
+use super::query;
 use super::routes::App;
 use crate::exposition::{Encoding, Negotiated, negotiate};
 
 /// How long the scraper waits, in seconds; Prometheus and VictoriaMetrics send it.
-const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+pub(super) const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 /// What is kept of the scraper's patience for the way of the body.
 const MARGIN: Duration = Duration::from_millis(500);
 /// An exporter that does not keep its deadline is given up on this much later.
-const GRACE: Duration = Duration::from_millis(250);
+pub(super) const GRACE: Duration = Duration::from_millis(250);
 
-pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let filter = match query::parse(query.as_deref()) {
+        Ok(pairs) => query::filter(pairs),
+        Err(text) => return (StatusCode::BAD_REQUEST, text).into_response(),
+    };
     let permit = match app
         .scrapes
         .as_ref()
@@ -51,11 +60,17 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let (buffers, telemetry) = (Arc::clone(&app.buffers), Arc::clone(&app.telemetry));
     // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no map half walked.
     let mut task = tokio::spawn(async move {
-        let families = exporter.scrape(deadline).await;
-        Rendering::new(families, negotiated, buffers, telemetry, permit).into_body()
+        let families = match exporter.scrape(deadline, &filter).await {
+            Ok(families) => families,
+            Err(why) => return Ok(Err(why)),
+        };
+        Rendering::new("metrics", families, negotiated, buffers, telemetry, permit)
+            .into_body()
+            .map(Ok)
     });
     match tokio::time::timeout(patience + GRACE, &mut task).await {
-        Ok(Ok(Ok(body))) => answer(negotiated, body),
+        Ok(Ok(Ok(Ok(body)))) => answer(negotiated, body),
+        Ok(Ok(Ok(Err(why)))) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
         Ok(Ok(Err(error))) => failed(&error),
         Ok(Err(error)) => failed(&error),
         Err(_) => {
@@ -67,7 +82,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     }
 }
 
-fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
+pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
     tracing::error!(error, "scrape failed");
     (
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -76,7 +91,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
         .into_response()
 }
 
-fn answer(negotiated: Negotiated, body: Body) -> Response {
+pub(super) fn answer(negotiated: Negotiated, body: Body) -> Response {
     let mut response = ([(CONTENT_TYPE, negotiated.content_type())], body).into_response();
     if negotiated.encoding == Encoding::Gzip {
         response
@@ -87,7 +102,7 @@ fn answer(negotiated: Negotiated, body: Body) -> Response {
 }
 
 /// The time a scrape may take: the operator's bound or, if it is less, what the scraper's patience leaves.
-fn patience(bound: Duration, header: Option<&str>) -> Duration {
+pub(super) fn patience(bound: Duration, header: Option<&str>) -> Duration {
     let patience = header
         .and_then(|text| text.trim().parse().ok())
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -97,7 +112,7 @@ fn patience(bound: Duration, header: Option<&str>) -> Duration {
     left.unwrap_or(bound).min(bound)
 }
 
-fn values(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
+pub(super) fn values(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
         .into_iter()

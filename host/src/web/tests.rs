@@ -1,5 +1,7 @@
 //! Real sockets and a made-up exporter.
 
+mod probe;
+
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,9 +35,16 @@ struct Fake {
 }
 
 impl Exporter for Fake {
-    fn scrape(&self, _deadline: Instant) -> BoxFuture<'_, Vec<Family>> {
+    fn scrape<'a>(
+        &'a self,
+        _deadline: Instant,
+        filter: &'a Filter,
+    ) -> BoxFuture<'a, Result<Vec<Family>, String>> {
         Box::pin(async move {
-            match &self.scrape {
+            if let Some(unknown) = filter.collect.first() {
+                return Err(format!("missing collector: {unknown}"));
+            }
+            Ok(match &self.scrape {
                 Scrape::Answer { series } => families(*series),
                 Scrape::Panic => panic!("as asked"),
                 Scrape::Hang => std::future::pending().await,
@@ -44,8 +53,40 @@ impl Exporter for Fake {
                     go_on.notified().await;
                     families(1)
                 }
-            }
+            })
         })
+    }
+
+    /// One module, `m`, with a path of its own; it gives what it was asked back.
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'_, Probed> {
+        Box::pin(async move {
+            let target = request.target.as_deref().unwrap_or_default();
+            match &request.module {
+                Module::Name(name) if name == "m" => {}
+                Module::Path(path) if path == "/p" => {}
+                Module::Name(name) => return Probed::Bad(format!("Unknown module {name:?}")),
+                Module::Path(_) => return Probed::NoPath,
+            }
+            if target == "panic" {
+                panic!("as asked");
+            }
+            let refused = target == "refused";
+            Probed::Done(ProbeResult {
+                families: families(1),
+                error: refused.then(|| "denied: refused is not granted".to_owned()),
+                refused,
+                log: vec![format!("target={target} params={:?}", request.params)],
+                config: "name: m\n".into(),
+            })
+        })
+    }
+
+    fn probes(&self) -> Vec<ProbeView> {
+        vec![ProbeView {
+            module: "m".into(),
+            path: Some("/p".into()),
+            needs_target: true,
+        }]
     }
 
     fn status(&self) -> Vec<UnitStatus> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::config::CollectorConfig;
-use crate::config::CollectorMode;
+use crate::config::model::CollectorMode;
 use crate::config::unit::read_unit;
 
 fn read(yaml: &str) -> Result<Vec<CollectorConfig>, String> {
