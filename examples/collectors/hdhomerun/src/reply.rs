@@ -371,4 +371,33 @@ mod tests {
             assert_eq!(reply(2, tags), bytes(wanted));
         }
     }
+
+    /// Whatever a device sends, with a good checksum or without: an answer or an error.
+    #[test]
+    fn damaged_replies_are_read_without_harm() {
+        let good = value_reply("/tuner0/debug", PRIME);
+        let mut seed = 88_172_645_463_325_252_u64;
+        let mut random = |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            usize::try_from(seed % below as u64).unwrap()
+        };
+        for _ in 0..20_000 {
+            let mut payload = good[4..good.len() - 4].to_vec();
+            for _ in 0..=random(4) {
+                let at = random(payload.len());
+                payload[at] = random(256) as u8;
+            }
+            payload.truncate(random(payload.len()) + 1);
+            for kind in [3, 5] {
+                let reply = seal(kind, &payload);
+                if let Ok(Answer::Value(text)) = Answer::parse(&reply, Variable::Debug(0)) {
+                    crate::debug::Debug::parse(&text);
+                }
+                let _found = Found::parse(&reply, "10.0.0.1:65001");
+                assert!(Answer::parse(&reply[..reply.len() - 1], Variable::Debug(0)).is_err());
+            }
+        }
+    }
 }

@@ -227,11 +227,12 @@ fn unescape(text: &str, in_label: bool) -> Result<String, Problem> {
 
 /// A float as Go reads it in this format: decimal, or Inf and NaN in any case.
 pub(super) fn float(text: &str) -> Result<f64, Problem> {
-    let number: Option<f64> = text.parse().ok();
-    // Rust makes infinity of what is too large.
-    let too_large =
-        |number: f64| number.is_infinite() && text.contains(|c: char| c.is_ascii_digit());
-    let number = number.filter(|number| !too_large(*number));
+    let number = text.parse().ok().filter(|number: &f64| {
+        // Rust makes infinity of what is too large, and takes a sign before NaN.
+        let is_too_large = number.is_infinite() && text.contains(|c: char| c.is_ascii_digit());
+        let has_sign = text.starts_with(['+', '-']);
+        !(is_too_large || number.is_nan() && has_sign)
+    });
     number.ok_or_else(|| Problem::Number { found: cut(text) })
 }
 

@@ -152,6 +152,7 @@ fn lines(content: &[u8]) -> impl Iterator<Item = (usize, Result<&str, Problem>)>
     lines.map(|(index, line)| {
         let text = match line.strip_suffix(b"\n") {
             Some(line) => std::str::from_utf8(line).map_err(|_| Problem::Encoding),
+            None if line.iter().all(|byte| matches!(byte, b' ' | b'\t')) => Ok(""),
             None => Err(Problem::Unended),
         };
         (index + 1, text)

@@ -141,6 +141,7 @@ fn blanks_and_comments_are_where_the_format_lets_them_be() {
     }
     assert_eq!(one("a 5\n").1, Labels::new());
     assert_eq!(one("a{} 5\n").1, Labels::new());
+    assert_eq!(families("a 1\n\t ").len(), 1);
     assert!(families("").is_empty() && families("# HELP a b\n# TYPE a gauge\n").is_empty());
     let head = families("# HELP\ta  tabs\tand \\\\ and \\n and \"\n#TYPE a GAUGE\na 1\n");
     assert_eq!(head[0].help.as_deref(), Some("tabs\tand \\ and \n and \""));
@@ -172,7 +173,7 @@ fn numbers_are_go_s() {
         assert!(matches!(one(&format!("a {nan}\n")).2, Value::Real(number) if number.is_nan()));
     }
     for text in [
-        "x", "1x", "0x10", "1_0", "1e999", "-1e999", "1,5", "--1", "\u{661}", "1\r",
+        "x", "1x", "0x10", "1_0", "1e999", "+nan", "-NaN", "-1e999", "1,5", "--1", "\u{661}", "1\r",
     ] {
         assert!(
             refused(&format!("a {text}\n")).starts_with("line 1: expected a number, found `"),
@@ -257,7 +258,7 @@ fn what_is_wrong_with_a_line_is_said_with_its_number() {
             "line 2: counter `a` cannot be NaN",
         ),
         ("a 1", "line 1: the last line does not end"),
-        ("a 1\n ", "line 2: the last line does not end"),
+        ("a 1\n b", "line 2: the last line does not end"),
     ] {
         let found = refused(content);
         assert!(found.contains(problem), "{content:?}: {found}");
@@ -446,4 +447,36 @@ fn lenient_reading_leaves_out_what_is_wrong_and_nothing_else() {
     assert_eq!(found.skipped, 10);
     assert_eq!(found.first_problem.unwrap().line, 2);
     assert_eq!(lenient(b"a 1\n"), strict(b"a 1\n").unwrap());
+}
+
+/// Whatever is done to a good file: no panic, a strict answer or none, and lenient reading never gives what strict reading does not take.
+#[test]
+fn damaged_files_are_read_without_harm() {
+    let good = b"# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"1\",x=\"\\\"\"} 1\nh_bucket{le=\"+Inf\",x=\"\\\"\"} 2\nh_sum{x=\"\\\"\"} 3\n\
+        h_count{x=\"\\\"\"} 2\n# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\na{b=\"c\",} -1.5e3\n";
+    assert!(strict(good).is_ok());
+    let mut seed = 88_172_645_463_325_252_u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below as u64).unwrap()
+    };
+    let pieces = b"{}=\",#\\ \n0aA_:.-+\xff";
+    for _ in 0..20_000 {
+        let mut file = good.to_vec();
+        for _ in 0..=random(3) {
+            let at = random(file.len());
+            match random(3) {
+                0 => file[at] = pieces[random(pieces.len())],
+                1 => drop(file.remove(at)),
+                _ => file.insert(at, pieces[random(pieces.len())]),
+            }
+        }
+        let found = lenient(&file);
+        match strict(&file) {
+            Ok(content) => assert_eq!(content, found),
+            Err(_) => assert!(found.skipped > 0),
+        }
+    }
 }
