@@ -26,9 +26,13 @@ mkdir -p target/conf.d
 examples/build-bpf.sh target/conf.d examples/conf.d
 # Units that are no longer among the examples leave the directory.
 for config in target/conf.d/*.yaml; do
-    [ -e "examples/conf.d/$(basename "$config")" ] || rm -f "$config" "${config%.yaml}.bpf.o"
+    name=$(basename "$config")
+    [ -e "examples/conf.d/$name" ] || compgen -G "examples/*/*/$name" >/dev/null || rm -f "$config" "${config%.yaml}.bpf.o" "${config%.yaml}.wasm"
 done
 cp examples/conf.d/*.yaml target/conf.d/
+
+say "building the example plugins into target/conf.d"
+examples/build-plugins.sh target/conf.d
 
 if [ -n "$build_only" ]; then
     say "built: target/release/exporter-host --config.dir target/conf.d"

@@ -8,6 +8,8 @@ setup_build
 need iproute2 has ip
 # promtool.
 need prometheus has promtool
+# Whose families the collector procfs is held against.
+need prometheus-node-exporter has prometheus-node-exporter
 need python3-venv python3 -c 'import venv, ensurepip'
 need pci.ids test -e /usr/share/misc/pci.ids
 need coreutils has timeout

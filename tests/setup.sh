@@ -25,7 +25,12 @@ install_missing() {
     has apt-get || die "please install: ${missing[*]} (there is no apt-get here to do it)"
     say "Installing ${missing[*]}"
     as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null
+    # Packages of servers start them: what is wanted here is the program alone.
+    local policy=/usr/sbin/policy-rc.d status=0
+    if [ -e "$policy" ]; then policy=; else printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$policy"; fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null || status=$?
+    [ -z "$policy" ] || as_root rm "$policy"
+    [ "$status" -eq 0 ] || die "apt-get could not install ${missing[*]}"
     missing=()
 }
 

@@ -6,6 +6,8 @@
 
 mod cpu;
 mod disk;
+#[cfg(test)]
+mod grants;
 mod memory;
 mod network;
 mod options;

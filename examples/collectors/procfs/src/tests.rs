@@ -11,7 +11,7 @@ Inter-|   Receive                                                |  Transmit
 eth0:1: bad
 ";
 
-fn machine() -> FakeHost {
+pub(crate) fn machine() -> FakeHost {
     let mut host = FakeHost::default();
     host.files
         .add("/proc/loadavg", "2.57 2.24 1.56 3/345 6789\n")
@@ -229,7 +229,7 @@ fn filters_are_options() {
 }
 
 /// A process as its files show it.
-fn process(host: &mut FakeHost, pid: u32, comm: &str, start: u64, utime: u64) {
+pub(crate) fn process(host: &mut FakeHost, pid: u32, comm: &str, start: u64, utime: u64) {
     let rest = format!(
         "S 1 1 1 0 -1 4194304 30 0 5 0 {utime} 7 0 0 20 0 3 0 {start} 8192000 500 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
     );
