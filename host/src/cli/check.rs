@@ -1,5 +1,5 @@
-//! `exporter-host check DIR`: says what is wrong with the YAML files of a directory, without a kernel and without privileges. Objects and
-//! plugins are not opened.
+//! `exporter-host check DIR`: says what is wrong with the YAML files of a directory, units' and plugins' sidecars, without a kernel and without
+//! privileges. Objects and plugins are not opened.
 
 use std::io;
 use std::io::Write;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::config::load;
 use crate::config::load::Loaded;
 use crate::config::problem::Problem;
+use crate::config::sidecar;
 
 /// Validate the YAML files of a directory; needs no privileges and no kernel support
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ pub(super) enum Format {
 /// The exit code is 1 where there is an error. `Err`: `out` could not be written to.
 pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCode> {
     let report = match load::load(&flags.dir, None, flags.strict) {
-        Ok(loaded) => Report::of(&loaded),
+        Ok(loaded) => Report::of(&loaded, &sidecar::check(&flags.dir).unwrap_or_default()),
         Err(error) => Report {
             ok: false,
             error: Some(error.to_string()),
@@ -96,7 +97,7 @@ struct ProblemLine {
 // === impl Report ===
 
 impl Report {
-    fn of(loaded: &Loaded) -> Self {
+    fn of(loaded: &Loaded, sidecars: &[Problem]) -> Self {
         let good = loaded
             .units
             .iter()
@@ -118,12 +119,13 @@ impl Report {
             .warnings
             .iter()
             .chain(loaded.failed.iter().flat_map(|unit| &unit.problems))
+            .chain(sidecars)
             .collect();
         // Stable: within a file they are in order already.
         problems.sort_by(|a, b| a.at.file.cmp(&b.at.file));
         let problems = problems.into_iter().map(ProblemLine::of).collect();
         Self {
-            ok: loaded.failed.is_empty(),
+            ok: loaded.failed.is_empty() && !sidecar::any_error(sidecars),
             error: None,
             units,
             problems,

@@ -86,7 +86,7 @@ fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Unreadabl
 }
 
 /// One byte more than a file may have is enough to know that it has too many.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     // Opening a pipe would wait for somebody to write into it.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("expected a regular file"));

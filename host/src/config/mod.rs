@@ -20,6 +20,7 @@ mod node;
 mod parse;
 pub(crate) mod problem;
 mod scalar;
+pub(crate) mod sidecar;
 mod unit;
 
 pub(crate) use load::load;

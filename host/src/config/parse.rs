@@ -24,8 +24,8 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 64;
 
-/// None: an error has been added to `problems`.
-pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Rc<Node>> {
+/// `expected`: what an empty file should have had. None: an error has been added to `problems`.
+pub(super) fn parse(bytes: &[u8], expected: &str, problems: &mut Problems) -> Option<Rc<Node>> {
     let text = text_of(bytes, problems)?;
     let mut builder = Builder {
         open: Vec::new(),
@@ -64,7 +64,7 @@ pub(super) fn parse(bytes: &[u8], problems: &mut Problems) -> Option<Rc<Node>> {
     if builder.root.is_none() {
         problems.error(
             Mark::default(),
-            "the file is empty: expected a mapping with `metrics`",
+            format!("the file is empty: expected {expected}"),
         );
     }
     builder.root.map(|built| built.node)

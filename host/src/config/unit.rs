@@ -87,7 +87,7 @@ pub(crate) fn read_unit(
 ) -> Result<ReadUnit, Unreadable> {
     let mut problems = Problems::new(file, strict_keys);
     // A duplicate key is an error too, but no reason not to look at the rest.
-    let root = parse::parse(bytes, &mut problems);
+    let root = parse::parse(bytes, "a mapping with `metrics`", &mut problems);
     let config =
         root.and_then(|root| read_root(name, file, Digest::of(bytes), &root, &mut problems));
     match config {

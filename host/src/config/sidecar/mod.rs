@@ -1,0 +1,452 @@
+//! `NAME.plugin.yaml`, which stands beside `NAME.wasm`: what the operator grants the plugin, and its limits. Owns the format and what is wrong
+//! with it; what a grant comes to is decided where it is used.
+//!
+//! An unknown key is always an error here: a grant that is misspelt would be missed, and a limit that is misspelt would not limit.
+
+pub(crate) mod endpoint;
+mod path;
+mod size;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use endpoint::{EndpointPattern, host_name};
+pub(crate) use path::PathPattern;
+
+use super::duration::parse_duration;
+use super::fields::{self, Fields, Schema};
+use super::load::read_bounded;
+use super::model::Position;
+use super::near;
+use super::node::{Node, NodeValue, shorten};
+use super::parse;
+use super::problem::{Problem, Problems, Severity};
+use crate::digest::Digest;
+
+const EXTENSION: &str = ".plugin.yaml";
+
+const SIDECAR: Schema = Schema {
+    what: "a plugin's sidecar",
+    known: &["sha256", "grants", "limits"],
+    later: &[],
+};
+
+const GRANTS: Schema = Schema {
+    what: "`grants`",
+    known: &[
+        "read",
+        "file_systems",
+        "tcp",
+        "udp",
+        "dns",
+        "kernel",
+        "env",
+        "clock",
+    ],
+    later: &[],
+};
+
+const LIMITS: Schema = Schema {
+    what: "`limits`",
+    known: &["memory", "cpu", "output", "series", "instances"],
+    later: &[],
+};
+
+/// What a sidecar says.
+#[derive(Debug, Clone)]
+pub(crate) struct Sidecar {
+    /// Of the sidecar itself.
+    pub(crate) digest: Digest,
+    /// What the plugin's file has to be.
+    pub(crate) sha256: Option<Digest>,
+    pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
+}
+
+/// What a plugin may reach. By default nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Grants {
+    /// Files that may be read.
+    pub(crate) read: Vec<PathPattern>,
+    /// Paths whose file system may be asked for its size.
+    pub(crate) file_systems: Vec<PathPattern>,
+    pub(crate) tcp: Vec<EndpointPattern>,
+    pub(crate) udp: Vec<EndpointPattern>,
+    /// Names that may be resolved, as `host_name` writes them, besides those that `tcp` and `udp` name.
+    pub(crate) dns: Vec<String>,
+    pub(crate) kernel: BTreeSet<KernelFact>,
+    /// In the order of the file.
+    pub(crate) env: Vec<(String, String)>,
+    /// Wall and monotonic clock.
+    pub(crate) clock: bool,
+}
+
+/// Facts about the running kernel that are granted one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum KernelFact {
+    Symbols,
+    Cgroups,
+    Interfaces,
+    BlockDevices,
+    Pci,
+}
+
+/// Bounds of a plugin. None: the host's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes of linear memory of one instance.
+    pub(crate) memory: Option<usize>,
+    /// CPU time of one call.
+    pub(crate) cpu: Option<Duration>,
+    /// Bytes of one answer.
+    pub(crate) output: Option<usize>,
+    /// Series of one collector's answer.
+    pub(crate) series: Option<usize>,
+    /// Calls at once.
+    pub(crate) instances: Option<usize>,
+}
+
+// === impl KernelFact ===
+
+impl KernelFact {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Symbols,
+        Self::Cgroups,
+        Self::Interfaces,
+        Self::BlockDevices,
+        Self::Pci,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Symbols => "symbols",
+            Self::Cgroups => "cgroups",
+            Self::Interfaces => "interfaces",
+            Self::BlockDevices => "block-devices",
+            Self::Pci => "pci",
+        }
+    }
+}
+
+/// Where the sidecar of a plugin's file is, whether there is one or not.
+pub(crate) fn path_of(plugin: &Path) -> PathBuf {
+    plugin.with_extension(&EXTENSION[1..])
+}
+
+/// The sidecar of a plugin's file. None: it has none. `Err`: what is wrong with it, in the order of the file.
+pub(crate) fn load(plugin: &Path) -> Result<Option<Sidecar>, Vec<Problem>> {
+    let path = Arc::new(path_of(plugin));
+    match read_bounded(&path) {
+        Ok(bytes) => read(&path, &bytes).map(|(sidecar, _)| Some(sidecar)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(vec![unreadable(&path, &error)]),
+    }
+}
+
+/// Everything that is wrong with the sidecars of a directory, and those that belong to no plugin.
+pub(crate) fn check(directory: &Path) -> io::Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for path in sidecars(directory)? {
+        let path = Arc::new(path);
+        problems.extend(strayed(&path));
+        if !is_sidecar(&path) {
+            continue;
+        }
+        match read_bounded(&path) {
+            Ok(bytes) => {
+                let (Ok((_, of_file)) | Err(of_file)) = read(&path, &bytes);
+                problems.extend(of_file);
+            }
+            Err(error) => problems.push(unreadable(&path, &error)),
+        }
+    }
+    Ok(problems)
+}
+
+/// Sidecars of a directory that grant nothing to anybody: the plugin is not there, or the name is not quite right.
+pub(crate) fn strays(directory: &Path) -> io::Result<Vec<Problem>> {
+    let paths = sidecars(directory)?;
+    Ok(paths
+        .into_iter()
+        .filter_map(|path| strayed(&Arc::new(path)))
+        .collect())
+}
+
+/// Everything whose name says that it is meant to be a sidecar, sorted. Hidden files are somebody's temporary ones.
+fn sidecars(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let meant = name.ends_with(EXTENSION) || name.ends_with(".plugin.yml");
+        if meant && !name.starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_sidecar(path: &Path) -> bool {
+    path.as_os_str()
+        .as_encoded_bytes()
+        .ends_with(EXTENSION.as_bytes())
+}
+
+fn strayed(path: &Arc<PathBuf>) -> Option<Problem> {
+    // `NAME.plugin` without the rest of it.
+    let plugin = path.with_extension("").with_extension("wasm");
+    let message = if !is_sidecar(path) {
+        let right = path_of(&plugin);
+        format!("this is not read: rename it to {}", right.display())
+    } else if plugin.exists() {
+        return None;
+    } else {
+        format!("there is no plugin {} beside it", plugin.display())
+    };
+    Some(Problem::warning(Position::whole(path), message))
+}
+
+fn unreadable(path: &Arc<PathBuf>, error: &io::Error) -> Problem {
+    Problem::error(
+        Position::whole(path),
+        format!("cannot read the file: {error}"),
+    )
+}
+
+/// `Ok`: with warnings. `Err`: at least one is an error.
+fn read(path: &Arc<PathBuf>, bytes: &[u8]) -> Result<(Sidecar, Vec<Problem>), Vec<Problem>> {
+    let mut problems = Problems::new(path, true);
+    let expected = "a mapping with `grants`, `limits` or `sha256`";
+    let sidecar = parse::parse(bytes, expected, &mut problems)
+        .and_then(|root| read_sidecar(&root, Digest::of(bytes), &mut problems));
+    let failed = problems.any_error();
+    let list = problems.into_sorted();
+    match sidecar {
+        Some(sidecar) if !failed => Ok((sidecar, list)),
+        _ => Err(list),
+    }
+}
+
+fn read_sidecar(root: &Node, digest: Digest, problems: &mut Problems) -> Option<Sidecar> {
+    let fields = Fields::of(root, &SIDECAR, problems)?;
+    let sha256 = fields.get("sha256").and_then(|node| {
+        let text = fields.text("sha256", problems)?;
+        let digest = Digest::parse(text);
+        if digest.is_none() {
+            problems.error(
+                node.at,
+                format!(
+                    "expected the SHA-256 of the plugin's file as 64 hexadecimal digits for `sha256`, found `{}`: `sha256sum` prints it",
+                    shorten(text)
+                ),
+            );
+        }
+        digest
+    });
+    let grants = fields.get("grants");
+    let limits = fields.get("limits");
+    Some(Sidecar {
+        digest,
+        sha256,
+        grants: grants.map_or_else(Grants::default, |node| read_grants(node, problems)),
+        limits: limits.map_or_else(Limits::default, |node| read_limits(node, problems)),
+    })
+}
+
+fn read_grants(node: &Node, problems: &mut Problems) -> Grants {
+    let Some(fields) = Fields::of(node, &GRANTS, problems) else {
+        return Grants::default();
+    };
+    let facts = parsed(&fields, "kernel", "kernel facts", problems, read_fact);
+    Grants {
+        read: parsed(
+            &fields,
+            "read",
+            "path patterns",
+            problems,
+            PathPattern::parse,
+        ),
+        file_systems: parsed(
+            &fields,
+            "file_systems",
+            "path patterns",
+            problems,
+            PathPattern::parse,
+        ),
+        tcp: parsed(
+            &fields,
+            "tcp",
+            "endpoints",
+            problems,
+            EndpointPattern::parse,
+        ),
+        udp: parsed(
+            &fields,
+            "udp",
+            "endpoints",
+            problems,
+            EndpointPattern::parse,
+        ),
+        dns: parsed(&fields, "dns", "names of hosts", problems, |text| {
+            host_name(text).map_err(|why| format!("`dns` has `{}`, {why}", shorten(text)))
+        }),
+        kernel: facts.into_iter().collect(),
+        env: fields
+            .get("env")
+            .map(|node| read_env(node, problems))
+            .unwrap_or_default(),
+        clock: fields.boolean("clock", problems).unwrap_or_default(),
+    }
+}
+
+/// The items of a list of texts, less those that are wrong, which is said.
+fn parsed<T>(
+    fields: &Fields<'_>,
+    name: &str,
+    what: &str,
+    problems: &mut Problems,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Vec<T> {
+    let mut items = Vec::new();
+    for node in fields.list(name, what, problems) {
+        let Some(text) = fields::text(node, &format!("an item of `{name}`"), problems) else {
+            continue;
+        };
+        match parse(text) {
+            Ok(item) => items.push(item),
+            Err(message) => problems.error(node.at, message),
+        }
+    }
+    items
+}
+
+fn read_fact(text: &str) -> Result<KernelFact, String> {
+    let mut facts = KernelFact::ALL.into_iter();
+    facts.find(|fact| fact.as_str() == text).ok_or_else(|| {
+        if text == "machine" {
+            return "`machine` needs no grant: every plugin may ask for it".to_owned();
+        }
+        let known = KernelFact::ALL.map(KernelFact::as_str);
+        let hint = near::suggestion(text, &known);
+        format!("unknown kernel fact `{}`{hint}", shorten(text))
+    })
+}
+
+fn read_env(node: &Node, problems: &mut Problems) -> Vec<(String, String)> {
+    let NodeValue::Mapping(entries) = &node.value else {
+        problems.error(
+            node.at,
+            format!(
+                "expected `env` as a mapping of names to values, found {}",
+                node.describe()
+            ),
+        );
+        return Vec::new();
+    };
+    let mut env = Vec::new();
+    for (key, value) in entries {
+        let name = key.scalar.text.as_str();
+        if name.is_empty() || name.contains('=') {
+            problems.error(
+                key.at,
+                format!("`{}` cannot be the name of a variable", shorten(name)),
+            );
+            continue;
+        }
+        if let Some(value) = fields::text(value, &format!("the variable `{name}`"), problems) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    env
+}
+
+fn read_limits(node: &Node, problems: &mut Problems) -> Limits {
+    let Some(fields) = Fields::of(node, &LIMITS, problems) else {
+        return Limits::default();
+    };
+    Limits {
+        memory: read_size(&fields, "memory", 64 << 10, 4 << 30, problems),
+        cpu: read_cpu(&fields, problems),
+        output: read_size(&fields, "output", 1 << 10, 1 << 30, problems),
+        series: read_count(&fields, "series", 10_000_000, problems),
+        instances: read_count(&fields, "instances", 1024, problems),
+    }
+}
+
+fn read_size(
+    fields: &Fields<'_>,
+    name: &str,
+    least: u64,
+    most: u64,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let node = fields.get(name)?;
+    let text = fields.text(name, problems)?;
+    let size = size::parse_size(text).and_then(|size| {
+        if (least..=most).contains(&size) {
+            return Ok(size);
+        }
+        Err(format!(
+            "`{name}` is `{text}`: expected {} KiB to {} MiB",
+            least >> 10,
+            most >> 20
+        ))
+    });
+    match size {
+        Ok(size) => usize::try_from(size).ok(),
+        Err(message) => {
+            problems.error(node.at, message);
+            None
+        }
+    }
+}
+
+fn read_cpu(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
+    let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
+    let node = fields.get("cpu")?;
+    let text = fields.text("cpu", problems)?;
+    match parse_duration(text) {
+        Ok(cpu) if (least..=most).contains(&cpu) => Some(cpu),
+        Ok(_) => {
+            problems.error(node.at, format!("`cpu` is `{text}`: expected 10ms to 1h"));
+            None
+        }
+        Err(error) => {
+            problems.error(node.at, error.to_string());
+            None
+        }
+    }
+}
+
+fn read_count(
+    fields: &Fields<'_>,
+    name: &str,
+    most: i64,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let node = fields.get(name)?;
+    let count = fields.integer(name, problems)?;
+    if !(1..=most).contains(&count) {
+        problems.error(
+            node.at,
+            format!("`{name}` is {count}: expected 1 to {most}"),
+        );
+        return None;
+    }
+    usize::try_from(count).ok()
+}
+
+/// Whether one of them is an error.
+pub(crate) fn any_error(problems: &[Problem]) -> bool {
+    problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+}
+
+#[cfg(test)]
+mod tests;
