@@ -15,6 +15,7 @@ use super::bindings::exports::exporter::plugin::collecting;
 use super::capture::LogCapture;
 use super::component::{CollectorPre, Plugin};
 use super::error::{CallError, CollectError, FailureKind, OpenError};
+use super::grants::Limits;
 use super::imports::HostState;
 use super::instance::classify;
 use super::meter::Meter;
@@ -22,10 +23,6 @@ use super::session::Breaker;
 
 /// Targets whose failures are remembered. A probe's targets come from whoever asks, so there has to be an end.
 const MAX_BREAKERS: usize = 1024;
-/// CPU time of one call.
-const CPU: Duration = Duration::from_secs(2);
-/// Series of one answer.
-const SERIES: usize = 20_000;
 /// Of connections and sockets at once.
 const MAX_HANDLES: usize = 256;
 /// For `open`, which reads options and nothing else.
@@ -94,7 +91,7 @@ impl Collector {
                 call.collect(handle, request).await
             })
             .await;
-        let limit = SERIES;
+        let limit = self.plugin.terms.limits.series;
         let checked = given.and_then(|given| match given {
             Ok(families) => answer::checked(families, limit, request.labels)
                 .inspect_err(|error| self.plugin.stats.failed(error))
@@ -116,6 +113,9 @@ impl Collector {
         capture: Option<&Arc<LogCapture>>,
         act: impl AsyncFnOnce(&mut Call<'_>) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
+        let stats = &self.plugin.stats;
+        let slot = self.plugin.slots.take_until(deadline).await;
+        let _slot = slot.inspect_err(|error| stats.failed(error))?;
         let started = Instant::now();
         let meter = Arc::new(Meter::new());
         let mut call = Call::new(&self.plugin, &meter, deadline, capture)?;
@@ -131,7 +131,6 @@ impl Collector {
                 .await
                 .unwrap_or_else(|_| Err(late()))
         };
-        let stats = &self.plugin.stats;
         stats.called(meter.spent(), 0, call.memory());
         answer.inspect_err(|error| stats.failed(error))
     }
@@ -147,7 +146,7 @@ impl Collector {
         let key = target.map(str::to_owned);
         let mut breakers = self.breakers.lock();
         match answer {
-            Err(CallError::Late(_)) => {}
+            Err(CallError::Late(_) | CallError::Busy(_)) => {}
             Ok(_) => {
                 breakers.remove(&key);
             }
@@ -155,7 +154,10 @@ impl Collector {
                 if breakers.len() >= MAX_BREAKERS && !breakers.contains_key(&key) {
                     breakers.clear();
                 }
-                breakers.entry(key).or_default().failed(Instant::now());
+                breakers
+                    .entry(key)
+                    .or_default()
+                    .failed(Instant::now(), &self.plugin.stats);
             }
         }
     }
@@ -163,7 +165,7 @@ impl Collector {
 
 /// An instance in its store, for as long as one call.
 struct Call<'a> {
-    plugin: &'a Plugin,
+    limits: Limits,
     collecting: &'a CollectorPre,
     store: Store<HostState>,
     guest: Option<collecting::Guest>,
@@ -177,20 +179,19 @@ impl<'a> Call<'a> {
         deadline: Instant,
         capture: Option<&Arc<LogCapture>>,
     ) -> Result<Self, CallError> {
-        let limits = plugin.limits;
+        let limits = plugin.terms.limits.of_collectors();
         let Some(collecting) = &plugin.collecting else {
             return Err(CallError::Instantiate("it has no collectors".into()));
         };
-        let mut state = HostState::new(plugin);
+        let mut state = HostState::new(plugin, capture.map(Arc::clone));
         state.enter_until(deadline);
-        state.capture = capture.map(Arc::clone);
         let mut store = Store::new(collecting.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(MAX_HANDLES);
         let meter = Arc::clone(meter);
         // Each tick the guest lets the others run, and its time is looked at.
         store.epoch_deadline_callback(move |_| {
-            if meter.spent() > CPU {
+            if meter.spent() > limits.cpu {
                 return Err(Trap::Interrupt.into());
             }
             Ok(UpdateDeadline::Yield(1))
@@ -198,7 +199,7 @@ impl<'a> Call<'a> {
         store.set_epoch_deadline(1);
         store.set_hostcall_fuel(limits.output);
         Ok(Self {
-            plugin,
+            limits,
             collecting,
             store,
             guest: None,
@@ -245,7 +246,7 @@ impl<'a> Call<'a> {
         let Some(guest) = &self.guest else {
             return Err(not_started());
         };
-        self.store.set_hostcall_fuel(self.plugin.limits.output);
+        self.store.set_hostcall_fuel(self.limits.output);
         let left = self.deadline.saturating_duration_since(Instant::now());
         let params: Vec<(&str, &str)> = request
             .params
@@ -262,7 +263,7 @@ impl<'a> Call<'a> {
     }
 
     fn why(&self, error: &wasmtime::Error) -> CallError {
-        classify(error, &self.store, self.plugin.limits)
+        classify(error, &self.store, self.limits)
     }
 
     /// Bytes of linear memory.

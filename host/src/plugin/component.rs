@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
@@ -11,8 +10,10 @@ use super::budget::LogBudget;
 use super::diagnosis::{self, Interfaces};
 use super::engine::Engine;
 use super::error::LoadError;
+use super::grants::{Denials, Terms};
 use super::imports::{self, HostState};
 use super::instance::Instance;
+use super::slots::Slots;
 use super::stats::PluginStats;
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
@@ -21,27 +22,6 @@ use crate::kernel::KernelFacts;
 pub(super) const INTERFACE_VERSION: &str = "0.1.0";
 /// Largest plugin file, in bytes: CPython inside a component takes 18 MiB.
 const MAX_FILE: u64 = 64 << 20;
-
-/// Bounds of one plugin's instances.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// Bytes of linear memory per instance.
-    pub(super) memory: usize,
-    /// CPU time of one call.
-    pub(super) cpu: Duration,
-    /// Bytes of one answer.
-    pub(super) output: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory: 64 << 20,
-            cpu: Duration::from_millis(250),
-            output: 8 << 20,
-        }
-    }
-}
 
 /// A loaded plugin.
 pub(crate) struct Plugin {
@@ -53,7 +33,10 @@ pub(crate) struct Plugin {
     pub(super) decoding: Option<decoding::GuestIndices>,
     pub(super) shaping: Option<shaping::GuestIndices>,
     pub(super) collecting: Option<CollectorPre>,
-    pub(super) limits: Limits,
+    /// What it may reach and use.
+    pub(super) terms: Terms,
+    pub(super) denials: Arc<Denials>,
+    pub(super) slots: Arc<Slots>,
     pub(super) facts: Arc<KernelFacts>,
     pub(super) log_budget: Arc<LogBudget>,
     pub(super) stats: Arc<PluginStats>,
@@ -69,6 +52,7 @@ pub(crate) struct Offered {
 }
 
 /// What a component that exports `collecting` is made and entered through.
+#[derive(Clone)]
 pub(super) struct CollectorPre {
     /// Linked with `files` and `net`: `instantiate_async` only.
     pub(super) pre: InstancePre<HostState>,
@@ -105,7 +89,7 @@ pub(super) struct Catalogue {
 }
 
 impl Plugin {
-    /// Compiles and links a component. `name`: what it is called in logs, metrics and `plugin/decoder` names.
+    /// Compiles and links a component, to which nothing is granted. `name`: what it is called in logs, metrics and `plugin/decoder` names.
     pub(super) fn load(
         engine: &Engine,
         name: &str,
@@ -150,11 +134,31 @@ impl Plugin {
             decoding,
             shaping,
             collecting,
-            limits: Limits::default(),
+            terms: Terms::none(),
+            denials: Arc::default(),
+            slots: Arc::new(Slots::new(None)),
             facts: Arc::clone(facts),
             log_budget: Arc::new(LogBudget::new()),
             stats: Arc::default(),
         })
+    }
+
+    /// The same plugin under other terms. `Terms::check` is up to whoever has them.
+    pub(super) fn under(&self, terms: Terms) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            digest: self.digest,
+            pre: self.pre.clone(),
+            decoding: self.decoding.clone(),
+            shaping: self.shaping.clone(),
+            collecting: self.collecting.clone(),
+            slots: Arc::new(Slots::new(terms.limits.instances)),
+            terms,
+            denials: Arc::default(),
+            facts: Arc::clone(&self.facts),
+            log_budget: Arc::clone(&self.log_budget),
+            stats: Arc::clone(&self.stats),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {

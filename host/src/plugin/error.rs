@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cells::CellsError;
+use crate::config::Problem;
+use crate::digest::Digest;
 
 /// A file that cannot be used as a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,12 @@ pub(crate) enum LoadError {
     Import(String),
     #[error("what it exports is not as exporter:plugin@{version} has it: build it against the wit/ of this host's version: {0}", version = super::component::INTERFACE_VERSION)]
     Export(String),
+    #[error("its sidecar cannot be used: {}", listed(.0))]
+    Sidecar(Vec<Problem>),
+    #[error(
+        "its bytes are not those that its sidecar names: expected SHA-256 {expected}, found {found}"
+    )]
+    OtherBytes { expected: Digest, found: Digest },
     #[error("there is a plugin called `{0}` already: rename the file")]
     NameTaken(String),
     #[error("its catalogue cannot be read: {0}")]
@@ -58,6 +66,18 @@ pub(crate) enum LoadError {
         "its catalogue names {0:?}, which is no name for a decoder, shaper or collector: letters, digits, _ and - only"
     )]
     BadName(String),
+}
+
+/// How many problems of a sidecar stand in one message.
+const LISTED: usize = 8;
+
+fn listed(problems: &[Problem]) -> String {
+    let texts = problems.iter().take(LISTED).map(ToString::to_string);
+    let mut texts: Vec<String> = texts.collect();
+    if problems.len() > LISTED {
+        texts.push(format!("and {} more", problems.len() - LISTED));
+    }
+    texts.join("; ")
 }
 
 impl LoadError {
@@ -133,13 +153,15 @@ impl CollectError {
     /// Whether the plugin is to blame, rather than what it was asked about.
     pub(crate) fn is_the_plugins(&self) -> bool {
         match self {
-            Self::Failed { .. } | Self::Busy(_) | Self::Call(CallError::Late(_)) => false,
+            Self::Failed { .. }
+            | Self::Busy(_)
+            | Self::Call(CallError::Late(_) | CallError::Busy(_)) => false,
             Self::Call(_) | Self::Lost => true,
         }
     }
 }
 
-/// A call that gave no answer. After each of these but `BackOff` the instance is thrown away.
+/// A call that gave no answer. After each of these but `Busy` and `BackOff` the instance is thrown away.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error("it ran for more than its {} ms of CPU time", .0.as_millis())]
@@ -160,6 +182,8 @@ pub(crate) enum CallError {
     Late(Duration),
     #[error("a new instance cannot be made: {0}")]
     Instantiate(String),
+    #[error("its turn did not come: all {0} of its calls at once were running")]
+    Busy(usize),
     #[error("it failed {failures} times in a row and is tried again in {} s", .retry_in.as_secs().max(1))]
     BackOff { failures: u32, retry_in: Duration },
 }
@@ -176,6 +200,7 @@ impl CallError {
             Self::Series { .. } => "series",
             Self::Late(_) => "timeout",
             Self::Instantiate(_) => "instantiate",
+            Self::Busy(_) => "busy",
             Self::BackOff { .. } => "back-off",
         }
     }

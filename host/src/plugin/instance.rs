@@ -10,9 +10,10 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use super::bindings::exporter::plugin::types::Description;
 use super::bindings::exports::exporter::plugin::{decoding, shaping};
 use super::cells::Cells;
-use super::component::{Limits, Offered, Offers, Plugin};
+use super::component::{Offered, Offers, Plugin};
 use super::engine::epochs;
 use super::error::{CallError, OpenError};
+use super::grants::Limits;
 use super::imports::HostState;
 use super::stats::PluginStats;
 use super::world::{self, Decoded, NumberSource, Placed, ShapeLimits, ShapedFamily};
@@ -45,8 +46,8 @@ pub(super) struct OpenedShaper {
 impl Instance {
     /// A new store with a new instance. Runs the component's start code within its limits.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, CallError> {
-        let limits = plugin.limits;
-        let mut store = Store::new(plugin.pre.engine(), HostState::new(plugin));
+        let limits = plugin.terms.limits;
+        let mut store = Store::new(plugin.pre.engine(), HostState::new(plugin, None));
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);
         // Epochs are wall time: what of it the host took for an answer is given back.

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use super::component::{self, Catalogue, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
+use super::grants::Terms;
 use super::session::Session;
 use super::stats::{PluginStats, Snapshot};
+use crate::config::sidecar;
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 
@@ -49,6 +51,8 @@ pub(crate) struct Registry {
     decoders: BTreeMap<String, Vec<Arc<str>>>,
     shapers: BTreeMap<String, Vec<Arc<str>>>,
     collectors: BTreeMap<String, Vec<Arc<str>>>,
+    /// Sidecars that belong to no plugin, which has been said.
+    strays: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -61,7 +65,15 @@ impl Registry {
     /// A registry with the standard plugin.
     pub(crate) fn new(engine: &Engine, facts: &Arc<KernelFacts>) -> Result<Self, LoadError> {
         let mut registry = Self::empty();
-        registry.add(Entry::load(engine, STANDARD_NAME, STANDARD, facts, None)?)?;
+        let terms = Terms::standard();
+        registry.add(Entry::load(
+            engine,
+            STANDARD_NAME,
+            STANDARD,
+            facts,
+            None,
+            terms,
+        )?)?;
         Ok(registry)
     }
 
@@ -71,10 +83,11 @@ impl Registry {
             decoders: BTreeMap::new(),
             shapers: BTreeMap::new(),
             collectors: BTreeMap::new(),
+            strays: Vec::new(),
         }
     }
 
-    /// Loads every `*.wasm` of a directory, in the order of their names. What cannot be used is reported and left out.
+    /// Loads every `*.wasm` of a directory, each under the terms of its sidecar, in the order of their names. What cannot be used is reported and left out.
     pub(crate) fn load_directory(
         &mut self,
         engine: &Engine,
@@ -84,7 +97,7 @@ impl Registry {
         self.load_files(engine, facts, directory, &Self::empty())
     }
 
-    /// The registry of the same directories as they are now. Plugins whose files have not changed are the same ones; of a file that cannot be
+    /// The registry of the same directories as they are now. Plugins whose files and sidecars have not changed are the same ones; of a file that cannot be
     /// used now the version that this registry has stays in service.
     pub(crate) fn successor(
         &self,
@@ -112,13 +125,25 @@ impl Registry {
         previous: &Self,
     ) -> io::Result<Vec<(PathBuf, LoadError)>> {
         let mut failed = Vec::new();
+        for stray in sidecar::strays(directory)? {
+            let text = stray.to_string();
+            if !previous.strays.contains(&text) && !self.strays.contains(&text) {
+                tracing::warn!("{text}");
+            }
+            self.strays.push(text);
+        }
         for path in plugin_files(directory)? {
             let stem = path.file_stem().unwrap_or_default();
             let name = stem.to_string_lossy().into_owned();
             let known = previous.plugins.get(name.as_str());
-            let loaded = component::read(&path).and_then(|bytes| match known {
-                Some(known) if known.plugin.digest == Digest::of(&bytes) => Ok(known.clone()),
-                _ => Entry::load(engine, &name, &bytes, facts, known),
+            let loaded = component::read(&path).and_then(|bytes| {
+                let terms = Terms::beside(&path)?;
+                let digest = Digest::of(&bytes);
+                terms.check(digest)?;
+                match known {
+                    Some(known) if known.plugin.digest == digest => Ok(known.under(terms)),
+                    _ => Entry::load(engine, &name, &bytes, facts, known, terms),
+                }
             });
             let added = match loaded {
                 Ok(entry) => self.add(entry),
@@ -232,8 +257,9 @@ impl Entry {
         bytes: &[u8],
         facts: &Arc<KernelFacts>,
         predecessor: Option<&Self>,
+        terms: Terms,
     ) -> Result<Self, LoadError> {
-        let mut plugin = Plugin::load(engine, name, bytes, facts)?;
+        let mut plugin = Plugin::load(engine, name, bytes, facts)?.under(terms);
         if let Some(predecessor) = predecessor {
             plugin.stats = Arc::clone(&predecessor.plugin.stats);
         }
@@ -249,6 +275,18 @@ impl Entry {
             plugin: Arc::new(plugin),
             catalogue,
         })
+    }
+
+    /// The same one if the terms are what they were; otherwise the same component as a new version.
+    fn under(&self, terms: Terms) -> Self {
+        if self.plugin.terms.sidecar == terms.sidecar {
+            return self.clone();
+        }
+        tracing::debug!(plugin = self.plugin.name(), "plugin under other terms");
+        Self {
+            plugin: Arc::new(self.plugin.under(terms)),
+            catalogue: self.catalogue.clone(),
+        }
     }
 }
 

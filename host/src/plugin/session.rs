@@ -10,6 +10,8 @@ use super::cells::Cells;
 use super::component::Plugin;
 use super::error::{CallError, OpenError};
 use super::instance::Instance;
+use super::slots::Slot;
+use super::stats::{OpenBreaker, PluginStats};
 use super::world::{Decoded, NumberSource, Placed, ShapeLimits, ShapedFamily};
 
 /// A decoder that a session has opened.
@@ -129,6 +131,7 @@ impl Session {
         decoder: DecoderId,
         input: &Cells,
     ) -> Result<Decoded, CallError> {
+        let _slot = self.slot()?;
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
         let handle = *live.decoders.get(decoder.0).ok_or_else(gone)?;
@@ -142,6 +145,7 @@ impl Session {
         keys: &Cells,
         labels: &[Cells],
     ) -> Result<Placed, CallError> {
+        let _slot = self.slot()?;
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
         let (Some(&handle), Some((_, limits))) =
@@ -152,6 +156,14 @@ impl Session {
         let rows = u32::try_from(keys.len()).map_err(|_| gone())?;
         let answer = live.instance.place(handle, rows, keys, labels, limits);
         self.settle(answer)
+    }
+
+    /// Waits for the plugin's other calls where the operator bounds how many there may be.
+    fn slot(&self) -> Result<Slot, CallError> {
+        self.plugin
+            .slots
+            .take()
+            .inspect_err(|error| self.plugin.stats.failed(error))
     }
 
     /// Makes sure that there is an instance with everything opened.
@@ -226,7 +238,7 @@ impl Session {
         if self.live.take().is_some() {
             self.plugin.stats.restarted();
         }
-        self.breaker.failed(Instant::now());
+        self.breaker.failed(Instant::now(), &self.plugin.stats);
     }
 }
 
@@ -256,6 +268,8 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 pub(super) struct Breaker {
     failures: u32,
     retry_at: Option<Instant>,
+    /// From the failure at which calls begin to be refused until the next success.
+    open: Option<OpenBreaker>,
 }
 
 impl Breaker {
@@ -273,12 +287,14 @@ impl Breaker {
         *self = Self::default();
     }
 
-    pub(super) fn failed(&mut self, now: Instant) {
+    /// `stats`: where it is counted as long as it is open.
+    pub(super) fn failed(&mut self, now: Instant, stats: &Arc<PluginStats>) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= TOLERATED {
             let doublings = (self.failures - TOLERATED).min(16);
             self.retry_at =
                 Some(now + (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(LONGEST_BACK_OFF));
+            self.open.get_or_insert_with(|| stats.breaker_opened());
         }
     }
 }
@@ -291,14 +307,17 @@ mod tests {
     fn three_failures_open_the_breaker_and_success_closes_it() {
         let mut breaker = Breaker::default();
         let now = Instant::now();
-        breaker.failed(now);
-        breaker.failed(now);
+        let stats = Arc::default();
+        let open = |stats: &Arc<PluginStats>| stats.snapshot().open_breakers;
+        breaker.failed(now, &stats);
+        breaker.failed(now, &stats);
         assert!(breaker.check(now).is_ok());
-        breaker.failed(now);
+        breaker.failed(now, &stats);
         assert!(breaker.check(now).is_err());
+        assert_eq!(open(&stats), 1);
         assert!(breaker.check(now + FIRST_BACK_OFF).is_ok());
         for _ in 0..40 {
-            breaker.failed(now);
+            breaker.failed(now, &stats);
         }
         assert!(
             breaker
@@ -306,7 +325,9 @@ mod tests {
                 .is_err()
         );
         assert!(breaker.check(now + LONGEST_BACK_OFF).is_ok());
+        assert_eq!(open(&stats), 1);
         breaker.succeeded();
         assert!(breaker.check(now).is_ok());
+        assert_eq!(open(&stats), 0);
     }
 }

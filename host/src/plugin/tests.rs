@@ -4,9 +4,21 @@ mod answers;
 mod calls;
 mod collectors;
 pub(crate) mod component;
+mod grants;
 mod imports;
 mod loading;
 mod logs;
 mod lookup;
 mod sessions;
 mod shaping;
+
+pub(crate) use logs::logged;
+
+/// Waits for what collectors do.
+pub(crate) fn run<T>(call: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(call)
+}

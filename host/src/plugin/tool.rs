@@ -9,6 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use super::component::{self, Offers, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
+use super::grants::Terms;
 use super::registry::{STANDARD, STANDARD_NAME};
 use super::session::Session;
 use crate::digest::Digest;
@@ -33,6 +34,10 @@ pub(crate) struct Inspection {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     pub(crate) offers: Offers,
+    /// What its sidecar grants it, one thing a line.
+    pub(crate) granted: Vec<String>,
+    /// Its limits, one a line.
+    pub(crate) limits: Vec<String>,
     /// Why the host would leave it out.
     pub(crate) problem: Option<LoadError>,
 }
@@ -63,6 +68,13 @@ impl Location<'_> {
             Self::File(path) => component::read(path),
         }
     }
+
+    fn terms(&self) -> Result<Terms, LoadError> {
+        match self {
+            Self::Standard => Ok(Terms::standard()),
+            Self::File(path) => Terms::beside(path),
+        }
+    }
 }
 
 // === impl Inspection ===
@@ -77,6 +89,8 @@ impl Inspection {
             imports: Vec::new(),
             exports: Vec::new(),
             offers: Offers::default(),
+            granted: Vec::new(),
+            limits: Vec::new(),
             problem: None,
         };
         inspection.problem = inspection.fill(engine, facts, location).err();
@@ -92,10 +106,15 @@ impl Inspection {
     ) -> Result<(), LoadError> {
         let bytes = location.bytes()?;
         self.size = Some(bytes.len());
-        self.digest = Some(Digest::of(&bytes));
+        let digest = Digest::of(&bytes);
+        self.digest = Some(digest);
+        let terms = location.terms()?;
+        self.granted = terms.grant_lines();
+        self.limits = terms.limit_lines();
+        terms.check(digest)?;
         let component = component::compile(engine, &bytes)?;
         (self.imports, self.exports) = interfaces(engine, &component);
-        let plugin = Plugin::link(engine, &self.name, &bytes, &component, facts)?;
+        let plugin = Plugin::link(engine, &self.name, &bytes, &component, facts)?.under(terms);
         self.offers = plugin.offers()?;
         Ok(())
     }
@@ -138,7 +157,10 @@ impl Tool {
         facts: &Arc<KernelFacts>,
         location: Location<'_>,
     ) -> Result<Self, LoadError> {
-        let plugin = Plugin::load(engine, &location.name(), &location.bytes()?, facts)?;
+        let bytes = location.bytes()?;
+        let terms = location.terms()?;
+        terms.check(Digest::of(&bytes))?;
+        let plugin = Plugin::load(engine, &location.name(), &bytes, facts)?.under(terms);
         let offers = plugin.offers()?;
         Ok(Self {
             plugin: Arc::new(plugin),

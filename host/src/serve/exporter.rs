@@ -114,7 +114,15 @@ impl HostExporter {
     /// Plugins count in totals; telemetry wants what came since.
     fn enter_plugins(&self) {
         let mut known = self.plugins.lock();
-        for (name, now) in self.host.registry().stats() {
+        let stats = self.host.registry().stats();
+        known.retain(|name, _| {
+            let stays = stats.iter().any(|(current, _)| current == name);
+            if !stays {
+                self.host.telemetry.forget_plugin(name);
+            }
+            stays
+        });
+        for (name, now) in stats {
             let before = known
                 .insert(Arc::clone(&name), now.clone())
                 .unwrap_or_default();
@@ -143,6 +151,8 @@ fn costs(snapshot: &Snapshot) -> PluginCosts {
         restarts: snapshot.restarts,
         memory_peak: snapshot.memory_high_water,
         traps: snapshot.failures.clone(),
+        denied: snapshot.denied.clone(),
+        open_breakers: snapshot.open_breakers,
     }
 }
 

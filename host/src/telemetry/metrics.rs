@@ -133,6 +133,11 @@ impl Telemetry {
         self.hardening.of(&[feature]).set(active.into());
     }
 
+    /// Drops all series of a plugin that is gone.
+    pub(crate) fn forget_plugin(&self, plugin: &str) {
+        self.plugins.forget(plugin);
+    }
+
     /// A reload has ended: `successful` if everything is what the directories want.
     pub(crate) fn reloaded(&self, successful: bool) {
         self.reload_successful.set(successful.into());
@@ -235,6 +240,8 @@ mod tests {
             seconds: 2.0,
             memory_peak: 1 << 16,
             traps: vec![("deadline", 1)],
+            denied: vec![("files", 3)],
+            open_breakers: 1,
             ..PluginCosts::default()
         };
         plugin.add(&costs);

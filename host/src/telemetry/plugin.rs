@@ -15,6 +15,8 @@ pub(super) struct PluginFamilies {
     traps: Labelled<Counter>,
     restarts: Labelled<Counter>,
     memory: Labelled<UintGauge>,
+    breakers: Labelled<UintGauge>,
+    denied: Labelled<Counter>,
 }
 
 /// What a plugin has cost over some time.
@@ -28,6 +30,10 @@ pub(crate) struct PluginCosts {
     pub(crate) memory_peak: u64,
     /// Calls without an answer by reason, which is one of a few fixed words.
     pub(crate) traps: Vec<(&'static str, u64)>,
+    /// What it asked for and was not granted, by interface.
+    pub(crate) denied: Vec<(&'static str, u64)>,
+    /// Uses of the plugin that are left alone for a while, now.
+    pub(crate) open_breakers: u64,
 }
 
 /// One plugin's handle.
@@ -40,6 +46,7 @@ pub(crate) struct PluginTelemetry {
     rows: Counter,
     restarts: Counter,
     memory: UintGauge,
+    breakers: UintGauge,
 }
 
 impl PluginFamilies {
@@ -76,7 +83,38 @@ impl PluginFamilies {
                 "The most linear memory that an instance of the plugin has had",
                 PLUGIN,
             ),
+            breakers: registry.labelled(
+                "exporter_host_plugin_open_breakers",
+                "Uses of the plugin, at most one a unit, that are left alone for a while after failures in a row",
+                PLUGIN,
+            ),
+            denied: registry.labelled(
+                "exporter_host_plugin_denied",
+                "Things that the plugin asked for and its sidecar does not grant, by interface; the log names each once",
+                &["plugin", "interface"],
+            ),
         }
+    }
+
+    /// Drops all series of a plugin.
+    pub(super) fn forget(&self, plugin: &str) {
+        let Self {
+            calls,
+            seconds,
+            rows,
+            traps,
+            restarts,
+            memory,
+            breakers,
+            denied,
+        } = self;
+        for counter in [calls, rows, traps, restarts, denied] {
+            counter.forget(plugin);
+        }
+        for gauge in [memory, breakers] {
+            gauge.forget(plugin);
+        }
+        seconds.forget(plugin);
     }
 
     pub(super) fn plugin(self: Arc<Self>, plugin: &str) -> PluginTelemetry {
@@ -88,6 +126,7 @@ impl PluginFamilies {
             rows: self.rows.of(&of),
             restarts: self.restarts.of(&of),
             memory: self.memory.of(&of),
+            breakers: self.breakers.of(&of),
             families: self,
         }
     }
@@ -107,6 +146,13 @@ impl PluginTelemetry {
             self.families
                 .traps
                 .of(&[&self.plugin, reason])
+                .inc_by(*count);
+        }
+        self.breakers.set(costs.open_breakers);
+        for (interface, count) in &costs.denied {
+            self.families
+                .denied
+                .of(&[&self.plugin, interface])
                 .inc_by(*count);
         }
     }

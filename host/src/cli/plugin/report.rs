@@ -33,6 +33,9 @@ pub(super) struct Report {
     shapers: Vec<OfferedLine>,
     imports: Vec<Import>,
     exports: Vec<String>,
+    /// What the sidecar grants.
+    grants: Vec<String>,
+    limits: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,6 +89,8 @@ impl Report {
             shapers: offered_lines(&inspection.offers.shapers),
             imports: inspection.imports.iter().map(|name| import(name)).collect(),
             exports: inspection.exports,
+            grants: inspection.granted,
+            limits: inspection.limits,
             name: inspection.name,
         }
     }
@@ -145,6 +150,13 @@ impl Report {
             for export in &self.exports {
                 line("exports", export)?;
             }
+            for grant in &self.grants {
+                line("granted", grant)?;
+            }
+            if self.grants.is_empty() {
+                line("granted", "nothing")?;
+            }
+            line("limits", &self.limits.join(", "))?;
         }
         Ok(())
     }

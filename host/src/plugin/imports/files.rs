@@ -5,23 +5,28 @@ use wasmtime::component::Linker;
 use super::HostState;
 use crate::plugin::bindings::exporter::plugin::files::{self, FileError, FileMetadata, Usage};
 use crate::plugin::component::INTERFACE_VERSION;
+use crate::plugin::grants::Interface;
 
 const NOT_GRANTED: &str = "not granted";
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
+        self.deny(Interface::Files, &path);
         Err(denied(&path))
     }
 
     async fn metadata(&mut self, path: String) -> Result<FileMetadata, FileError> {
+        self.deny(Interface::Files, &path);
         Err(denied(&path))
     }
 
     async fn list_dir(&mut self, path: String) -> Result<Vec<String>, FileError> {
+        self.deny(Interface::Files, &path);
         Err(denied(&path))
     }
 
     async fn file_system(&mut self, path: String) -> Result<Usage, FileError> {
+        self.deny(Interface::Files, &path);
         Err(denied(&path))
     }
 }

@@ -1,38 +1,58 @@
 //! The lines that a plugin writes into the host's log.
 
+use std::sync::Arc;
+
 use super::HostState;
-use crate::plugin::bindings::exporter::plugin::log;
+use crate::plugin::bindings::exporter::plugin::log::{Host, Level};
+use crate::plugin::budget::LogBudget;
+use crate::plugin::capture::LogCapture;
 
 /// Longest log line taken from a plugin, in bytes.
-const MAX_LINE: usize = 4096;
+pub(super) const MAX_LINE: usize = 4096;
 
-impl log::Host for HostState {
-    fn write(&mut self, level: log::Level, message: String) {
+/// Where the lines of one instance go.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    pub(super) plugin: Arc<str>,
+    pub(super) budget: Arc<LogBudget>,
+    /// Gets them all besides the log.
+    pub(super) capture: Option<Arc<LogCapture>>,
+}
+
+impl Host for HostState {
+    fn write(&mut self, level: Level, message: String) {
+        self.lines.write(level, &message);
+    }
+}
+
+impl Lines {
+    /// Writes one line, if the budget has one left.
+    pub(super) fn write(&self, level: Level, message: &str) {
         if let Some(capture) = &self.capture {
-            capture.push(name(level), &cut(&message));
+            capture.push(name(level), &cut(message));
         }
         // Lines that nobody will see must not use up the budget of those that count.
         let wanted = match level {
-            log::Level::Error => tracing::enabled!(tracing::Level::ERROR),
-            log::Level::Warn => tracing::enabled!(tracing::Level::WARN),
-            log::Level::Info => tracing::enabled!(tracing::Level::INFO),
-            log::Level::Debug => tracing::enabled!(tracing::Level::DEBUG),
-            log::Level::Trace => tracing::enabled!(tracing::Level::TRACE),
+            Level::Error => tracing::enabled!(tracing::Level::ERROR),
+            Level::Warn => tracing::enabled!(tracing::Level::WARN),
+            Level::Info => tracing::enabled!(tracing::Level::INFO),
+            Level::Debug => tracing::enabled!(tracing::Level::DEBUG),
+            Level::Trace => tracing::enabled!(tracing::Level::TRACE),
         };
         if !wanted {
             return;
         }
-        let Some(suppressed) = self.log_budget.take() else {
+        let Some(suppressed) = self.budget.take() else {
             return;
         };
-        let message = cut(&message);
+        let message = cut(message);
         let plugin = &*self.plugin;
         match level {
-            log::Level::Error => tracing::error!(plugin, suppressed, "{message}"),
-            log::Level::Warn => tracing::warn!(plugin, suppressed, "{message}"),
-            log::Level::Info => tracing::info!(plugin, suppressed, "{message}"),
-            log::Level::Debug => tracing::debug!(plugin, suppressed, "{message}"),
-            log::Level::Trace => tracing::trace!(plugin, suppressed, "{message}"),
+            Level::Error => tracing::error!(plugin, suppressed, "{message}"),
+            Level::Warn => tracing::warn!(plugin, suppressed, "{message}"),
+            Level::Info => tracing::info!(plugin, suppressed, "{message}"),
+            Level::Debug => tracing::debug!(plugin, suppressed, "{message}"),
+            Level::Trace => tracing::trace!(plugin, suppressed, "{message}"),
         }
     }
 }
@@ -46,12 +66,12 @@ fn cut(message: &str) -> String {
     message[..end].escape_debug().to_string()
 }
 
-fn name(level: log::Level) -> &'static str {
+fn name(level: Level) -> &'static str {
     match level {
-        log::Level::Error => "error",
-        log::Level::Warn => "warn",
-        log::Level::Info => "info",
-        log::Level::Debug => "debug",
-        log::Level::Trace => "trace",
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
     }
 }

@@ -9,20 +9,24 @@ mod kernel;
 mod log;
 mod memory;
 pub(super) mod net;
+mod stdio;
 mod wasi;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::WasiCtx;
 
+use self::log::Lines;
 use self::memory::MemoryLimit;
 use super::bindings::exporter::plugin as imported;
-use super::budget::LogBudget;
 use super::capture::LogCapture;
 use super::component::Plugin;
 use super::error::LoadError;
+use super::grants::{Denials, Interface};
+use super::stats::PluginStats;
+use crate::config::sidecar::Grants;
 use crate::kernel::KernelFacts;
 
 /// Longest time that one call without a deadline may spend with questions to the host on top of its own: reading all symbols takes a tenth of
@@ -39,32 +43,36 @@ pub(super) struct HostState {
     deadline: Option<Instant>,
     /// Time that the running call has spent in the host: it is not the plugin's.
     host_time: Duration,
-    /// Gets the log lines of the instance besides the log.
-    pub(super) capture: Option<Arc<LogCapture>>,
-    plugin: Arc<str>,
     facts: Arc<KernelFacts>,
-    log_budget: Arc<LogBudget>,
+    grants: Arc<Grants>,
+    denials: Arc<Denials>,
+    stats: Arc<PluginStats>,
+    lines: Lines,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
 impl HostState {
-    /// For one instance of `plugin`, made with either linker.
-    pub(super) fn new(plugin: &Plugin) -> Self {
+    /// For one instance of `plugin`, made with either linker. `capture` gets its log lines besides the log.
+    pub(super) fn new(plugin: &Plugin, capture: Option<Arc<LogCapture>>) -> Self {
+        let lines = Lines {
+            plugin: Arc::clone(&plugin.name),
+            budget: Arc::clone(&plugin.log_budget),
+            capture,
+        };
         let mut table = ResourceTable::new();
         table.set_max_capacity(256);
-        // No files, no sockets, no environment, no arguments, no input: what a language's runtime drags in finds nothing.
-        let wasi = WasiCtxBuilder::new().max_random_size(64 * 1024).build();
         Self {
-            memory: MemoryLimit::new(plugin.limits.memory),
+            memory: MemoryLimit::new(plugin.terms.limits.memory),
             entered: Instant::now(),
             deadline: None,
             host_time: Duration::ZERO,
-            capture: None,
-            plugin: Arc::clone(&plugin.name),
             facts: Arc::clone(&plugin.facts),
-            log_budget: Arc::clone(&plugin.log_budget),
-            wasi,
+            grants: Arc::clone(&plugin.terms.grants),
+            denials: Arc::clone(&plugin.denials),
+            stats: Arc::clone(&plugin.stats),
+            wasi: wasi::context(plugin, &lines),
+            lines,
             table,
         }
     }
@@ -79,7 +87,6 @@ impl HostState {
 
     /// A call begins that may wait in the host. What it asks of `files` and `net` is answered before `deadline`, with `timeout` if need be; to
     /// end the call itself then is up to whoever enters it.
-    #[allow(dead_code, reason = "nothing calls collectors yet")]
     pub(super) fn enter_until(&mut self, deadline: Instant) {
         self.enter();
         self.deadline = Some(deadline);
@@ -93,6 +100,12 @@ impl HostState {
         };
         let own = self.entered.elapsed().saturating_sub(given_back);
         cpu.checked_sub(own).filter(|left| !left.is_zero())
+    }
+
+    /// Something was asked for that is not granted.
+    fn deny(&self, interface: Interface, thing: &str) {
+        self.denials
+            .note(&self.lines.plugin, &self.stats, interface, thing);
     }
 
     fn spent_in_host(&mut self, time: Duration) {

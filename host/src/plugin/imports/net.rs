@@ -5,6 +5,7 @@ use wasmtime::component::{Linker, Resource, ResourceType};
 use super::HostState;
 use crate::plugin::bindings::exporter::plugin::net::{self, Datagram, NetError};
 use crate::plugin::component::INTERFACE_VERSION;
+use crate::plugin::grants::Interface;
 
 #[allow(unreachable_pub, reason = "the generated bindings export it on")]
 pub struct TcpStream;
@@ -20,6 +21,7 @@ impl net::HostTcpStream for HostState {
         endpoint: String,
         _timeout_ms: u32,
     ) -> Result<Resource<TcpStream>, NetError> {
+        self.deny(Interface::Net, &endpoint);
         Err(NetError::Denied(format!("{endpoint}: not granted")))
     }
 

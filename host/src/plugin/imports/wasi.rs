@@ -1,11 +1,57 @@
 //! WASI 0.2 as far as the runtimes of languages drag it in: there is nothing behind it.
 
+use std::time::Duration;
+
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::sync::io::poll;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::HostState;
+use super::log::Lines;
+use super::stdio::Printed;
+use crate::plugin::bindings::exporter::plugin::log::Level;
+use crate::plugin::component::Plugin;
+
+/// No files, no sockets, no arguments, no input: what a language's runtime drags in finds nothing. Variables and the clock are as granted; what
+/// is printed becomes lines of the log.
+pub(super) fn context(plugin: &Plugin, lines: &Lines) -> WasiCtx {
+    let printed = |level| Printed::new(lines.clone(), level);
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .max_random_size(64 * 1024)
+        .envs(&plugin.terms.grants.env)
+        .stdout(printed(Level::Info))
+        .stderr(printed(Level::Warn));
+    if !plugin.terms.grants.clock {
+        builder.wall_clock(Stopped).monotonic_clock(Stopped);
+    }
+    builder.build()
+}
+
+/// Of a plugin without a clock: it is 1970-01-01 00:00:00 UTC for ever.
+struct Stopped;
+
+impl HostWallClock for Stopped {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl HostMonotonicClock for Stopped {
+    fn resolution(&self) -> u64 {
+        1_000_000_000
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+}
 
 /// For calls that may wait: the deadline ends them while they do.
 pub(super) fn add_async(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {

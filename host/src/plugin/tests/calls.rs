@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::component::{ECHO, Guest};
-use crate::plugin::component::Limits;
 use crate::plugin::error::{LoadError, OpenError};
+use crate::plugin::grants::Limits;
 use crate::plugin::world::Decoded;
 use crate::plugin::{CallError, Cells, Session};
 
@@ -17,7 +17,7 @@ fn input() -> Cells {
 
 fn session_with(guest: &Guest, limits: Limits) -> Session {
     let mut plugin = guest.load().unwrap();
-    plugin.limits = limits;
+    plugin.terms.limits = limits;
     Session::new(Arc::new(plugin))
 }
 
@@ -96,7 +96,7 @@ fn endless_loops_elsewhere_end_too() {
     );
     for guest in [Guest::new().catalogue(FOREVER), Guest::new().start(FOREVER)] {
         let mut plugin = guest.load().unwrap();
-        plugin.limits = limits;
+        plugin.terms.limits = limits;
         let error = plugin.catalogue().unwrap_err();
         assert!(
             matches!(error, LoadError::Catalogue(CallError::Deadline(_))),
@@ -180,7 +180,7 @@ fn memory_ends_at_its_limit() {
     );
 
     let mut plugin = Guest::new().load().unwrap();
-    plugin.limits.memory = 100_000;
+    plugin.terms.limits.memory = 100_000;
     let error = plugin.catalogue().unwrap_err();
     assert!(
         matches!(error, LoadError::Catalogue(CallError::Memory(100_000))),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 
 use super::component::Guest;
+use super::run;
 use crate::plugin::Cells;
 use crate::plugin::bindings::exports::exporter::plugin::collecting::{Failure, Request};
 use crate::plugin::component::Plugin;
@@ -53,7 +54,7 @@ pub(super) fn reader(path: &str) -> Guest {
 /// One call of the first collector, as whoever calls collectors does it.
 pub(super) async fn collect(plugin: &Plugin, time: Duration) -> wasmtime::Result<Failure> {
     let collector = plugin.collecting.as_ref().unwrap();
-    let mut store = Store::new(collector.pre.engine(), HostState::new(plugin));
+    let mut store = Store::new(collector.pre.engine(), HostState::new(plugin, None));
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(epochs(time));
     let instance = collector.pre.instantiate_async(&mut store).await?;
@@ -68,14 +69,6 @@ pub(super) async fn collect(plugin: &Plugin, time: Duration) -> wasmtime::Result
         Ok(_) => panic!("the guest always fails"),
         Err(failure) => Ok(failure),
     }
-}
-
-pub(super) fn run<T>(call: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(call)
 }
 
 #[test]

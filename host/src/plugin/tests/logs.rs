@@ -10,6 +10,16 @@ use crate::plugin::Cells;
 
 /// The log lines of one batch decoded under a log at `level`.
 fn lines(level: tracing::Level, guest: &Guest) -> Vec<String> {
+    let mut session = guest.session();
+    let decoder = session.open_decoder("echo", "{}").unwrap();
+    let input: Cells = [&b"a"[..]].into_iter().collect();
+    logged(level, || {
+        session.decode(decoder, &input).unwrap();
+    })
+}
+
+/// What `run` writes into a log at `level`.
+pub(crate) fn logged(level: tracing::Level, run: impl FnOnce()) -> Vec<String> {
     let written = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&written);
     let subscriber = tracing_subscriber::fmt()
@@ -17,10 +27,7 @@ fn lines(level: tracing::Level, guest: &Guest) -> Vec<String> {
         .with_max_level(level)
         .with_writer(move || Sink(Arc::clone(&sink)))
         .finish();
-    let mut session = guest.session();
-    let decoder = session.open_decoder("echo", "{}").unwrap();
-    let input: Cells = [&b"a"[..]].into_iter().collect();
-    tracing::subscriber::with_default(subscriber, || session.decode(decoder, &input).unwrap());
+    tracing::subscriber::with_default(subscriber, run);
     let text = String::from_utf8(written.lock().clone()).unwrap();
     text.lines().map(str::to_owned).collect()
 }

@@ -1,0 +1,12 @@
+//! What a plugin may reach and use: the operator's word about it, and holding it to that.
+//!
+//! `Terms` come from the sidecar beside the plugin's file; `files` and `net` decide about single paths and endpoints; `denials` is what is
+//! said about those that were not granted. The imports themselves are the business of `plugin::imports`.
+
+mod denials;
+mod limits;
+mod terms;
+
+pub(super) use denials::{Denials, Interface};
+pub(crate) use limits::Limits;
+pub(crate) use terms::Terms;
