@@ -9,7 +9,8 @@ use super::family::{Histogram, Number, Sample, Summary, Value};
 #[derive(Debug, Clone)]
 pub(crate) enum Samples {
     List(Vec<Sample>),
-    Columns(Columns),
+    /// Several scrapes may share them.
+    Columns(Arc<Columns>),
 }
 
 /// Label blocks one after the other: as much memory as their text and four bytes each.
@@ -120,7 +121,7 @@ impl From<Vec<Sample>> for Samples {
 
 impl From<Columns> for Samples {
     fn from(columns: Columns) -> Self {
-        Self::Columns(columns)
+        Self::Columns(Arc::new(columns))
     }
 }
 

@@ -54,11 +54,13 @@ impl HostExporter {
                 let known = accounts.entry(Arc::clone(&name));
                 let account = known.or_insert_with(|| Account::new(Arc::clone(&name)));
                 match scraped {
-                    Scraped::Done(mut scrape) => {
-                        account.enter(&scrape, &telemetry, &self.limit);
+                    Scraped::Done(share) => {
+                        if share.own {
+                            account.enter(&share.result, &telemetry, &self.limit);
+                        }
                         sources.push(Source {
                             name,
-                            families: std::mem::take(&mut scrape.families),
+                            families: share.result.families.clone(),
                         });
                     }
                     Scraped::Late => account.late(&telemetry, &self.limit),

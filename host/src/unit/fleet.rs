@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::collectors::Selection;
 use super::running::{Running, UnitScrape};
+use super::share::{Share, Shared};
 
 /// A unit as it stands.
 pub(crate) enum State {
@@ -20,6 +21,8 @@ pub(crate) enum State {
 struct Slot {
     name: Arc<str>,
     state: Mutex<State>,
+    /// Of requests that come at the same time: see `Shared`.
+    scrapes: Shared<UnitScrape>,
     /// Why the last load or reload failed. A running unit with a problem is the last good version.
     problem: Mutex<Option<String>>,
 }
@@ -35,7 +38,8 @@ pub(crate) struct UnitView {
 
 /// One unit's part of a scrape.
 pub(crate) enum Scraped {
-    Done(Box<UnitScrape>),
+    /// Perhaps shared with other requests.
+    Done(Share<UnitScrape>),
     /// It did not answer in time.
     Late,
 }
@@ -95,6 +99,7 @@ impl Fleet {
         let slot = Arc::new(Slot {
             name: Arc::clone(&name),
             state: Mutex::new(State::Failed),
+            scrapes: Shared::default(),
             problem: Mutex::new(None),
         });
         Arc::clone(self.units.write().entry(name).or_insert(slot))
@@ -141,10 +146,7 @@ impl Fleet {
         let mut tasks = JoinSet::new();
         for (index, slot) in slots.iter().enumerate() {
             let slot = Arc::clone(slot);
-            tasks.spawn_blocking(move || match &mut *slot.state.lock() {
-                State::Running(unit) => (index, Some(unit.scrape())),
-                State::Failed => (index, None),
-            });
+            tasks.spawn_blocking(move || (index, slot.scrape()));
         }
         let mut scraped: Vec<Option<Scraped>> = slots.iter().map(|_| Some(Scraped::Late)).collect();
         let until = tokio::time::Instant::from_std(deadline);
@@ -152,7 +154,7 @@ impl Fleet {
             if let Ok((index, result)) = finished
                 && let Some(place) = scraped.get_mut(index)
             {
-                *place = result.map(|scrape| Scraped::Done(Box::new(scrape)));
+                *place = result;
             }
         }
         // A walk cannot be cut short; it ends by itself and its result is for nobody.
@@ -204,6 +206,15 @@ impl Fleet {
 const PATIENCE: Duration = Duration::from_millis(200);
 
 impl Slot {
+    /// A scrape that began after this was called. None: the unit does not run. Blocks.
+    fn scrape(&self) -> Option<Scraped> {
+        let share = self.scrapes.get(|| match &mut *self.state.lock() {
+            State::Running(unit) => Some(unit.scrape()),
+            State::Failed => None,
+        });
+        share.map(Scraped::Done)
+    }
+
     fn view(&self) -> UnitView {
         let mut notes: Vec<String> = self.problem.lock().iter().cloned().collect();
         let running = match self.state.try_lock_for(PATIENCE).as_deref() {

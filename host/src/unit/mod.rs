@@ -11,6 +11,7 @@ mod opener;
 mod plan;
 mod prepare;
 mod running;
+mod share;
 mod source;
 
 pub(crate) use collectors::{Collector, Index as CollectorIndex, Selection, keep_polling};

@@ -1,0 +1,162 @@
+//! Work that is shared by those who ask for it at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Runs its work for one after the other, and once for all who wait.
+///
+/// What `get` gives was begun after `get` was called: nobody gets an answer that is older than the question. Whoever comes while the work is being done
+/// waits for its end, and all who wait then share one run. So however many scrapers there are, each waits for two runs at most.
+#[derive(Debug)]
+pub(super) struct Shared<T> {
+    turn: Mutex<Turn<T>>,
+    /// Those inside of `get`.
+    interested: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Turn<T> {
+    /// The last run, while there is somebody who may take it: when it began, and what it gave.
+    latest: Option<(Instant, Arc<T>)>,
+    took: Duration,
+}
+
+/// What `get` gives.
+pub(crate) struct Share<T> {
+    pub(crate) result: Arc<T>,
+    /// The caller has done the work itself; so has exactly one of those who share it.
+    pub(crate) own: bool,
+}
+
+/// Long work waits a moment before it begins, so that those who come together share it: for this part of its own time, and so long at most.
+const PAUSE_PART: u32 = 16;
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+/// For less it is not worth going to sleep.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
+
+impl<T> Shared<T> {
+    /// Blocks. None: that is what the work gave.
+    pub(super) fn get(&self, work: impl FnOnce() -> Option<T>) -> Option<Share<T>> {
+        let asked = Instant::now();
+        let here = Here::new(&self.interested);
+        let mut turn = self.turn.lock();
+        // Dropped before the lock is: the next one sees who is still there.
+        let _here = here;
+        let shared = turn.latest.take();
+        if !self.alone() {
+            turn.latest = shared.clone();
+        }
+        let shared = shared.filter(|(begun, _)| *begun >= asked);
+        if let Some((_, result)) = shared {
+            return Some(Share { result, own: false });
+        }
+        turn.latest = None;
+        let pause = (turn.took / PAUSE_PART).min(LONGEST_PAUSE);
+        if pause >= SHORTEST_PAUSE {
+            thread::sleep(pause);
+        }
+        let begun = Instant::now();
+        let result = Arc::new(work()?);
+        turn.took = begun.elapsed();
+        if !self.alone() {
+            turn.latest = Some((begun, Arc::clone(&result)));
+        }
+        Some(Share { result, own: true })
+    }
+
+    /// Nobody else is inside of `get`, and who comes now would want a newer run.
+    fn alone(&self) -> bool {
+        self.interested.load(Ordering::SeqCst) == 1
+    }
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self {
+            turn: Mutex::new(Turn {
+                latest: None,
+                took: Duration::ZERO,
+            }),
+            interested: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// Counts a caller for as long as it is inside.
+struct Here<'a>(&'a AtomicUsize);
+
+impl<'a> Here<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn one_after_the_other_each_does_its_own_work() {
+        let shared = Shared::default();
+        for number in 0..3 {
+            let share = shared.get(|| Some(number)).unwrap();
+            assert_eq!((*share.result, share.own), (number, true));
+        }
+        assert!(shared.turn.lock().latest.is_none(), "nothing is kept");
+    }
+
+    /// While the first run goes on, five more ask: they share a second one, which has begun after all of them came.
+    #[test]
+    fn those_who_wait_share_the_next_run() {
+        let shared = Shared::default();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let (begun, has_begun) = mpsc::channel();
+        let runs = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let (shared, runs) = (&shared, &runs);
+            let first = scope.spawn(move || {
+                *shared
+                    .get(|| {
+                        begun.send(()).unwrap();
+                        wait.recv().unwrap();
+                        Some(runs.fetch_add(1, Ordering::SeqCst))
+                    })
+                    .unwrap()
+                    .result
+            });
+            has_begun.recv().unwrap();
+            let others: Vec<_> = (0..5)
+                .map(|_| {
+                    scope.spawn(|| {
+                        shared
+                            .get(|| Some(runs.fetch_add(1, Ordering::SeqCst)))
+                            .unwrap()
+                    })
+                })
+                .collect();
+            while shared.interested.load(Ordering::SeqCst) < 6 {
+                thread::yield_now();
+            }
+            go_on.send(()).unwrap();
+            assert_eq!(first.join().unwrap(), 0);
+            let shares: Vec<_> = others.into_iter().map(|one| one.join().unwrap()).collect();
+            assert!(shares.iter().all(|share| *share.result == 1));
+            assert_eq!(shares.iter().filter(|share| share.own).count(), 1);
+        });
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+        assert!(shared.turn.lock().latest.is_none(), "nothing is kept");
+    }
+}
