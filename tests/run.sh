@@ -13,6 +13,8 @@ need prometheus-node-exporter has prometheus-node-exporter
 need python3-venv python3 -c 'import venv, ensurepip'
 need pci.ids test -e /usr/share/misc/pci.ids
 need coreutils has timeout
+# For the unit in examples/deploy.
+need systemd has systemd-analyze
 install_missing
 setup_kernel
 

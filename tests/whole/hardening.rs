@@ -12,7 +12,7 @@ use crate::capabilities::{CAP_BPF, CAP_PERFMON, holds, of_all_threads, still_wor
 use crate::harness::event::fire;
 use crate::harness::host::{assert_says, program};
 use crate::harness::objects::object;
-use crate::harness::sys::SIGHUP;
+use crate::harness::sys::{SIGHUP, set_xattr};
 use crate::harness::{Host, Setup, names};
 
 /// Nobody in particular, and no user of the machine.
@@ -185,6 +185,46 @@ fn as_a_user_with_the_two_capabilities() {
     still_works(&host);
     takes_a_new_unit(&host);
     assert_eq!(features(&host), [1.0; 5]);
+}
+
+/// As the image has it: the program file has both "permitted", which a container's user gets as far as `--cap-add` allows.
+#[test]
+fn as_a_user_with_capabilities_of_the_file() {
+    let setup = for_everybody();
+    let file = setup.path().join("exporter-host");
+    fs::copy(program().get_program(), &file).unwrap();
+    let user = USER.to_string();
+    let as_user = |bounding: &str| {
+        let mut command = std::process::Command::new("setpriv");
+        command
+            .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+            .args(["--inh-caps=-all", &format!("--bounding-set=-all{bounding}")])
+            .arg(&file)
+            .args(["doctor", "--format=json"]);
+        let output = command.output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| {
+            panic!(
+                "the program starts: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+    };
+    assert_eq!(as_user(",+bpf,+perfmon")["ok"], false);
+    permit(&file, &[CAP_BPF, CAP_PERFMON]);
+    assert_eq!(as_user(",+bpf,+perfmon")["ok"], true);
+    // With less it starts all the same.
+    assert_eq!(as_user("")["ok"], false);
+}
+
+/// setcap(8) with `=p`: vfs_cap_data of linux/capability.h, revision 2, little endian.
+fn permit(file: &Path, capabilities: &[u32]) {
+    let mask: u64 = capabilities.iter().map(|bit| 1_u64 << bit).sum();
+    let (low, high) = (mask as u32, (mask >> 32) as u32);
+    let value: Vec<u8> = [0x0200_0000, low, 0, high, 0]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    set_xattr(file, c"security.capability", &value).unwrap();
 }
 
 #[test]

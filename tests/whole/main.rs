@@ -18,6 +18,7 @@ mod compat;
 mod config;
 mod cpu;
 mod decoders;
+mod deploy;
 mod escaping;
 mod examples;
 mod hardening;

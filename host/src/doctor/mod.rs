@@ -37,6 +37,8 @@ pub(crate) struct Finding {
 
 /// Runs all checks.
 pub(crate) fn examine() -> Vec<Finding> {
+    // As a start does it. What cannot be raised is found missing.
+    let _ = crate::privileges::raise();
     let privileges = privilege::Held::now();
     let version = kernel::Version::running();
     let mut findings = kernel::examine(version.as_ref());

@@ -14,15 +14,16 @@ pub(crate) struct Attempt {
     pub(crate) what: &'static str,
     /// The kernel's answer; `None`: it was done.
     pub(crate) refused: Option<io::Error>,
+    on: On,
 }
 
-impl Attempt {
-    /// Anything but EPERM and EACCES says that the kernel would have done it: only what it was asked to do it to was not there.
-    pub(crate) fn allowed(&self) -> bool {
-        self.refused
-            .as_ref()
-            .is_none_or(|error| error.kind() != io::ErrorKind::PermissionDenied)
-    }
+/// What is attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// The thing itself.
+    Real,
+    /// A system call with arguments that cannot work.
+    Nothing,
 }
 
 /// Tries everything, on a thread of its own: what holds for it holds for all that the host starts.
@@ -32,8 +33,9 @@ pub(crate) fn attempt_all() -> io::Result<Vec<Attempt>> {
         .spawn(|| {
             ATTEMPTS
                 .iter()
-                .map(|(what, attempt)| Attempt {
+                .map(|(what, on, attempt)| Attempt {
                     what,
+                    on: *on,
                     refused: attempt().err(),
                 })
                 .collect()
@@ -42,40 +44,62 @@ pub(crate) fn attempt_all() -> io::Result<Vec<Attempt>> {
         .map_err(|_| io::Error::other("an attempt ended its thread"))
 }
 
-type Attempted = (&'static str, fn() -> io::Result<()>);
+type Attempted = (&'static str, On, fn() -> io::Result<()>);
 
 const ATTEMPTS: [Attempted; 11] = [
-    ("read /etc/shadow", || File::open("/etc/shadow").map(drop)),
-    ("read /etc/passwd", || File::open("/etc/passwd").map(drop)),
-    ("write to the directory for temporary files", write),
-    ("run a program", || {
+    ("read /etc/shadow", On::Real, || {
+        File::open("/etc/shadow").map(drop)
+    }),
+    ("read /etc/passwd", On::Real, || {
+        File::open("/etc/passwd").map(drop)
+    }),
+    (
+        "write to the directory for temporary files",
+        On::Real,
+        write,
+    ),
+    ("run a program", On::Real, || {
         Command::new("/proc/self/exe")
             .arg("--version")
             .output()
             .map(drop)
     }),
-    ("execve", || {
+    ("execve", On::Nothing, || {
         // Nothing there to become: the process must not end where this is allowed.
         call(libc::SYS_execve, [c"/nowhere".as_ptr() as usize, 0, 0])
     }),
-    ("gain CAP_SYS_ADMIN", || {
-        caps::raise(None, CapSet::Permitted, Capability::CAP_SYS_ADMIN)
-            .map_err(|_| io::Error::from_raw_os_error(libc::EPERM))
+    ("gain CAP_SYS_ADMIN", On::Real, || {
+        caps::raise(None, CapSet::Permitted, Capability::CAP_SYS_ADMIN).map_err(io::Error::other)
     }),
-    ("make a namespace", || {
+    ("make a namespace", On::Real, || {
         call(libc::SYS_unshare, [libc::CLONE_NEWNET as usize, 0, 0])
     }),
-    ("mount", || call(libc::SYS_mount, [0, 0, 0])),
-    ("trace a process", || {
+    ("mount", On::Nothing, || call(libc::SYS_mount, [0, 0, 0])),
+    ("trace a process", On::Nothing, || {
         // Asks for a word of a process that we don't trace.
         let peek = libc::PTRACE_PEEKUSER as usize;
         call(libc::SYS_ptrace, [peek, std::process::id() as usize, 0])
     }),
-    ("load a kernel module", || {
+    ("load a kernel module", On::Nothing, || {
         call(libc::SYS_finit_module, [usize::MAX, 0, 0])
     }),
-    ("become root", || call(libc::SYS_setuid, [0, 0, 0])),
+    ("become root", On::Real, || {
+        call(libc::SYS_setuid, [0, 0, 0])
+    }),
 ];
+
+// === impl Attempt ===
+
+impl Attempt {
+    /// Where the arguments were made up only EPERM and EACCES are a refusal; any other answer says that the kernel would have done it.
+    pub(crate) fn allowed(&self) -> bool {
+        match (&self.refused, self.on) {
+            (None, _) => true,
+            (Some(_), On::Real) => false,
+            (Some(error), On::Nothing) => error.kind() != io::ErrorKind::PermissionDenied,
+        }
+    }
+}
 
 fn write() -> io::Result<()> {
     let path = std::env::temp_dir().join(format!("exporter-host-check-{}", std::process::id()));

@@ -55,6 +55,20 @@ pub(crate) enum DropError {
     NewPrivileges,
 }
 
+/// Puts in force what is permitted. A program file with capabilities "permitted" but not "effective" can be started with fewer than it
+/// names (in a container, say), where one with both could not be started at all; but then it is up to the program.
+pub(crate) fn raise() -> Result<(), DropError> {
+    let now = Privileges::current().map_err(DropError::Read)?;
+    if now.permitted.without(now.effective).is_empty() {
+        return Ok(());
+    }
+    set(
+        CapSet::Effective,
+        now.permitted,
+        "put the permitted capabilities in force",
+    )
+}
+
 /// Keeps at most what `keep` names: permitted and effective are cut down to it, the bounding set too, inheritable and ambient sets are emptied
 /// (the host starts no other program), and no_new_privs is set if so wanted. Then looks whether the kernel says the same.
 ///

@@ -2,6 +2,7 @@
 //!
 //! The order of a start, from the most privilege to the least:
 //!
+//! 0. [`raise`]: what the process was permitted is in force.
 //! 1. Read the config: YAML only, by our own code.
 //! 2. Open what needs privilege: kallsyms, pci.ids, the cgroup tree, perf buffers.
 //! 3. Load and attach the BPF programs.
@@ -30,6 +31,7 @@ mod user;
 pub(crate) use access::{Access, denied};
 pub(crate) use attempts::attempt_all;
 pub(crate) use confine::{Hardening, Mode, confine};
+pub(crate) use drop::raise;
 pub(crate) use feature::Feature;
 pub(crate) use keep::Keep;
 pub(crate) use landlock::{Support, support as landlock_support};

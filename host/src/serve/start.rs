@@ -41,6 +41,7 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         strict_keys: settings.config.strict_keys,
         plugins: settings.plugin_dirs.clone(),
     };
+    privileges::raise().context("cannot use the capabilities of this process")?;
     notify::status("reading the config");
     let loaded = config::load(
         &directories.config,

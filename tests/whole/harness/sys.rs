@@ -1,8 +1,11 @@
 //! The few system calls that std has no word for. (A crate for them would switch on features of libc, and the host be built twice.)
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::{fs, process};
 
 /// A signal, by the number that the kernel knows it by.
@@ -59,4 +62,14 @@ fn answer(result: i32) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Sets an extended attribute of a file.
+pub(crate) fn set_xattr(file: &Path, name: &CStr, value: &[u8]) -> io::Result<()> {
+    let file = CString::new(file.as_os_str().as_bytes())?;
+    let (data, length) = (value.as_ptr().cast(), value.len());
+    #[expect(unsafe_code, reason = "std has no extended attributes")]
+    // SAFETY: both strings have an end, and the pointer is to `length` bytes that live; nothing is written through any of them.
+    let result = unsafe { libc::setxattr(file.as_ptr(), name.as_ptr(), data, length, 0) };
+    answer(result)
 }
