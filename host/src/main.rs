@@ -29,6 +29,9 @@ fn main() -> ExitCode {
         Command::Check(flags) => {
             cli::check::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
         }
+        Command::Plan(flags) => {
+            cli::plan::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
+        }
         Command::Plugin(flags) => cli::plugin::run(&flags, &mut io::stdout().lock()),
         Command::Doctor(flags) => {
             cli::doctor::run(&flags, &mut io::stdout().lock()).map_err(Into::into)

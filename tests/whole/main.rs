@@ -11,6 +11,7 @@
 )]
 
 mod attach;
+mod backoff;
 mod bad_input;
 mod cache;
 mod capabilities;
@@ -18,6 +19,7 @@ mod compat;
 mod config;
 mod cpu;
 mod decoders;
+mod demand;
 mod deploy;
 mod escaping;
 mod examples;
@@ -30,5 +32,7 @@ mod lifecycle;
 mod map_types;
 mod merging;
 mod perf_event_array;
+mod pins;
+mod plan;
 mod probes;
 mod reload;

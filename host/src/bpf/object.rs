@@ -24,6 +24,7 @@ use super::errno;
 use super::log;
 use super::map::Map;
 use super::map::MapInfo;
+use super::pins;
 use super::program::RunStats;
 use super::symbols;
 use super::symbols::Global;
@@ -162,9 +163,53 @@ impl OpenObject {
         anew
     }
 
+    /// Takes over a map that is pinned, if its definition is the same. Gives the reason if it is not.
+    pub(crate) fn reuse_pinned(&mut self, name: &str, pinned: &MapHandle) -> Result<(), String> {
+        let wanted = self.map(name).map_err(|error| error.to_string())?;
+        if let Some(why) = pins::differs(pinned, wanted) {
+            return Err(why);
+        }
+        let map = self.object.maps_mut().find(|map| map.name() == name);
+        let Some(mut map) = map else {
+            return Err("the object has no such map".to_owned());
+        };
+        map.reuse_fd(pinned.as_fd())
+            .map_err(|error| error.to_string())
+    }
+
+    /// Gives a map room for so many entries.
+    pub(crate) fn set_max_entries(&mut self, name: &str, entries: u32) -> Result<(), ObjectError> {
+        self.map(name)?;
+        let map = self.object.maps_mut().find(|map| map.name() == name);
+        let done = map.map(|mut map| map.set_max_entries(entries));
+        if let Some(Err(error)) = done {
+            return Err(ObjectError::Map {
+                path: self.path.clone(),
+                map: name.to_owned(),
+                source: io::Error::from_raw_os_error(errno::of(&error)),
+            });
+        }
+        if let Some(map) = self.maps.iter_mut().find(|map| map.name == name) {
+            map.max_entries = entries as usize;
+        }
+        Ok(())
+    }
+
     /// The map of that name, or an error that lists those there are.
     pub(crate) fn map(&self, name: &str) -> Result<&MapInfo, ObjectError> {
         find_map(&self.path, &self.maps, name)
+    }
+
+    /// The names of all maps that are not made of global variables.
+    pub(crate) fn map_names(&self) -> impl Iterator<Item = &str> {
+        let maps = self.maps.iter().filter(|map| !map.internal);
+        maps.map(|map| map.name.as_str())
+    }
+
+    /// Of all programs.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = &str> {
+        let programs = self.programs.iter();
+        programs.map(|(program, _)| program.section.as_str())
     }
 
     #[cfg(test)]
@@ -315,8 +360,8 @@ impl LoadedObject {
             .map_err(|source| self.map_error(name, source))
     }
 
-    /// The same for a perf buffer, which wants a handle of libbpf-rs.
-    pub(super) fn map_handle(&self, name: &str) -> Result<MapHandle, ObjectError> {
+    /// The same for a perf buffer and for pinning, which want a handle of libbpf-rs.
+    pub(crate) fn map_handle(&self, name: &str) -> Result<MapHandle, ObjectError> {
         let map = self.libbpf_map(name)?;
         MapHandle::try_from(&map)
             .map_err(|error| self.map_error(name, io::Error::from_raw_os_error(errno::of(&error))))

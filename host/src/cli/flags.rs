@@ -10,6 +10,7 @@ use clap::Subcommand;
 use super::check::CheckFlags;
 use super::doctor::DoctorFlags;
 use super::healthcheck::HealthcheckFlags;
+use super::plan::PlanFlags;
 use super::plugin::PluginFlags;
 use super::values;
 use super::version;
@@ -36,6 +37,7 @@ pub(super) struct Flags {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     Check(CheckFlags),
+    Plan(PlanFlags),
     Plugin(PluginFlags),
     Doctor(DoctorFlags),
     Healthcheck(HealthcheckFlags),
@@ -70,6 +72,10 @@ pub(super) struct ServeFlags {
     /// How long the directories have to be quiet before they are read again
     #[arg(long = "config.quiet", value_name = "DURATION", default_value = "250ms", value_parser = values::timeout)]
     pub(super) config_quiet: Duration,
+
+    /// How long a unit on demand runs after the last request for it; 0 for ever [a unit's YAML may say otherwise]
+    #[arg(long = "keepalive", value_name = "DURATION", default_value = "0", value_parser = values::duration)]
+    pub(super) keepalive: Duration,
 
     /// Accepted for ebpf_exporter's sake: rows that a decoder drops are remembered anyway, within bounds
     #[arg(
@@ -147,6 +153,14 @@ pub(super) struct ServeFlags {
     /// BTF file of the kernel for CO-RE, where the kernel has none of its own
     #[arg(long = "btf.path", value_name = "FILE")]
     pub(super) btf_path: Option<PathBuf>,
+
+    /// Directory in a bpffs for the maps that units pin (`maps: {NAME: {pin: true}}`)
+    #[arg(
+        long = "bpf.pin-dir",
+        value_name = "DIR",
+        default_value = "/sys/fs/bpf/exporter-host"
+    )]
+    pub(super) bpf_pin_dir: PathBuf,
 
     /// Log what libbpf does, and serve /maps
     #[arg(long = "debug")]

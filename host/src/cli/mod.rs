@@ -6,6 +6,8 @@ pub(crate) mod doctor;
 mod expand;
 mod flags;
 pub(crate) mod healthcheck;
+mod http;
+pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod settings;
 pub(crate) mod values;
@@ -23,6 +25,7 @@ use doctor::DoctorFlags;
 use flags::Flags;
 use flags::Verb;
 use healthcheck::HealthcheckFlags;
+use plan::PlanFlags;
 use plugin::PluginFlags;
 use settings::Settings;
 
@@ -32,6 +35,7 @@ pub(crate) enum Command {
     /// Run units and serve their metrics, or only try them (`Settings::check`).
     Serve(Box<Settings>),
     Check(CheckFlags),
+    Plan(PlanFlags),
     Plugin(PluginFlags),
     Doctor(DoctorFlags),
     Healthcheck(HealthcheckFlags),
@@ -44,6 +48,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut flags = Flags::try_parse_from(args)?;
     match flags.verb.take() {
         Some(Verb::Check(flags)) => Ok(Command::Check(flags)),
+        Some(Verb::Plan(flags)) => Ok(Command::Plan(flags)),
         Some(Verb::Plugin(flags)) => Ok(Command::Plugin(flags)),
         Some(Verb::Doctor(flags)) => Ok(Command::Doctor(flags)),
         Some(Verb::Healthcheck(flags)) => Ok(Command::Healthcheck(flags)),

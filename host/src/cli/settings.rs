@@ -24,8 +24,12 @@ pub(crate) struct Settings {
     pub(crate) readable: Vec<PathBuf>,
     /// Try what the hardening has to refuse.
     pub(crate) hardening_check: bool,
+    /// Of units on demand whose YAML does not say; zero: they are never stopped.
+    pub(crate) keepalive: Duration,
     /// A file that exists.
     pub(crate) btf_path: Option<PathBuf>,
+    /// For the maps that units pin.
+    pub(crate) pin_dir: PathBuf,
     /// libbpf's messages, and `/maps`.
     pub(crate) debug: bool,
     /// Load and attach, say how it went, exit.
@@ -142,7 +146,9 @@ impl Settings {
             hardening,
             readable: flags.hardening_read,
             hardening_check: flags.hardening_check,
+            keepalive: flags.keepalive,
             btf_path: flags.btf_path,
+            pin_dir: flags.bpf_pin_dir,
             debug: flags.debug,
             check: flags.config_check,
             strict: flags.config_strict,

@@ -68,7 +68,7 @@ fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
 
 /// Only characters that mean themselves, both in a URL and to the router.
 pub(super) fn telemetry_path(text: &str) -> Result<String, String> {
-    const OWN: [&str; 4] = ["/", "/maps", "/-/healthy", "/-/ready"];
+    const OWN: [&str; 5] = ["/", "/maps", "/-/healthy", "/-/ready", "/-/units"];
     if !text.starts_with('/') {
         return Err("expected a path that starts with `/`, e.g. `/metrics`".to_owned());
     }
@@ -84,6 +84,11 @@ pub(super) fn telemetry_path(text: &str) -> Result<String, String> {
         )),
         None => Ok(text.to_owned()),
     }
+}
+
+/// Zero included.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// More than nothing.

@@ -11,7 +11,9 @@ pub(crate) mod duration;
 mod fields;
 mod histogram;
 mod label;
+mod lifecycle;
 pub(crate) mod load;
+mod maps;
 mod metric;
 pub(crate) mod model;
 mod names;
@@ -25,7 +27,7 @@ mod unit;
 
 pub(crate) use load::load;
 pub(crate) use model::{
-    CollectorConfig, LabelConfig, MetricConfig, MetricSource, PluginUse, UnitConfig,
+    CollectorConfig, LabelConfig, Lifecycle, MetricConfig, MetricSource, PluginUse, UnitConfig,
 };
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;

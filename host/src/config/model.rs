@@ -34,6 +34,31 @@ pub(crate) struct UnitConfig {
     pub(crate) cgroup_id_map: Option<CgroupIdMap>,
     /// No two of one name.
     pub(crate) collectors: Vec<CollectorConfig>,
+    pub(crate) lifecycle: Lifecycle,
+    /// Of a unit on demand: how long after the last request it is stopped, 0 for never. None: what `--keepalive` says.
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) maps: Vec<MapConfig>,
+}
+
+/// When a unit runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Lifecycle {
+    /// All the time.
+    #[default]
+    Autostart,
+    /// From the first request for its own metrics until nobody has asked for a while.
+    OnDemand,
+}
+
+/// What is wanted of a map of the object.
+#[derive(Debug, Clone)]
+pub(crate) struct MapConfig {
+    pub(crate) name: String,
+    /// Kept in bpffs, so that its entries outlive the process.
+    pub(crate) pin: bool,
+    /// At least 1. None: what the object says.
+    pub(crate) max_entries: Option<u32>,
+    pub(crate) at: Position,
 }
 
 /// One metric: a map (or a perf event array) and how it is labelled and shaped.

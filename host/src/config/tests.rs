@@ -668,3 +668,53 @@ fn no_text_is_too_broken_to_be_answered() {
         }
     }
 }
+
+const COUNTER: &str = "metrics: {counters: [{name: c, help: h}]}";
+
+#[test]
+fn lives() {
+    use super::model::Lifecycle;
+    let unit = good(&format!(
+        "lifecycle: on-demand\nkeepalive: 1m30s\n{COUNTER}"
+    ));
+    assert_eq!(unit.lifecycle, Lifecycle::OnDemand);
+    assert_eq!(unit.keepalive, Some(Duration::from_secs(90)));
+    let unit = good(&format!("lifecycle: on-demand\nkeepalive: 0\n{COUNTER}"));
+    assert_eq!(unit.keepalive, Some(Duration::ZERO));
+    let unit = good(COUNTER);
+    assert_eq!(
+        (unit.lifecycle, unit.keepalive),
+        (Lifecycle::Autostart, None)
+    );
+    assert_eq!(
+        problems(&format!("lifecycle: ondemand\nkeepalive: 5\n{COUNTER}")),
+        ":1:12: error: unknown `lifecycle`: `ondemand`, did you mean `on-demand`?\n\
+         :2:12: error: `keepalive`: the duration `5` has a number without a unit: add one of ns, us, ms, s, m, h\n\
+         :2:12: warning: `keepalive` is of no effect without `lifecycle: on-demand`: the unit runs all the time"
+    );
+}
+
+#[test]
+fn maps() {
+    let unit = good(&format!(
+        "maps: {{a: {{pin: true}}, b: {{max_entries: 0x10}}}}\n{COUNTER}"
+    ));
+    let maps: Vec<_> = unit
+        .maps
+        .iter()
+        .map(|map| (map.name.as_str(), map.pin, map.max_entries))
+        .collect();
+    assert_eq!(maps, [("a", true, None), ("b", false, Some(16))]);
+    assert_eq!(
+        problems(&format!(
+            "maps: {{a: {{pin: maybe}}, b: {{max_entries: 4294967296, pine: true}}, c: 1}}\n{COUNTER}"
+        )),
+        ":1:17: error: expected `true` or `false` for `pin`, found `maybe`\n\
+         :1:42: error: expected 1 to 4294967295 for `max_entries` of the map `b`, found 4294967296\n\
+         :1:54: warning: unknown key `pine` in a map, did you mean `pin`?\n\
+         :1:70: error: expected a map as a mapping of keys, found `1`"
+    );
+    assert!(
+        problems(&format!("maps: [a]\n{COUNTER}")).contains("`maps: {NAME: {max_entries: 1024}}`")
+    );
+}

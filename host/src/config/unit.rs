@@ -11,6 +11,8 @@ use super::fields;
 use super::fields::Fields;
 use super::fields::Schema;
 use super::label;
+use super::lifecycle;
+use super::maps;
 use super::metric;
 use super::metric::Metrics;
 use super::model::CgroupIdMap;
@@ -38,17 +40,17 @@ const UNIT: Schema = Schema {
         "collectors",
         "namespace",
         "object",
+        "lifecycle",
+        "keepalive",
+        "maps",
         "name",
         "bpfpath",
     ],
     later: &[
         "tracing",
-        "lifecycle",
-        "keepalive",
         "config_labels",
         "kernel",
         "globals",
-        "maps",
         "programs",
         "processes",
     ],
@@ -128,6 +130,8 @@ fn read_root(
     }
     let collectors = collector::read_collectors(&fields, problems);
     let object = read_object(name, file, &fields, bpf, problems);
+    let life = lifecycle::read(name, &fields, problems);
+    let maps = maps::read(&fields, problems);
     Some(UnitConfig {
         digest,
         name: name.to_owned(),
@@ -141,6 +145,9 @@ fn read_root(
             None => None,
         },
         collectors,
+        lifecycle: life.lifecycle,
+        keepalive: life.keepalive,
+        maps,
     })
 }
 

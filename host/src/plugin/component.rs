@@ -165,6 +165,11 @@ impl Plugin {
         &self.name
     }
 
+    /// Of the component's file.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// Asks the component what it offers. Runs its code.
     pub(super) fn catalogue(&self) -> Result<Catalogue, LoadError> {
         let offers = self.offers()?;

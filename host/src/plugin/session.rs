@@ -13,6 +13,7 @@ use super::instance::Instance;
 use super::slots::Slot;
 use super::stats::{OpenBreaker, PluginStats};
 use super::world::{Decoded, NumberSource, Placed, ShapeLimits, ShapedFamily};
+use crate::digest::Digest;
 
 /// A decoder that a session has opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,11 @@ impl Session {
 
     pub(crate) fn plugin_name(&self) -> &str {
         &self.plugin.name
+    }
+
+    /// Of the plugin's file.
+    pub(crate) fn plugin_digest(&self) -> Digest {
+        self.plugin.digest
     }
 
     pub(super) fn plugin(&self) -> &Arc<Plugin> {

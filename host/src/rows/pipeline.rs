@@ -37,9 +37,8 @@ impl Plugins {
         SessionId(self.sessions.len() - 1)
     }
 
-    /// Whether every session is as `test` wants it.
-    pub(crate) fn all(&self, test: impl FnMut(&Session) -> bool) -> bool {
-        self.sessions.iter().all(test)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter()
     }
 
     pub(crate) fn get(&mut self, id: SessionId) -> Option<&mut Session> {

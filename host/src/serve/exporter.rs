@@ -2,21 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::account::{self, Account};
+use super::demand::Asleep;
 use super::host::Host;
 use super::probe;
+use super::report;
 use crate::exposition::{Clash, Family, Source, merge};
 use crate::plugin::Snapshot;
 use crate::telemetry::{PluginCosts, RateLimit, UnitState};
 use crate::unit::{Scraped, Selection};
-use crate::web::{BoxFuture, Exporter, Filter, ProbeRequest, ProbeView, Probed, UnitStatus};
+use crate::web::{
+    BoxFuture, Exporter, Filter, ProbeRequest, ProbeView, Probed, Unavailable, UnitStatus,
+};
 
 /// The name of the host's own families among the sources of a body.
 const HOST: &str = "exporter-host";
+/// When to ask again for what only takes a moment longer.
+const SOON: Duration = Duration::from_secs(1);
+/// The same for what has failed.
+const LATER: Duration = Duration::from_secs(10);
 
 pub(super) struct HostExporter {
     host: Arc<Host>,
@@ -38,6 +46,81 @@ impl HostExporter {
         }
     }
 
+    /// One unit's families. A unit on demand is started if it does not run.
+    async fn scrape_one(&self, name: &str, deadline: Instant) -> Result<Vec<Family>, Unavailable> {
+        let host = &self.host;
+        if host.fleet.phase(name).is_none() {
+            return Err(Unavailable::Unknown);
+        }
+        // Kept to the end: the unit is not stopped meanwhile.
+        let request = host.demand.request(name);
+        if let Some(request) = &request {
+            let awake = request.awaken(host, deadline).await;
+            awake.map_err(|asleep| match asleep {
+                Asleep::Starting => not_now(
+                    format!("the unit {name} is being started, which takes longer than this scrape may: try again"),
+                    SOON,
+                ),
+                Asleep::Failed(why) => {
+                    not_now(format!("the unit {name} cannot be started: {why}"), LATER)
+                }
+            })?;
+        }
+        host.environment.facts.begin_scrape();
+        let selection = Selection::Unit(name.to_owned());
+        let (scraped, collected) = tokio::join!(
+            host.fleet.scrape_one(name, deadline),
+            host.environment.collectors.scrape(deadline, &selection)
+        );
+        let Some(scraped) = scraped else {
+            let why = host.fleet.problem(name);
+            let why = why.unwrap_or_else(|| "it is being started or stopped".to_owned());
+            let next = host.retries.next_of(name);
+            let after = next.map_or(LATER, |next| next.max(SOON));
+            return Err(not_now(
+                format!("the unit {name} does not run: {why}"),
+                after,
+            ));
+        };
+        let telemetry = host.telemetry.unit(name);
+        let name: Arc<str> = name.into();
+        let mut accounts = self.accounts.lock();
+        let known = accounts.entry(Arc::clone(&name));
+        let account = known.or_insert_with(|| Account::new(Arc::clone(&name)));
+        let families = match scraped {
+            Scraped::Done(share) => {
+                if share.own {
+                    account.enter(&share.result, &telemetry, &self.limit);
+                }
+                share.result.families.clone()
+            }
+            Scraped::Late => {
+                account.late(&telemetry, &self.limit);
+                let why = format!(
+                    "the maps of the unit {name} were not read within this scrape's time: try again"
+                );
+                return Err(not_now(why, SOON));
+            }
+        };
+        drop(accounts);
+        self.forget_if_gone(&name);
+        let mut sources = vec![Source { name, families }];
+        let collected = collected.into_iter();
+        sources.extend(collected.map(|(name, families)| Source { name, families }));
+        let (families, clashes) = merge(sources);
+        self.report(clashes);
+        Ok(families)
+    }
+
+    /// A unit that was stopped meanwhile: its series were forgotten, and have just been made again.
+    fn forget_if_gone(&self, name: &str) {
+        match self.host.fleet.phase(name) {
+            None => self.host.telemetry.forget_unit(name),
+            Some(UnitState::Stopped) => self.host.telemetry.unit(name).emptied(),
+            Some(_) => {}
+        }
+    }
+
     async fn scrape_all(&self, deadline: Instant, selection: &Selection) -> Vec<Family> {
         self.host.environment.facts.begin_scrape();
         let collectors = &self.host.environment.collectors;
@@ -48,7 +131,8 @@ impl HostExporter {
         let mut sources = Vec::with_capacity(scraped.len() + 1);
         {
             let mut accounts = self.accounts.lock();
-            accounts.retain(|name, _| self.host.fleet.has(name));
+            // The totals of a unit that starts again begin anew.
+            accounts.retain(|name, _| self.host.fleet.phase(name) == Some(UnitState::Running));
             for (name, scraped) in scraped {
                 let telemetry = self.host.telemetry.unit(&name);
                 let known = accounts.entry(Arc::clone(&name));
@@ -65,10 +149,7 @@ impl HostExporter {
                     }
                     Scraped::Late => account.late(&telemetry, &self.limit),
                 }
-                // A unit that a reload stopped meanwhile: its series were forgotten, and have just been made again.
-                if !self.host.fleet.has(account.name()) {
-                    self.host.telemetry.forget_unit(account.name());
-                }
+                self.forget_if_gone(account.name());
             }
         }
         let collected = collected.into_iter();
@@ -145,6 +226,10 @@ impl HostExporter {
     }
 }
 
+fn not_now(why: String, retry_after: Duration) -> Unavailable {
+    Unavailable::NotNow { why, retry_after }
+}
+
 fn costs(snapshot: &Snapshot) -> PluginCosts {
     PluginCosts {
         calls: snapshot.calls,
@@ -180,17 +265,20 @@ impl Exporter for HostExporter {
         probe::views(&self.host.environment.collectors)
     }
 
+    fn scrape_unit<'a>(
+        &'a self,
+        name: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Vec<Family>, Unavailable>> {
+        Box::pin(self.scrape_one(name, deadline))
+    }
+
     fn status(&self) -> Vec<UnitStatus> {
-        let status = |unit: crate::unit::UnitView| UnitStatus {
-            name: unit.name.to_string(),
-            state: if unit.running {
-                UnitState::Running
-            } else {
-                UnitState::Failed
-            },
-            reasons: unit.notes,
-        };
-        self.host.fleet.view().into_iter().map(status).collect()
+        report::status(&self.host)
+    }
+
+    fn units(&self) -> String {
+        report::units(&self.host)
     }
 
     fn dump_maps(&self) -> String {

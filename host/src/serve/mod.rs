@@ -2,10 +2,14 @@
 //! attach, drop, and only then run components and listen.
 
 mod account;
+mod backoff;
+mod demand;
 mod exporter;
 mod host;
 mod notify;
 mod probe;
+mod reload;
+mod report;
 mod start;
 mod watch;
 
@@ -38,6 +42,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let start::Started {
         host,
         running,
+        waiting,
         failed,
         hardening,
     } = start::start(&settings, &telemetry)?;
@@ -95,13 +100,15 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         hardening,
         ..settings.web.options
     };
-    let summary = format!("{running} units running, {failed} failed");
+    let summary = format!("{running} units running, {waiting} on demand, {failed} failed");
     let exporter = HostExporter::new(Arc::clone(&host), settings.web.exporter_metrics);
     let exporter: Arc<dyn web::Exporter> = Arc::new(exporter);
     let served = runtime.block_on(async {
         let router = web::router(options, Arc::clone(&exporter), telemetry);
         tokio::spawn(reload_at_hangup(exporter, hangup));
         tokio::spawn(keep_polling(Arc::clone(&host.environment.collectors)));
+        tokio::spawn(demand::keep_alive(Arc::clone(&host)));
+        tokio::spawn(backoff::keep_trying(Arc::clone(&host)));
         notify::ready(&summary);
         let stop = async {
             stop.await;

@@ -1,5 +1,6 @@
 //! From a config directory to a fleet of running units.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,20 +8,22 @@ use anyhow::{Context, bail};
 
 use super::host::{Directories, Host};
 use super::notify;
-use crate::bpf;
+use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
-use crate::config::load::FailedUnit;
-use crate::config::{self, UnitConfig};
+use crate::config::load::{FailedUnit, Loaded};
+use crate::config::{self, Lifecycle, UnitConfig};
 use crate::kernel::{KernelFacts, cgroup2_mount};
 use crate::plugin::{Engine, Registry};
 use crate::privileges::{self, Access, Feature, Privileges};
 use crate::telemetry::Telemetry;
-use crate::unit::{CollectorIndex, Environment, Failure, Prepared, prepare};
+use crate::unit::{CollectorIndex, Environment, Failure, Prepared, Wanted, files_of, prepare};
 
 /// What a start has come to.
 pub(super) struct Started {
     pub(super) host: Host,
     pub(super) running: usize,
+    /// On demand.
+    pub(super) waiting: usize,
     pub(super) failed: usize,
     /// What became of the hardening.
     pub(super) hardening: Vec<Feature>,
@@ -29,6 +32,8 @@ pub(super) struct Started {
 /// A unit between the two halves of its start.
 struct Candidate {
     name: String,
+    /// None: the YAML cannot be used.
+    config: Option<UnitConfig>,
     state: Result<Prepared, Failure>,
     began: Instant,
 }
@@ -61,20 +66,33 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
     // Privileged from here ...
     let facts = Arc::new(KernelFacts::open());
     notify::status("loading and attaching BPF programs");
+    let pins = open_pins(settings, &loaded);
     let environment = Environment {
+        pins,
         btf: settings.btf_path.clone(),
         debug: settings.debug,
         facts: Arc::clone(&facts),
         collectors: CollectorIndex::new(vec![settings.web.options.telemetry_path.clone()]),
     };
-    let failed = loaded.failed.into_iter().map(unreadable);
-    let prepared = loaded
+    // Whoever only checks wants to know of all of them.
+    let (waiting, now): (Vec<UnitConfig>, Vec<UnitConfig>) = loaded
         .units
         .into_iter()
-        .map(|unit| load(unit, &environment));
+        .partition(|unit| unit.lifecycle == Lifecycle::OnDemand && !settings.check);
+    let failed = loaded.failed.into_iter().map(unreadable);
+    let prepared = now.into_iter().map(|unit| load(unit, &environment));
     let mut candidates: Vec<Candidate> = failed.chain(prepared).collect();
     bpf::post_attach_mark();
-    let access = files_needed(settings, &candidates);
+    // What could not be loaded, or need not be yet, may be later.
+    let unloaded = candidates
+        .iter()
+        .filter(|one| one.state.is_err())
+        .filter_map(|one| one.config.as_ref());
+    let later: Vec<PathBuf> = unloaded
+        .chain(&waiting)
+        .flat_map(|config| files_of(config, &environment))
+        .collect();
+    let access = files_needed(settings, &candidates, &later);
     let hardening = confine(settings, &access)?;
     for feature in &hardening {
         telemetry.hardening(feature.name, feature.active);
@@ -90,19 +108,37 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         engine,
         registry,
         Arc::clone(telemetry),
+        settings.keepalive,
     );
     candidates.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut running, mut failed) = (0, 0);
     for candidate in candidates {
-        match host.open(&candidate.name, candidate.state, candidate.began) {
+        let unloaded = candidate
+            .config
+            .as_ref()
+            .filter(|_| candidate.state.is_err());
+        let object = unloaded.and_then(|config| Wanted::of(config).make.object);
+        let opened = host.open(&candidate.name, candidate.state, candidate.began);
+        if let Some(config) = &candidate.config {
+            host.try_again_later(config, object, opened.as_ref().map(|()| ()));
+        }
+        match opened {
             Ok(()) => running += 1,
             Err(_) => failed += 1,
         }
+    }
+    let on_demand = waiting.len();
+    for config in waiting {
+        tracing::info!(config = config.name, "unit waits until it is asked for");
+        let name = config.name.clone();
+        host.fleet
+            .exclusively(&name, || host.wait_for_demand(config));
     }
     telemetry.reloaded(failed == 0 && failed_plugins == 0);
     let started = Started {
         host,
         running,
+        waiting: on_demand,
         failed,
         hardening,
     };
@@ -110,9 +146,34 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
     Ok(started)
 }
 
+/// Prepares the place of pinned maps, if any unit wants some.
+fn open_pins(settings: &Settings, loaded: &Loaded) -> Option<Pins> {
+    if settings.check {
+        return None;
+    }
+    let pins = Pins::new(&settings.pin_dir);
+    let wanted = |unit: &UnitConfig| unit.maps.iter().any(|map| map.pin);
+    // Also if none does: a reload may bring one, and then it is too late.
+    if let Err(why) = pins.prepare() {
+        if loaded.units.iter().any(wanted) {
+            tracing::error!("maps cannot be pinned: {why}");
+        } else {
+            tracing::debug!("maps could not be pinned: {why}");
+        }
+    }
+    let units = loaded.units.iter().map(|unit| unit.name.as_str());
+    let failed = loaded.failed.iter().map(|unit| unit.name.as_str());
+    let known: Vec<&str> = units.chain(failed).collect();
+    for other in pins.of_others(&known) {
+        tracing::info!(directory = %other.display(), "pinned maps of a unit that is not here: remove the directory if nobody wants them any more");
+    }
+    Some(pins)
+}
+
 fn unreadable(failed: FailedUnit) -> Candidate {
     Candidate {
         name: failed.name.clone(),
+        config: None,
         state: Err(failed.into()),
         began: Instant::now(),
     }
@@ -120,11 +181,17 @@ fn unreadable(failed: FailedUnit) -> Candidate {
 
 fn load(config: UnitConfig, environment: &Environment) -> Candidate {
     let (name, began) = (config.name.clone(), Instant::now());
+    let known = Some(config.clone());
     let mut state = prepare(config, environment, None);
     if let Ok(prepared) = &mut state {
         prepared.attach();
     }
-    Candidate { name, state, began }
+    Candidate {
+        name,
+        config: known,
+        state,
+        began,
+    }
 }
 
 fn confine(settings: &Settings, access: &Access) -> anyhow::Result<Vec<Feature>> {
@@ -136,7 +203,7 @@ fn confine(settings: &Settings, access: &Access) -> anyhow::Result<Vec<Feature>>
 }
 
 /// What the process has to open from now on, over all reloads to come.
-fn files_needed(settings: &Settings, candidates: &[Candidate]) -> Access {
+fn files_needed(settings: &Settings, candidates: &[Candidate], later: &[PathBuf]) -> Access {
     let mut access = Access::default();
     for directory in std::iter::once(&settings.config.dir).chain(&settings.plugin_dirs) {
         if let Err(shared) = access.read_replaceable(directory) {
@@ -146,6 +213,12 @@ fn files_needed(settings: &Settings, candidates: &[Candidate]) -> Access {
     let prepared = candidates.iter().filter_map(|one| one.state.as_ref().ok());
     for file in prepared.flat_map(Prepared::files) {
         access.read_file(&file);
+    }
+    for file in later {
+        access.read_file(file);
+    }
+    if settings.pin_dir.exists() {
+        access.write(&settings.pin_dir);
     }
     if let Some(btf) = &settings.btf_path {
         access.read(btf);
@@ -220,10 +293,11 @@ fn verdict(settings: &Settings, started: &Started) -> anyhow::Result<()> {
     let Started {
         host,
         running,
+        waiting,
         failed,
         ..
     } = started;
-    if *running == 0 && !settings.check {
+    if *running == 0 && *waiting == 0 && !settings.check {
         bail!("none of {failed} units can run, see the errors above");
     }
     if !settings.strict {
@@ -232,7 +306,7 @@ fn verdict(settings: &Settings, started: &Started) -> anyhow::Result<()> {
     if *failed > 0 {
         bail!(
             "--config.strict: {failed} of {} units do not run, see the errors above",
-            failed + running
+            failed + running + waiting
         );
     }
     let mut unattached = Vec::new();

@@ -13,8 +13,11 @@ use super::labelled::{FloatGauge, Labelled, Registrar, Seconds, UintGauge};
 pub(crate) enum UnitState {
     Starting,
     Running,
-    Failed,
+    /// A unit on demand that nobody has asked for lately is being taken down.
+    Stopping,
+    /// On demand, and nobody has asked for it lately.
     Stopped,
+    Failed,
 }
 
 /// Which part of a unit's scrape took the time.
@@ -29,14 +32,21 @@ pub(crate) enum Stage {
 }
 
 impl UnitState {
-    const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Failed, Self::Stopped];
+    const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Failed,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",
-            Self::Failed => "failed",
+            Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Failed => "failed",
         }
     }
 }
@@ -49,6 +59,7 @@ pub(super) struct UnitFamilies {
     load_successful: Labelled<Gauge>,
     load_success_time: Labelled<FloatGauge>,
     load_duration: Labelled<FloatGauge>,
+    restarts: Labelled<Counter>,
     scrape_seconds: Labelled<Seconds>,
     rows: Labelled<UintGauge>,
     decodes: Labelled<Counter>,
@@ -69,6 +80,7 @@ pub(crate) struct UnitTelemetry {
     families: Arc<UnitFamilies>,
     load_successful: Gauge,
     load_duration: FloatGauge,
+    restarts: Counter,
     read: Seconds,
     decode: Seconds,
     render: Seconds,
@@ -89,6 +101,7 @@ impl UnitFamilies {
             load_successful: registry.labelled("exporter_host_unit_last_load_successful", "Whether the unit's last load or reload succeeded; if not, its previous version goes on where there is one", CONFIG),
             load_success_time: registry.labelled("exporter_host_unit_last_load_success_timestamp_seconds", "When the unit was last loaded successfully", CONFIG),
             load_duration: registry.labelled("exporter_host_unit_last_load_duration_seconds", "How long the unit's last load took, attaching included", CONFIG),
+            restarts: registry.labelled("exporter_host_unit_restarts", "Attempts to put the unit, or those of its programs that are not attached, into service again after a failure", CONFIG),
             scrape_seconds: registry.labelled("exporter_host_unit_scrape_seconds", "Time spent on the unit in scrapes: reading maps, decoding keys in plugins, rendering samples", &["config", "stage"]),
             rows: registry.labelled("exporter_host_unit_rows", "Rows that the unit's tables remember: map keys with their rendered labels", CONFIG),
             decodes: registry.labelled("exporter_host_unit_decodes", "Keys that plugins were asked about", CONFIG),
@@ -111,6 +124,7 @@ impl UnitFamilies {
             config: config.to_owned(),
             load_successful: self.load_successful.of(&of),
             load_duration: self.load_duration.of(&of),
+            restarts: self.restarts.of(&of),
             read: self.scrape_seconds.of(&[config, "read"]),
             decode: self.scrape_seconds.of(&[config, "decode"]),
             render: self.scrape_seconds.of(&[config, "render"]),
@@ -129,6 +143,7 @@ impl UnitFamilies {
         self.load_successful.forget(config);
         self.load_success_time.forget(config);
         self.load_duration.forget(config);
+        self.restarts.forget(config);
         self.scrape_seconds.forget(config);
         self.rows.forget(config);
         self.decodes.forget(config);
@@ -138,6 +153,10 @@ impl UnitFamilies {
         self.decoder_errors.forget(config);
         self.all_decoder_errors.forget(config);
         self.lost.forget(config);
+        self.forget_maps(config);
+    }
+
+    fn forget_maps(&self, config: &str) {
         self.entries.forget(config);
         self.max_entries.forget(config);
     }
@@ -161,6 +180,17 @@ impl UnitTelemetry {
                 .of(&[&self.config])
                 .set(now.as_secs_f64());
         }
+    }
+
+    /// Another attempt after a failure.
+    pub(crate) fn restarted(&self) {
+        self.restarts.inc();
+    }
+
+    /// Nothing of the unit is in the kernel any more. Its counters stay: they go on when it comes back.
+    pub(crate) fn emptied(&self) {
+        self.rows.set(0);
+        self.families.forget_maps(&self.config);
     }
 
     pub(crate) fn spent(&self, stage: Stage, time: Duration) {

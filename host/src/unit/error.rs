@@ -26,17 +26,54 @@ pub(crate) struct Failure {
     pub(crate) config: Option<Box<UnitConfig>>,
 }
 
+/// Why a unit, or its newest version, is not in service.
+#[derive(Debug, Clone)]
+pub(crate) struct Trouble {
+    pub(crate) why: String,
+    /// It may go away without anybody changing a file: trying again makes sense.
+    pub(crate) may_heal: bool,
+}
+
+impl Trouble {
+    /// Something that may go away by itself.
+    pub(crate) fn passing(why: String) -> Self {
+        Self {
+            why,
+            may_heal: true,
+        }
+    }
+}
+
+impl From<UnitError> for Trouble {
+    fn from(error: UnitError) -> Self {
+        Self {
+            may_heal: error.may_heal(),
+            why: error.to_string(),
+        }
+    }
+}
+
+impl UnitError {
+    fn may_heal(&self) -> bool {
+        match self {
+            Self::Config(_) => false,
+            Self::Object(error) => !error.is_of_the_file(),
+            Self::Read(_) | Self::Samples(_) | Self::CgroupIdMap(_) | Self::Symbols(_) => true,
+        }
+    }
+}
+
 impl Failure {
     /// The whole story, for people: with a config that is wrong, also what only its plugins can tell.
-    pub(crate) fn explain(self, registry: &Registry) -> String {
+    pub(crate) fn explain(self, registry: &Registry) -> Trouble {
         match (self.error, self.config) {
             (UnitError::Config(mut problems), Some(config)) => {
                 problems.extend(opener::check(&config, registry));
                 problems.extend(collectors::check(&config, registry));
                 problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
-                UnitError::Config(problems).to_string()
+                UnitError::Config(problems).into()
             }
-            (error, _) => error.to_string(),
+            (error, _) => error.into(),
         }
     }
 }

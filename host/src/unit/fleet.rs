@@ -8,14 +8,16 @@ use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 
 use super::collectors::Selection;
+use super::error::Trouble;
 use super::running::{Running, UnitScrape};
 use super::share::{Share, Shared};
+use crate::telemetry::UnitState;
 
 /// A unit as it stands.
 pub(crate) enum State {
     Running(Box<Running>),
     /// Nothing of it is in service.
-    Failed,
+    Down,
 }
 
 struct Slot {
@@ -23,6 +25,10 @@ struct Slot {
     state: Mutex<State>,
     /// Of requests that come at the same time: see `Shared`.
     scrapes: Shared<UnitScrape>,
+    /// What the operator sees of its life; `state` may be locked for as long as a scrape takes.
+    phase: Mutex<UnitState>,
+    /// Held by whoever starts, changes or stops the unit: one at a time.
+    changing: Mutex<()>,
     /// Why the last load or reload failed. A running unit with a problem is the last good version.
     problem: Mutex<Option<String>>,
 }
@@ -31,7 +37,7 @@ struct Slot {
 #[derive(Debug, Clone)]
 pub(crate) struct UnitView {
     pub(crate) name: Arc<str>,
-    pub(crate) running: bool,
+    pub(crate) state: UnitState,
     /// Why it does not run, why its newest version does not, which of its programs do not.
     pub(crate) notes: Vec<String>,
 }
@@ -69,7 +75,7 @@ impl Fleet {
 
     /// Attaches a version of a unit and puts it into service in one go, so that what both versions see is short: they count into the same
     /// maps. `Err`: the one that is there stays.
-    pub(crate) fn attach_and_put(&self, name: &str, mut version: Running) -> Result<(), String> {
+    pub(crate) fn attach_and_put(&self, name: &str, mut version: Running) -> Result<(), Trouble> {
         let slot = self.slot(name);
         let replaced = {
             let mut state = slot.state.lock();
@@ -77,8 +83,9 @@ impl Fleet {
             if let State::Running(before) = &*state
                 && let Some(why) = version.falls_short_of(before)
             {
-                return Err(why);
+                return Err(Trouble::passing(why));
             }
+            version.pin();
             std::mem::replace(&mut *state, State::Running(Box::new(version)))
         };
         // Detached only now that the new version is in service.
@@ -98,8 +105,10 @@ impl Fleet {
         let name: Arc<str> = name.into();
         let slot = Arc::new(Slot {
             name: Arc::clone(&name),
-            state: Mutex::new(State::Failed),
             scrapes: Shared::default(),
+            state: Mutex::new(State::Down),
+            phase: Mutex::new(UnitState::Starting),
+            changing: Mutex::new(()),
             problem: Mutex::new(None),
         });
         Arc::clone(self.units.write().entry(name).or_insert(slot))
@@ -109,8 +118,51 @@ impl Fleet {
     pub(crate) fn remove(&self, name: &str) {
         let slot = self.units.write().remove(name);
         if let Some(slot) = slot {
-            *slot.state.lock() = State::Failed;
+            *slot.state.lock() = State::Down;
         }
+    }
+
+    /// Takes a unit out of service; it stays known.
+    pub(crate) fn take_down(&self, name: &str) {
+        if let Some(slot) = self.existing(name) {
+            let running = std::mem::replace(&mut *slot.state.lock(), State::Down);
+            // Detaching takes a while, and nobody has to wait for it.
+            drop(running);
+        }
+    }
+
+    /// Lets `act` start, change or stop a unit while nobody else does. The unit is made known by this.
+    pub(crate) fn exclusively<T>(&self, name: &str, act: impl FnOnce() -> T) -> T {
+        let slot = self.slot(name);
+        let _alone = slot.changing.lock();
+        act()
+    }
+
+    /// The same for a unit that is known; None where there is none any more.
+    pub(crate) fn exclusively_known<T>(&self, name: &str, act: impl FnOnce() -> T) -> Option<T> {
+        let slot = self.existing(name)?;
+        let _alone = slot.changing.lock();
+        self.has(name).then(act)
+    }
+
+    pub(crate) fn set_phase(&self, name: &str, phase: UnitState) {
+        if let Some(slot) = self.existing(name) {
+            *slot.phase.lock() = phase;
+        }
+    }
+
+    /// None: there is no such unit.
+    pub(crate) fn phase(&self, name: &str) -> Option<UnitState> {
+        self.existing(name).map(|slot| *slot.phase.lock())
+    }
+
+    /// Why the last load or reload failed.
+    pub(crate) fn problem(&self, name: &str) -> Option<String> {
+        self.existing(name)?.problem.lock().clone()
+    }
+
+    fn existing(&self, name: &str) -> Option<Arc<Slot>> {
+        self.units.read().get(name).map(Arc::clone)
     }
 
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
@@ -123,11 +175,20 @@ impl Fleet {
         name: &str,
         act: impl FnOnce(&mut Running) -> T,
     ) -> Option<T> {
-        let slot = self.units.read().get(name).map(Arc::clone)?;
-        match &mut *slot.state.lock() {
+        match &mut *self.existing(name)?.state.lock() {
             State::Running(unit) => Some(act(unit)),
-            State::Failed => None,
+            State::Down => None,
         }
+    }
+
+    pub(crate) fn is_running(&self, name: &str) -> bool {
+        self.with_running(name, |_| ()).is_some()
+    }
+
+    /// Whether there is a program of a running unit that should be attached and is not.
+    pub(crate) fn any_unattached(&self, name: &str) -> bool {
+        let any = self.with_running(name, |unit| unit.unattached().next().is_some());
+        any.unwrap_or(false)
     }
 
     /// The unit is what it should be. True if it was not.
@@ -165,6 +226,18 @@ impl Fleet {
             .collect()
     }
 
+    /// Scrapes one unit. None: it does not run.
+    pub(crate) async fn scrape_one(&self, name: &str, deadline: Instant) -> Option<Scraped> {
+        let slot = self.existing(name)?;
+        let scrape = tokio::task::spawn_blocking(move || slot.scrape());
+        let until = tokio::time::Instant::from_std(deadline);
+        match tokio::time::timeout_at(until, scrape).await {
+            Ok(Ok(scrape)) => scrape,
+            // It panicked, which is in the log.
+            Ok(Err(_)) | Err(_) => Some(Scraped::Late),
+        }
+    }
+
     fn slots(&self) -> Vec<Arc<Slot>> {
         self.units.read().values().map(Arc::clone).collect()
     }
@@ -197,7 +270,7 @@ impl Fleet {
     /// Detaches and unloads everything.
     pub(crate) fn stop(&self) {
         for slot in self.slots() {
-            *slot.state.lock() = State::Failed;
+            *slot.state.lock() = State::Down;
         }
     }
 }
@@ -210,14 +283,14 @@ impl Slot {
     fn scrape(&self) -> Option<Scraped> {
         let share = self.scrapes.get(|| match &mut *self.state.lock() {
             State::Running(unit) => Some(unit.scrape()),
-            State::Failed => None,
+            State::Down => None,
         });
         share.map(Scraped::Done)
     }
 
     fn view(&self) -> UnitView {
         let mut notes: Vec<String> = self.problem.lock().iter().cloned().collect();
-        let running = match self.state.try_lock_for(PATIENCE).as_deref() {
+        match self.state.try_lock_for(PATIENCE).as_deref() {
             Some(State::Running(unit)) => {
                 if let Some(problem) = notes.first_mut() {
                     *problem = format!(
@@ -228,17 +301,14 @@ impl Slot {
                 notes.extend(
                     unattached.map(|(program, why)| format!("program {}: {why}", program.name)),
                 );
-                true
+                notes.extend(unit.remarks().map(str::to_owned));
             }
-            Some(State::Failed) => false,
-            None => {
-                notes.push("being scraped".into());
-                true
-            }
-        };
+            Some(State::Down) => {}
+            None => notes.push("being scraped".into()),
+        }
         UnitView {
             name: Arc::clone(&self.name),
-            running,
+            state: *self.phase.lock(),
             notes,
         }
     }

@@ -1,12 +1,12 @@
 //! What a reload does to a unit: the least that makes it what is wanted. Decided by contents, not by time stamps.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use super::running::Running;
-use crate::config::{MetricConfig, MetricSource, UnitConfig};
+use crate::config::{Lifecycle, MetricConfig, MetricSource, UnitConfig};
 use crate::digest::Digest;
-use crate::plugin::Registry;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -17,41 +17,167 @@ pub(crate) enum Action {
     Reshape,
     /// The object has changed, or what is written into it before it is loaded, or how its samples are counted.
     Replace,
+    /// It is on demand and does not run: the next start takes the files as they are now.
+    Wait,
     Stop,
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Action {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
             Self::Start => "start",
             Self::Keep => "keep",
             Self::Reshape => "reshape",
             Self::Replace => "replace",
+            Self::Wait => "wait",
             Self::Stop => "stop",
-        })
+        }
     }
 }
 
-/// What turns `running` into `wanted`. `object`: of the object's file as it is now; none where it cannot be read, which `Replace` then reports.
-pub(crate) fn decide(
-    running: &Running,
-    wanted: &UnitConfig,
-    object: Option<Digest>,
-    registry: &Registry,
-) -> Action {
-    let config = running.config();
-    let loaded = running.object();
-    let same_object = match &wanted.object {
-        Some(_) => loaded.is_some() && loaded == object,
-        None => loaded.is_none(),
-    };
-    if !same_object || !same_preparation(config, wanted) || samples(config) != samples(wanted) {
-        Action::Replace
-    } else if config.digest != wanted.digest || !running.plugins_are_current(registry) {
-        Action::Reshape
-    } else {
-        Action::Keep
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
+}
+
+/// What is to be done to a unit, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) action: Action,
+    pub(crate) why: Cow<'static, str>,
+}
+
+/// What a version of a unit is made of, besides its plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Make {
+    /// Of the YAML.
+    pub(crate) config: Digest,
+    /// Of the object's file; none without an object.
+    pub(crate) object: Option<Digest>,
+    /// Of what the YAML wants to be done before the object is attached.
+    pub(crate) preparation: Digest,
+}
+
+/// A unit before a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// It is new, or nothing of it could be put into service.
+    Absent,
+    /// It is on demand and waits, with this YAML.
+    Waiting(Digest),
+    Running(Make),
+}
+
+/// A unit as its files want it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The object is none also where its file cannot be read, which `Replace` and `Start` then report.
+    pub(crate) make: Make,
+    pub(crate) has_object: bool,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+impl Make {
+    pub(crate) fn of(running: &Running) -> Self {
+        Self {
+            config: running.config().digest,
+            object: running.object(),
+            preparation: preparation(running.config()),
+        }
+    }
+}
+
+impl Wanted {
+    /// Reads the object's file.
+    pub(crate) fn of(config: &UnitConfig) -> Self {
+        let object = config.object.as_ref();
+        let bytes = object.and_then(|path| std::fs::read(path).ok());
+        Self {
+            make: Make {
+                config: config.digest,
+                object: bytes.map(|bytes| Digest::of(&bytes)),
+                preparation: preparation(config),
+            },
+            has_object: object.is_some(),
+            lifecycle: config.lifecycle,
+        }
+    }
+}
+
+/// What turns `now` into `wanted`. `stale`: a plugin that the running version uses and that has changed since.
+pub(crate) fn decide(now: Now, wanted: &Wanted, stale: impl FnOnce() -> Option<String>) -> Step {
+    let step = |action, why: &'static str| Step {
+        action,
+        why: why.into(),
+    };
+    let running = match (now, wanted.lifecycle) {
+        (Now::Running(running), _) => running,
+        (Now::Waiting(config), Lifecycle::OnDemand) if config == wanted.make.config => {
+            return step(Action::Keep, "nothing has changed");
+        }
+        (Now::Waiting(_), Lifecycle::OnDemand) => {
+            return step(
+                Action::Wait,
+                "the YAML has changed; the next start takes it",
+            );
+        }
+        (Now::Waiting(_), Lifecycle::Autostart) => {
+            return step(Action::Start, "it is not on demand any more");
+        }
+        (Now::Absent, Lifecycle::OnDemand) => {
+            return step(Action::Wait, "it starts when it is asked for");
+        }
+        (Now::Absent, Lifecycle::Autostart) => return step(Action::Start, "it does not run"),
+    };
+    let Wanted {
+        make, has_object, ..
+    } = *wanted;
+    let same_object = if has_object {
+        running.object.is_some() && running.object == make.object
+    } else {
+        running.object.is_none()
+    };
+    if !same_object {
+        return step(Action::Replace, "the object has changed");
+    }
+    if running.preparation != make.preparation {
+        return step(
+            Action::Replace,
+            "what the YAML wants before the object is attached has changed",
+        );
+    }
+    if running.config != make.config {
+        return step(Action::Reshape, "the YAML has changed");
+    }
+    match stale() {
+        Some(plugin) => Step {
+            action: Action::Reshape,
+            why: format!("the plugin {plugin} has changed").into(),
+        },
+        None => step(Action::Keep, "nothing has changed"),
+    }
+}
+
+/// Of everything that is done to an object before it is attached: two configs of one value can share a loaded object.
+fn preparation(config: &UnitConfig) -> Digest {
+    let symbols: Vec<&str> = config
+        .kaddrs
+        .iter()
+        .map(|(symbol, _)| symbol.as_str())
+        .collect();
+    let cgroups = config.cgroup_id_map.as_ref().map(|map| {
+        let regexps: Vec<&str> = map.regexps.iter().map(regex::Regex::as_str).collect();
+        (&map.map, map.kind, regexps)
+    });
+    let mut maps: Vec<_> = config
+        .maps
+        .iter()
+        .map(|map| (&map.name, map.pin, map.max_entries))
+        .collect();
+    maps.sort_unstable();
+    let text = format!("{symbols:?} {cgroups:?} {maps:?} {:?}", samples(config));
+    Digest::of(text.as_bytes())
 }
 
 /// What tells a perf event array's counters apart. Two cannot have buffers in one array at a time, so that others take another array.
@@ -70,20 +196,73 @@ fn samples<'a>(config: &'a UnitConfig) -> Vec<(&'a str, &'a str, usize, Duration
     samples
 }
 
-/// Whether both ask for the same to be done before the object is attached.
-fn same_preparation(a: &UnitConfig, b: &UnitConfig) -> bool {
-    let symbols = |config: &UnitConfig| -> Vec<String> {
-        config
-            .kaddrs
-            .iter()
-            .map(|(symbol, _)| symbol.clone())
-            .collect()
-    };
-    let cgroups = |config: &UnitConfig| {
-        config.cgroup_id_map.as_ref().map(|map| {
-            let regexps: Vec<String> = map.regexps.iter().map(ToString::to_string).collect();
-            (map.map.clone(), map.kind, regexps)
-        })
-    };
-    symbols(a) == symbols(b) && cgroups(a) == cgroups(b)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make(config: &str, object: &str, preparation: &str) -> Make {
+        Make {
+            config: Digest::of(config.as_bytes()),
+            object: Some(Digest::of(object.as_bytes())),
+            preparation: Digest::of(preparation.as_bytes()),
+        }
+    }
+
+    fn action(now: Now, wanted: Make, lifecycle: Lifecycle) -> Action {
+        let wanted = Wanted {
+            make: wanted,
+            has_object: true,
+            lifecycle,
+        };
+        decide(now, &wanted, || None).action
+    }
+
+    #[test]
+    fn the_least_is_done() {
+        use Lifecycle::{Autostart, OnDemand};
+        let old = make("c", "o", "p");
+        let running = Now::Running(old);
+        for lifecycle in [Autostart, OnDemand] {
+            assert_eq!(action(running, old, lifecycle), Action::Keep);
+            assert_eq!(
+                action(running, make("d", "o", "p"), lifecycle),
+                Action::Reshape
+            );
+            assert_eq!(
+                action(running, make("d", "o", "q"), lifecycle),
+                Action::Replace
+            );
+            assert_eq!(
+                action(running, make("c", "n", "p"), lifecycle),
+                Action::Replace
+            );
+        }
+        assert_eq!(action(Now::Absent, old, Autostart), Action::Start);
+        assert_eq!(action(Now::Absent, old, OnDemand), Action::Wait);
+        let waiting = Now::Waiting(old.config);
+        assert_eq!(action(waiting, old, OnDemand), Action::Keep);
+        // The object is read at the start.
+        assert_eq!(action(waiting, make("c", "n", "p"), OnDemand), Action::Keep);
+        assert_eq!(action(waiting, make("d", "o", "p"), OnDemand), Action::Wait);
+        assert_eq!(action(waiting, old, Autostart), Action::Start);
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_a_change_and_so_is_a_plugin() {
+        let old = make("c", "o", "p");
+        let mut wanted = Wanted {
+            make: Make {
+                object: None,
+                ..old
+            },
+            has_object: true,
+            lifecycle: Lifecycle::Autostart,
+        };
+        let decided = decide(Now::Running(old), &wanted, || None);
+        assert_eq!(decided.action, Action::Replace);
+        wanted.make = old;
+        let decided = decide(Now::Running(old), &wanted, || Some("spoken".to_owned()));
+        assert_eq!(decided.action, Action::Reshape);
+        assert_eq!(decided.why, "the plugin spoken has changed");
+    }
 }

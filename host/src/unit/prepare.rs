@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::collectors::Index;
 use super::error::{Failure, UnitError};
+use super::maps::{self, PinnedMaps};
 use super::source::{self, Group};
 use crate::bpf::{
-    CgroupIdKeeper, LoadedObject, MapInfo, ObjectError, OpenObject, OpenOptions, ProgramStatus,
-    SharedMaps,
+    CgroupIdKeeper, LoadedObject, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
+    ProgramStatus, SharedMaps,
 };
 use crate::config::{MetricConfig, MetricSource, Problem, UnitConfig};
 use crate::digest::Digest;
@@ -26,6 +27,8 @@ pub(crate) struct Environment {
     pub(crate) facts: Arc<KernelFacts>,
     /// The collectors of all units that are in service.
     pub(crate) collectors: Arc<Index>,
+    /// `--bpf.pin-dir`. None: nothing is pinned or taken up, as where a config is only tried.
+    pub(crate) pins: Option<Pins>,
 }
 
 /// A unit whose programs are in the kernel and that nobody reads yet.
@@ -48,6 +51,10 @@ pub(super) struct KernelSide {
     pub(super) programs: Vec<ProgramStatus>,
     /// Keeps the cgroup id map up to date.
     pub(super) keeper: Option<CgroupIdKeeper>,
+    /// What does not keep the unit from running, but should be known.
+    pub(super) remarks: Vec<String>,
+    /// None: maps are not pinned.
+    pub(super) pinned: Option<PinnedMaps>,
 }
 
 /// The value of a metric's map, in bytes: one u64.
@@ -65,6 +72,7 @@ impl Prepared {
     pub(crate) fn attach(&mut self) {
         if let Some(kernel) = &mut self.kernel {
             kernel.attach();
+            kernel.pin();
         }
     }
 }
@@ -73,6 +81,23 @@ impl KernelSide {
     pub(super) fn attach(&mut self) {
         self.programs = self.object.attach();
     }
+}
+
+/// Files that a unit is likely to need which is not loaded: as `Prepared::files`. Needs no privileges.
+pub(crate) fn files_of(config: &UnitConfig, environment: &Environment) -> Vec<PathBuf> {
+    let Some(path) = &config.object else {
+        return Vec::new();
+    };
+    let options = OpenOptions {
+        btf: environment.btf.clone(),
+        debug: environment.debug,
+    };
+    let mut files = vec![path.clone()];
+    // What is wrong with it is said when it is loaded.
+    if let Ok(object) = OpenObject::open(path, &options) {
+        files.extend(object.sections().filter_map(probed_file));
+    }
+    files
 }
 
 /// The file in a section like `uprobe//usr/lib/libc.so.6:malloc` or `usdt//usr/bin/x:provider:name`.
@@ -123,16 +148,24 @@ fn attempt(
     let digest = object.digest();
     let layouts = lay_out(&config, |map| object.map(map))?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
+    maps::prepare(&config, &mut object)?;
+    let mut begun = None;
     if let Some(predecessor) = predecessor {
-        let begun = object.reuse_maps(predecessor);
-        if !begun.is_empty() {
+        let anew = object.reuse_maps(predecessor);
+        if !anew.is_empty() {
             tracing::info!(
                 config = config.name,
-                maps = begun.join(","),
+                maps = anew.join(","),
                 "these maps are defined anew: their counts start at 0"
             );
         }
+        begun = Some(anew);
     }
+    let taken = |map: &str| {
+        let anew = begun.as_ref();
+        anew.is_some_and(|anew| !anew.iter().any(|begun| begun == map))
+    };
+    let pinned = maps::take_up(&config, &mut object, environment.pins.as_ref(), taken);
     let object = object.load()?;
     let mut groups = Vec::new();
     for (key, metrics) in source::wanted(&config.metrics, &layouts) {
@@ -156,6 +189,8 @@ fn attempt(
             digest,
             programs,
             keeper,
+            remarks: Vec::new(),
+            pinned,
         }),
         layouts,
         groups,

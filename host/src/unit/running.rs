@@ -103,6 +103,13 @@ impl Running {
         }
     }
 
+    /// Pins the maps that are to outlive the process.
+    pub(super) fn pin(&mut self) {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.pin();
+        }
+    }
+
     /// Why this version is no successor of another one that runs: programs that cannot be attached, where those of their names could.
     pub(super) fn falls_short_of(&self, before: &Self) -> Option<String> {
         let known: Vec<&str> = before
@@ -183,9 +190,21 @@ impl Running {
             .map(|kernel| kernel.object.shared_maps())
     }
 
-    /// Whether all plugins that the unit uses are those of the registry.
-    pub(crate) fn plugins_are_current(&self, registry: &Registry) -> bool {
-        self.plugins.all(|session| registry.has(session)) && self.collectors.are_current(registry)
+    /// A plugin that the unit uses and that is not the registry's.
+    pub(crate) fn stale_plugin(&self, registry: &Registry) -> Option<String> {
+        let mut sessions = self.plugins.iter();
+        let stale = sessions.find(|session| !registry.has(session));
+        stale
+            .map(|session| session.plugin_name().to_owned())
+            .or_else(|| self.collectors.stale_plugin(registry))
+    }
+
+    /// The plugins that the unit uses, and the contents of their files.
+    pub(crate) fn plugins(&self) -> impl Iterator<Item = (&str, Digest)> {
+        let sessions = self.plugins.iter();
+        sessions
+            .map(|session| (session.plugin_name(), session.plugin_digest()))
+            .chain(self.collectors.plugins())
     }
 
     pub(crate) fn programs(&self) -> &[ProgramStatus] {
@@ -209,6 +228,27 @@ impl Running {
             .as_ref()
             .map(|kernel| kernel.object.run_stats())
             .unwrap_or_default()
+    }
+
+    /// Tries again to attach what is not. Gives the names of those that are now.
+    pub(crate) fn attach_missing(&mut self) -> Vec<String> {
+        let missing: Vec<String> = self
+            .unattached()
+            .map(|(program, _)| program.name.clone())
+            .collect();
+        self.attach();
+        let attached = |name: &String| !self.unattached().any(|(program, _)| program.name == *name);
+        missing
+            .iter()
+            .filter(|name| attached(name))
+            .cloned()
+            .collect()
+    }
+
+    /// What does not keep the unit from running, but should be known.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = &str> {
+        let kernel = self.kernel.iter();
+        kernel.flat_map(|kernel| kernel.remarks.iter().map(String::as_str))
     }
 
     /// Programs that should be attached and are not.

@@ -1,7 +1,7 @@
 //! What the web side needs to know of the units.
 
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::exposition::Family;
 use crate::telemetry::UnitState;
@@ -24,7 +24,17 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// What can be probed.
     fn probes(&self) -> Vec<ProbeView>;
 
+    /// The families of one unit, which is started for it if it is on demand. Keeps its deadline.
+    fn scrape_unit<'a>(
+        &'a self,
+        name: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Vec<Family>, Unavailable>>;
+
     fn status(&self) -> Vec<UnitStatus>;
+
+    /// The units by the digests of their parts, as JSON. May block.
+    fn units(&self) -> String;
 
     /// The maps' contents as text, for debugging. May block.
     fn dump_maps(&self) -> String;
@@ -94,6 +104,15 @@ pub(crate) struct ProbeView {
     pub(crate) needs_target: bool,
 }
 
+/// Why there are no families of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// There is no such unit.
+    Unknown,
+    /// It does not run, or does not answer in time.
+    NotNow { why: String, retry_after: Duration },
+}
+
 /// A unit's row on the status page.
 #[derive(Debug, Clone)]
 pub(crate) struct UnitStatus {
@@ -101,4 +120,8 @@ pub(crate) struct UnitStatus {
     pub(crate) state: UnitState,
     /// What is wrong: why the unit failed, which program is not attached and why. Empty if all is well.
     pub(crate) reasons: Vec<String>,
+    /// It is started by a request for its own metrics, and stopped when nobody asks any more.
+    pub(crate) on_demand: bool,
+    /// How long until it, or its programs that are not attached, are tried again.
+    pub(crate) next_try: Option<Duration>,
 }

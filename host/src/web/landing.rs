@@ -10,6 +10,7 @@ use axum::http::header::{
 use super::exporter::{ProbeView, UnitStatus};
 use super::options::{HEALTHY, MAPS, PROBE, READY, WebOptions};
 use super::routes::App;
+use super::unit;
 use crate::privileges::Feature;
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:60em;padding:0 1em}\
@@ -55,7 +56,7 @@ fn html(options: &WebOptions, units: &[UnitStatus], probes: &[ProbeView]) -> Str
     } else {
         out.push_str("<table>\n<tr><th>Unit</th><th>State</th><th>Reason</th></tr>\n");
         for unit in units {
-            row(&mut out, unit);
+            row(&mut out, unit, &options.telemetry_path);
         }
         out.push_str("</table>\n");
     }
@@ -104,15 +105,22 @@ fn link(out: &mut String, path: &str, text: &str) {
     out.push_str("</li>\n");
 }
 
-fn row(out: &mut String, unit: &UnitStatus) {
-    out.push_str("<tr><td>");
-    escape(out, &unit.name);
-    out.push_str("</td><td class=\"");
-    out.push_str(unit.state.as_str());
+fn row(out: &mut String, status: &UnitStatus, telemetry_path: &str) {
+    out.push_str("<tr><td><a href=\"");
+    escape(out, &unit::path(telemetry_path, &status.name));
     out.push_str("\">");
-    out.push_str(unit.state.as_str());
+    escape(out, &status.name);
+    out.push_str("</a></td><td class=\"");
+    out.push_str(status.state.as_str());
+    out.push_str("\">");
+    out.push_str(status.state.as_str());
+    out.push_str(if status.on_demand { ", on demand" } else { "" });
     out.push_str("</td><td>");
-    for (index, reason) in unit.reasons.iter().enumerate() {
+    let next = status.next_try.map(|next| {
+        let seconds = next.as_secs_f64().ceil();
+        format!("tried again in {seconds} s")
+    });
+    for (index, reason) in status.reasons.iter().chain(&next).enumerate() {
         if index > 0 {
             out.push_str("<br>");
         }

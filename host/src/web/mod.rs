@@ -15,9 +15,11 @@ mod routes;
 mod scrape;
 mod server;
 mod stall;
+mod unit;
 
 pub(crate) use exporter::{
-    BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, UnitStatus,
+    BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, Unavailable,
+    UnitStatus,
 };
 pub(crate) use listen::{Address, bind};
 pub(crate) use options::WebOptions;

@@ -10,6 +10,7 @@ use crate::telemetry::BuildInfo;
 pub(super) const HEALTHY: &str = "/-/healthy";
 pub(super) const READY: &str = "/-/ready";
 pub(super) const RELOAD: &str = "/-/reload";
+pub(super) const UNITS: &str = "/-/units";
 pub(super) const MAPS: &str = "/maps";
 pub(super) const PROBE: &str = "/probe";
 

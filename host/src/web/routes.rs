@@ -15,9 +15,10 @@ use tokio::sync::Semaphore;
 use super::buffers::BufferPool;
 use super::exporter::Exporter;
 use super::landing;
-use super::options::{HEALTHY, MAPS, PROBE, READY, RELOAD, WebOptions};
+use super::options::{HEALTHY, MAPS, PROBE, READY, RELOAD, UNITS, WebOptions};
 use super::probe;
 use super::scrape;
+use super::unit;
 use crate::telemetry::Telemetry;
 
 /// What the handlers share.
@@ -41,7 +42,9 @@ pub(crate) fn router(
         .map(|bound| Arc::new(Semaphore::new(bound.get().min(Semaphore::MAX_PERMITS))));
     let mut router = Router::new()
         .route(&options.telemetry_path, get(scrape::metrics))
+        .route(&unit::route(&options.telemetry_path), get(unit::metrics))
         .route(HEALTHY, get(healthy))
+        .route(UNITS, get(unit::list))
         .route(READY, get(ready))
         .route(PROBE, get(probe::by_module))
         .route("/", get(landing::page));
@@ -103,6 +106,12 @@ pub(super) async fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
+/// Whether a path is below the telemetry path.
+fn is_unit(path: &str, telemetry_path: &str) -> bool {
+    let below = path.strip_prefix(telemetry_path.trim_end_matches('/'));
+    below.is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Counts the request and adds what all answers carry.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
@@ -114,7 +123,9 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
         HEALTHY => "healthy",
         READY => "ready",
         PROBE => "probe",
+        UNITS => "units",
         MAPS if app.options.debug => "maps",
+        _ if is_unit(path, &app.options.telemetry_path) => "unit",
         _ => "other",
     };
     let http = app.telemetry.http();

@@ -12,9 +12,10 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 
 use super::body::Rendering;
+use super::exporter::Exporter;
 use super::query;
 use super::routes::App;
-use crate::exposition::{Encoding, Negotiated, negotiate};
+use crate::exposition::{Encoding, Family, Negotiated, negotiate};
 
 /// How long the scraper waits, in seconds; Prometheus and VictoriaMetrics send it.
 pub(super) const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
@@ -32,6 +33,24 @@ pub(super) async fn metrics(
         Ok(pairs) => query::filter(pairs),
         Err(text) => return (StatusCode::BAD_REQUEST, text).into_response(),
     };
+    let families = |exporter: Arc<dyn Exporter>, deadline| async move {
+        let families = exporter.scrape(deadline, &filter).await;
+        families.map_err(|why| (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response())
+    };
+    answer_with("metrics", &app, &headers, families).await
+}
+
+/// Answers with the families that `collect` gives by its deadline, or with what it gives in their stead, as the request wants them.
+/// `handler` is counted under this name.
+pub(super) async fn answer_with<F>(
+    handler: &'static str,
+    app: &App,
+    headers: &HeaderMap,
+    collect: impl FnOnce(Arc<dyn Exporter>, Instant) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Vec<Family>, Response>> + Send + 'static,
+{
     let permit = match app
         .scrapes
         .as_ref()
@@ -49,28 +68,28 @@ pub(super) async fn metrics(
             return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
         }
     };
-    let negotiated = negotiate(values(&headers, ACCEPT), values(&headers, ACCEPT_ENCODING));
+    let negotiated = negotiate(values(headers, ACCEPT), values(headers, ACCEPT_ENCODING));
     let patience = patience(
         app.options.scrape_timeout,
-        values(&headers, TIMEOUT_HEADER).next(),
+        values(headers, TIMEOUT_HEADER).next(),
     );
     let deadline = Instant::now() + patience;
 
-    let exporter = Arc::clone(&app.exporter);
     let (buffers, telemetry) = (Arc::clone(&app.buffers), Arc::clone(&app.telemetry));
+    let families = collect(Arc::clone(&app.exporter), deadline);
     // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no map half walked.
     let mut task = tokio::spawn(async move {
-        let families = match exporter.scrape(deadline, &filter).await {
+        let families = match families.await {
             Ok(families) => families,
-            Err(why) => return Ok(Err(why)),
+            Err(instead) => return Ok(Err(instead)),
         };
-        Rendering::new("metrics", families, negotiated, buffers, telemetry, permit)
+        Rendering::new(handler, families, negotiated, buffers, telemetry, permit)
             .into_body()
             .map(Ok)
     });
     match tokio::time::timeout(patience + GRACE, &mut task).await {
         Ok(Ok(Ok(Ok(body)))) => answer(negotiated, body),
-        Ok(Ok(Ok(Err(why)))) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+        Ok(Ok(Ok(Err(instead)))) => instead,
         Ok(Ok(Err(error))) => failed(&error),
         Ok(Err(error)) => failed(&error),
         Err(_) => {

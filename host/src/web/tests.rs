@@ -89,12 +89,38 @@ impl Exporter for Fake {
         }]
     }
 
+    fn scrape_unit<'a>(
+        &'a self,
+        name: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Vec<Family>, Unavailable>> {
+        Box::pin(async move {
+            match name {
+                "a/b" => Ok(self
+                    .scrape(deadline, &Filter::default())
+                    .await
+                    .unwrap_or_default()),
+                "c d" => Err(Unavailable::NotNow {
+                    why: "no\nsuch map".to_owned(),
+                    retry_after: Duration::from_millis(1500),
+                }),
+                _ => Err(Unavailable::Unknown),
+            }
+        })
+    }
+
+    fn units(&self) -> String {
+        "[]".to_owned()
+    }
+
     fn status(&self) -> Vec<UnitStatus> {
         let reasons = vec!["program <b>: \"no such\" & such".to_owned()];
         vec![UnitStatus {
             name: "a/b".into(),
             state: UnitState::Failed,
             reasons,
+            on_demand: true,
+            next_try: Some(Duration::from_millis(1500)),
         }]
     }
 
@@ -248,6 +274,40 @@ impl Server {
         self.stop.send(()).unwrap();
         self.task.await.unwrap().unwrap();
         begin.elapsed()
+    }
+}
+
+#[tokio::test]
+async fn a_unit_has_a_page_of_its_own() {
+    let server = start(Scrape::Answer { series: 2 });
+    let answer = server.ask("GET", "/metrics/a/b", "").await;
+    assert_eq!(answer.status(), 200);
+    assert!(
+        answer.text().contains("x_total{n=\"1\"}"),
+        "{}",
+        answer.text()
+    );
+    let answer = server.ask("GET", "/metrics/c%20d", "").await;
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    assert_eq!(answer.text(), "no such map\n");
+    for unknown in [
+        "/metrics/",
+        "/metrics/x",
+        "/metrics/a%2Fb%2F",
+        "/metrics//a",
+    ] {
+        let answer = server.ask("GET", unknown, "").await;
+        assert_eq!(answer.status(), 404, "{unknown}");
+    }
+    let page = server.ask("GET", "/", "").await;
+    let page = page.text();
+    for part in [
+        "href=\"/metrics/a/b\"",
+        "failed, on demand",
+        "tried again in 2 s",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
     }
 }
 

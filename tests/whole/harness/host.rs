@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     listen: bool,
     wrapper: Vec<String>,
     input: Option<OwnedFd>,
+    /// Words before all flags; none: to serve.
+    verb: Vec<String>,
 }
 
 /// A host that listens. Dropping it stops it and checks that it stops well.
@@ -66,6 +68,15 @@ impl Setup {
             listen: true,
             wrapper: Vec::new(),
             input: None,
+            verb: Vec::new(),
+        }
+    }
+
+    /// Another verb than to serve: none of that's flags are given.
+    pub(crate) fn verb(words: &[&str]) -> Self {
+        Self {
+            verb: words.iter().map(|&word| word.to_owned()).collect(),
+            ..Self::new()
         }
     }
 
@@ -169,6 +180,11 @@ impl Setup {
                 command
             }
         };
+        if !self.verb.is_empty() {
+            command.args(&self.verb).args(&self.arguments);
+            command.stderr(Stdio::piped()).stdin(Stdio::null());
+            return command;
+        }
         let given = |flag: &str| self.arguments.iter().any(|one| one.starts_with(flag));
         if !given("--config.dir") {
             command.arg("--config.dir").arg(self.path());

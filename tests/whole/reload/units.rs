@@ -22,7 +22,7 @@ fn nothing_says(host: &Host, unit: &str) {
         !host
             .get("/", &[])
             .text()
-            .contains(&format!("<td>{unit}</td>"))
+            .contains(&format!(">{unit}</a></td>"))
     );
 }
 

@@ -57,6 +57,24 @@ pub(crate) enum ObjectError {
     },
 }
 
+impl ObjectError {
+    /// Another file is what it takes: no other attempt with the same one comes to anything else.
+    pub(crate) fn is_of_the_file(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::NotBpf { .. }
+            | Self::Empty { .. }
+            | Self::Open { .. }
+            | Self::NoMap { .. }
+            | Self::NoKaddr { .. }
+            | Self::KaddrSize { .. } => true,
+            Self::Unreadable { .. } | Self::Btf { .. } | Self::Load { .. } | Self::Map { .. } => {
+                false
+            }
+        }
+    }
+}
+
 fn said(log: &str) -> String {
     if log.is_empty() {
         String::new()

@@ -20,6 +20,7 @@ pub(crate) use poll::keep_polling;
 pub(crate) use selection::Selection;
 
 use crate::config::{Problem, UnitConfig};
+use crate::digest::Digest;
 use crate::plugin::Registry;
 
 /// The collectors of one unit. They are in the index as long as this is alive.
@@ -54,9 +55,16 @@ impl Collectors {
         self.list.len()
     }
 
-    /// Whether their plugins are those of the registry.
-    pub(super) fn are_current(&self, registry: &Registry) -> bool {
+    /// One of their plugins that is not the registry's.
+    pub(super) fn stale_plugin(&self, registry: &Registry) -> Option<String> {
         let mut plugins = self.list.iter().map(|collector| collector.plugin());
-        plugins.all(|plugin| registry.has_plugin(plugin))
+        let stale = plugins.find(|plugin| !registry.has_plugin(plugin))?;
+        Some(stale.name().to_owned())
+    }
+
+    /// Their plugins, and the contents of those files.
+    pub(super) fn plugins(&self) -> impl Iterator<Item = (&str, Digest)> {
+        let plugins = self.list.iter().map(|collector| collector.plugin());
+        plugins.map(|plugin| (plugin.name(), plugin.digest()))
     }
 }

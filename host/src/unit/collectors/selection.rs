@@ -7,6 +7,8 @@ pub(crate) enum Selection {
     All,
     Only(Vec<String>),
     Without(Vec<String>),
+    /// One unit, its collectors included.
+    Unit(String),
 }
 
 impl Selection {
@@ -16,6 +18,7 @@ impl Selection {
             Self::All => true,
             Self::Only(names) => names.iter().any(|name| name == unit),
             Self::Without(names) => names.iter().all(|name| name != unit),
+            Self::Unit(name) => name == unit,
         }
     }
 
@@ -32,6 +35,7 @@ impl Selection {
             Self::All => true,
             Self::Only(names) => names.iter().any(means),
             Self::Without(names) => !names.iter().any(means),
+            Self::Unit(name) => name == unit,
         }
     }
 }

@@ -1,0 +1,211 @@
+//! `exporter-host plan DIR`: what a reload with this directory would do, to a running host or to an empty one. Needs no privileges; objects
+//! and plugins are not opened, only compared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::check::Format;
+use super::http;
+use crate::config::load;
+use crate::digest::Digest;
+use crate::unit::{Action, Now, UnitReport, Wanted, decide};
+
+/// The standard plugin is part of the host: its file is no directory's.
+const STANDARD: &str = "standard";
+/// Where a host tells of its units.
+const UNITS: &str = "/-/units";
+
+/// Print what a reload with a directory would do; needs no privileges
+#[derive(Debug, Args)]
+pub(crate) struct PlanFlags {
+    /// Directory of the units, as --config.dir
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+
+    /// A running host, e.g. http://127.0.0.1:9435 [default: one without units]
+    #[arg(long, value_name = "URL")]
+    host: Option<String>,
+
+    /// As the host's --config.names
+    #[arg(long = "config.names", value_name = "NAMES")]
+    names: Option<String>,
+
+    /// As the host's --config.strict-keys
+    #[arg(long = "config.strict-keys")]
+    strict_keys: bool,
+
+    /// As the host's --plugin.dir; repeatable
+    #[arg(long = "plugin.dir", value_name = "DIR")]
+    plugins: Vec<PathBuf>,
+
+    /// How the plan is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// The exit code is 1 where something of the directory could not be used. `Err`: `out` could not be written to.
+pub(crate) fn run(flags: &PlanFlags, out: &mut impl Write) -> io::Result<ExitCode> {
+    let plan = match plan(flags) {
+        Ok(plan) => plan,
+        Err(error) => Plan {
+            error: Some(error),
+            ..Plan::default()
+        },
+    };
+    match flags.format {
+        Format::Text => plan.write_text(out)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &plan)?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    Ok(if plan.error.is_none() && plan.failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Plan {
+    /// Why there is no plan at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// Every unit that can be read, and those that go, by name.
+    units: Vec<Line>,
+    /// Units whose files cannot be used: what they have goes on.
+    failed: Vec<FailedLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    action: &'static str,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct FailedLine {
+    name: String,
+    why: String,
+}
+
+fn plan(flags: &PlanFlags) -> Result<Plan, String> {
+    let loaded = load::load(&flags.dir, flags.names.as_deref(), flags.strict_keys)
+        .map_err(|error| error.to_string())?;
+    let running = match &flags.host {
+        None => Vec::new(),
+        Some(url) => ask(url)?,
+    };
+    let directories = std::iter::once(&flags.dir).chain(&flags.plugins);
+    let plugins = digests(directories.map(PathBuf::as_path))?;
+    let mut plan = Plan::default();
+    for failed in &loaded.failed {
+        let problems: Vec<String> = failed.problems.iter().map(ToString::to_string).collect();
+        plan.failed.push(FailedLine {
+            name: failed.name.clone(),
+            why: problems.join("; "),
+        });
+    }
+    for config in &loaded.units {
+        let wanted = Wanted::of(config);
+        let report = running.iter().find(|report| report.name == config.name);
+        let now = report.map_or(Now::Absent, UnitReport::now);
+        let step = decide(now, &wanted, || stale(report?, &plugins));
+        if let (Some(object), None) = (&config.object, wanted.make.object)
+            && step.action != Action::Wait
+            && !(step.action == Action::Keep && matches!(now, Now::Waiting(_)))
+        {
+            plan.failed.push(FailedLine {
+                name: config.name.clone(),
+                why: format!("cannot read the BPF object {}", object.display()),
+            });
+            continue;
+        }
+        plan.units.push(Line {
+            name: config.name.clone(),
+            action: step.action.as_str(),
+            why: step.why.into_owned(),
+        });
+    }
+    for report in running {
+        let wanted = loaded.units.iter().any(|unit| unit.name == report.name)
+            || loaded.failed.iter().any(|unit| unit.name == report.name);
+        if !wanted {
+            plan.units.push(Line {
+                name: report.name,
+                action: Action::Stop.as_str(),
+                why: "its YAML is gone".to_owned(),
+            });
+        }
+    }
+    plan.units.sort_by(|a, b| a.name.cmp(&b.name));
+    plan.failed.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(plan)
+}
+
+fn ask(url: &str) -> Result<Vec<UnitReport>, String> {
+    let body = http::get(url, UNITS).map_err(|error| format!("cannot ask {url}: {error}"))?;
+    serde_json::from_str(&body).map_err(|error| {
+        format!("{url}{UNITS} does not answer as this version of exporter-host does: {error}")
+    })
+}
+
+/// Of every plugin, by its name.
+fn digests<'a>(
+    directories: impl Iterator<Item = &'a Path>,
+) -> Result<BTreeMap<String, Digest>, String> {
+    let mut digests = BTreeMap::new();
+    for directory in directories {
+        let unreadable = |path: &Path, error| format!("cannot read {}: {error}", path.display());
+        let entries = fs::read_dir(directory).map_err(|error| unreadable(directory, error))?;
+        for entry in entries {
+            let path = entry.map_err(|error| unreadable(directory, error))?.path();
+            if path.extension().is_none_or(|extension| extension != "wasm") {
+                continue;
+            }
+            let bytes = fs::read(&path).map_err(|error| unreadable(&path, error))?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            digests.insert(name.into_owned(), Digest::of(&bytes));
+        }
+    }
+    Ok(digests)
+}
+
+/// A plugin that the unit uses and that is another one now.
+fn stale(report: &UnitReport, plugins: &BTreeMap<String, Digest>) -> Option<String> {
+    let mut used = report.plugins.iter();
+    let stale = used.find(|(name, digest)| *name != STANDARD && plugins.get(*name) != Some(digest));
+    stale.map(|(name, _)| name.clone())
+}
+
+impl Plan {
+    fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        if let Some(error) = &self.error {
+            return writeln!(out, "error: {error}");
+        }
+        let keep = Action::Keep.as_str();
+        let kept = self.units.iter().filter(|unit| unit.action == keep).count();
+        writeln!(
+            out,
+            "{} to change, {kept} to keep, {} failed",
+            self.units.len() - kept,
+            self.failed.len()
+        )?;
+        for unit in self.units.iter().filter(|unit| unit.action != keep) {
+            writeln!(out, "{}: {}: {}", unit.name, unit.action, unit.why)?;
+        }
+        for unit in &self.failed {
+            writeln!(out, "{}: failed: {}", unit.name, unit.why)?;
+        }
+        Ok(())
+    }
+}

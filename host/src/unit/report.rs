@@ -1,0 +1,36 @@
+//! A unit as a host tells of it, in JSON: enough to tell what a reload would do, and nothing but names and digests.
+
+use std::collections::BTreeMap;
+
+use super::plan::{Make, Now};
+use crate::digest::Digest;
+
+/// One unit of `GET /-/units`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct UnitReport {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) on_demand: bool,
+    /// SHA-256 of the YAML of the version that runs or, on demand, waits.
+    pub(crate) config: Option<Digest>,
+    /// Of the object's file.
+    pub(crate) object: Option<Digest>,
+    /// Of what the YAML wants to be done before the object is attached. Only of a version that runs.
+    pub(crate) preparation: Option<Digest>,
+    /// Of the components in use.
+    pub(crate) plugins: BTreeMap<String, Digest>,
+}
+
+impl UnitReport {
+    pub(crate) fn now(&self) -> Now {
+        match (self.config, self.preparation) {
+            (Some(config), Some(preparation)) => Now::Running(Make {
+                config,
+                object: self.object,
+                preparation,
+            }),
+            (Some(config), None) if self.on_demand => Now::Waiting(config),
+            _ => Now::Absent,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Maps that outlive the host.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::capabilities::only_bpf_and_perfmon;
+use crate::harness::event::{fire, watch_me};
+use crate::harness::host::assert_says;
+use crate::harness::objects::object;
+use crate::harness::parser::Format;
+use crate::harness::{Body, Host, Setup, eventually};
+
+/// A bpffs of the test's own, and a config directory that outlives hosts.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("bpf")).unwrap();
+        fs::create_dir(directory.path().join("conf.d")).unwrap();
+        let place = Self { directory };
+        let mounted = Command::new("mount")
+            .args(["-t", "bpf", "bpf"])
+            .arg(place.path("bpf"))
+            .status()
+            .unwrap();
+        assert!(mounted.success(), "a bpffs can be mounted (as root)");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn unit(&self, object_name: &str, yaml: &str) {
+        fs::copy(object(object_name), self.path("conf.d/net.1.bpf.o")).unwrap();
+        fs::write(self.path("conf.d/net.1.yaml"), yaml).unwrap();
+    }
+
+    fn setup(&self) -> Setup {
+        Setup::new()
+            .argument(format!("--config.dir={}", self.path("conf.d").display()))
+            .argument(format!(
+                "--bpf.pin-dir={}",
+                self.path("bpf/exporter-host").display()
+            ))
+            .argument("--config.watch=off")
+            .argument("--web.enable-lifecycle")
+    }
+
+    /// What is pinned.
+    fn pins(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let unit = self.path("bpf/exporter-host/net%2E1");
+        for entry in fs::read_dir(unit).into_iter().flatten() {
+            names.push(entry.unwrap().file_name().into_string().unwrap());
+        }
+        names
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount")
+            .arg(self.path("bpf"))
+            .status()
+            .unwrap();
+        assert!(unmounted.success() || std::thread::panicking());
+    }
+}
+
+const PINNED: &str = "maps: {events_total: {pin: true}}";
+
+fn yaml(maps: &str) -> String {
+    format!(
+        "{maps}\nmetrics: {{counters: [{{name: events_total, help: Test., labels: [\
+         {{name: command, size: 16, decoders: [{{name: string}}]}}, {{name: argument, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
+    )
+}
+
+fn count(host: &Host) -> Option<f64> {
+    host.text()
+        .value("ebpf_exporter_events_total", &[("argument", "3")])
+}
+
+fn events(body: &str) -> Option<f64> {
+    Body::parse(Format::Text, body).value("ebpf_exporter_events_total", &[("argument", "3")])
+}
+
+fn reload(host: &Host) -> String {
+    let response = crate::harness::http::request(host.address(), "POST", "/-/reload", &[]);
+    only_bpf_and_perfmon(host);
+    response.text().to_owned()
+}
+
+#[test]
+fn counts_survive_the_host() {
+    let place = Place::new();
+    place.unit("events", &yaml(PINNED));
+    let host = place.setup().start();
+    watch_me(&host);
+    fire(3, 2);
+    let map = host.map("events_total").id();
+    assert_eq!(
+        (count(&host), place.pins()),
+        (Some(2.0), vec!["events_total".to_owned()])
+    );
+    host.stop();
+    // Also an upgrade of the object, as long as the map stays what it was.
+    for (object, sum) in [("events", 3.0), ("events-again", 4.0)] {
+        place.unit(object, &yaml(PINNED));
+        let host = place.setup().start();
+        assert_says(&host.log(), &["pinned map taken up", "events_total"]);
+        assert_eq!(host.map("events_total").id(), map);
+        watch_me(&host);
+        fire(3, 1);
+        assert_eq!(count(&host), Some(sum));
+        host.stop();
+    }
+    assert_eq!(place.pins(), ["events_total"]);
+}
+
+#[test]
+fn another_definition_begins_anew() {
+    let place = Place::new();
+    place.unit("events", &yaml(PINNED));
+    let host = place.setup().start();
+    watch_me(&host);
+    fire(3, 2);
+    host.stop();
+    place.unit(
+        "events",
+        &yaml("maps: {events_total: {pin: true, max_entries: 77}}"),
+    );
+    let host = place.setup().start();
+    assert_says(
+        &host.log(),
+        &["cannot be taken up", "events_total", "1024", "77"],
+    );
+    assert_eq!(count(&host), None);
+    watch_me(&host);
+    fire(3, 1);
+    let body = host.text();
+    assert_eq!(
+        body.value("exporter_host_map_max_entries", &[("map", "events_total")]),
+        Some(77.0)
+    );
+    host.stop();
+    let host = place.setup().start();
+    assert_eq!(count(&host), Some(1.0));
+}
+
+#[test]
+fn pins_come_and_go_with_the_yaml() {
+    let place = Place::new();
+    place.unit("events", &yaml(""));
+    let host = place.setup().start();
+    watch_me(&host);
+    fire(3, 2);
+    // By then the capabilities are gone.
+    place.unit("events", &yaml(PINNED));
+    assert!(reload(&host).contains("net.1: replace"));
+    assert_eq!(
+        (count(&host), place.pins()),
+        (Some(2.0), vec!["events_total".to_owned()]),
+        "{}",
+        host.log()
+    );
+    place.unit("events", &yaml("maps: {events_total: {pin: false}}"));
+    reload(&host);
+    assert_eq!((count(&host), place.pins()), (Some(2.0), vec![]));
+    place.unit("events", &yaml(PINNED));
+    reload(&host);
+    assert_eq!((count(&host), place.pins().len()), (Some(2.0), 1));
+    fs::remove_file(place.path("conf.d/net.1.yaml")).unwrap();
+    assert!(reload(&host).contains("net.1: stop"));
+    assert_eq!(place.pins(), Vec::<String>::new());
+    assert!(!place.path("bpf/exporter-host/net%2E1").exists());
+}
+
+#[test]
+fn a_unit_on_demand_goes_on_counting_where_it_was() {
+    let place = Place::new();
+    place.unit(
+        "events",
+        &yaml(&format!("lifecycle: on-demand\nkeepalive: 1s\n{PINNED}")),
+    );
+    let host = place.setup().start();
+    let get = || host.get("/metrics/net.1", &[]).text().to_owned();
+    get();
+    watch_me(&host);
+    fire(3, 2);
+    let mut lines = host.log_from_now();
+    lines.next(&["net.1", "unit stopped"]);
+    eventually("it goes on counting", || {
+        (events(&get()) == Some(2.0)).then_some(())
+    });
+    only_bpf_and_perfmon(&host);
+}
+
+#[test]
+fn what_cannot_be_pinned_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let pins = directory.path().join("pins");
+    // No bpffs: the unit runs all the same.
+    let host = Setup::new()
+        .unit("unit", "events", &yaml(PINNED))
+        .argument(format!("--bpf.pin-dir={}", pins.display()))
+        .start();
+    assert_says(&host.log(), &["not in a bpffs", "mount -t bpf"]);
+    watch_me(&host);
+    fire(3, 1);
+    assert_eq!(count(&host), Some(1.0));
+    let page = host.get("/", &[]);
+    assert!(
+        page.text().contains("the map events_total is not pinned"),
+        "{}",
+        page.text()
+    );
+    assert!(!Path::new(&pins).exists());
+    host.stop();
+
+    let fails = |object_name: &str, maps: &str, words: &[&str]| {
+        let setup = Setup::new().unit("unit", object_name, &yaml(maps));
+        let ended = setup.own_listener().run();
+        assert_eq!(ended.code, Some(1), "{}", ended.log);
+        ended.says(words);
+    };
+    fails(
+        "events",
+        "maps: {event_total: {pin: true}}",
+        &[
+            "unit.yaml:1:8",
+            "event_total",
+            "did you mean `events_total`?",
+        ],
+    );
+    fails(
+        "events",
+        "maps: {events_total: {max_entries: 0}}",
+        &["unit.yaml:1:36", "max_entries"],
+    );
+    fails(
+        "events",
+        "maps: {events_total: {max_entries: many}}",
+        &["unit.yaml:1:36", "integer"],
+    );
+    fails(
+        "perf-array",
+        "maps: {samples_total: {pin: true}}",
+        &["samples_total", "cannot be pinned"],
+    );
+}
