@@ -130,3 +130,26 @@ fn an_unknown_name_is_refused() {
     assert_ne!(ended.code, Some(0));
     ended.says(&["cap_fly"]);
 }
+
+/// What a unit that starts later lacks is named, in the answer to whoever asks for it.
+#[test]
+fn what_is_missing_later_is_named() {
+    let simple = "metrics: {counters: [{name: seen_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
+    for (keep, capability) in [("none", "CAP_BPF"), ("cap_bpf", "CAP_PERFMON")] {
+        let host = setup()
+            .unit(
+                "asked",
+                "attach",
+                &format!("lifecycle: on-demand\n{simple}"),
+            )
+            .argument(format!("--capabilities.keep={keep}"))
+            .start();
+        let response = host.get("/metrics/asked", &[]);
+        assert_eq!(response.status, 503, "{keep}");
+        assert!(
+            response.text().contains(capability),
+            "{keep}: {}",
+            response.text()
+        );
+    }
+}

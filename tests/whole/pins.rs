@@ -248,9 +248,12 @@ fn what_cannot_be_pinned_is_said() {
         "maps: {events_total: {max_entries: many}}",
         &["unit.yaml:1:36", "integer"],
     );
-    fails(
-        "perf-array",
-        "maps: {samples_total: {pin: true}}",
-        &["samples_total", "cannot be pinned"],
-    );
+    let samples = "maps: {samples_total: {pin: true}}\nmetrics: {counters: [{name: samples_total, help: Test., \
+        perf_event_array: true, labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
+    let ended = Setup::new()
+        .unit("unit", "perf-array", samples)
+        .own_listener()
+        .run();
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    ended.says(&["unit.yaml:1:8", "samples_total", "cannot be pinned"]);
 }

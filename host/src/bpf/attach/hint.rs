@@ -28,8 +28,10 @@ pub(super) fn hint(section: &str, errno: i32) -> Option<String> {
         "uprobe" | "uretprobe" | "uprobe.s" | "uretprobe.s" if denied => {
             "uprobes through perf_event_open need CAP_SYS_ADMIN; kernel 6.6 and newer have multi-uprobes, which need CAP_BPF and CAP_PERFMON".to_owned()
         }
+        "usdt" | "usdt.s" if denied => "before kernel 6.6 USDT needs CAP_SYS_ADMIN; since then CAP_BPF and CAP_PERFMON".to_owned(),
         "usdt" | "usdt.s" if absent => format!("there is no such file, or it has no such probe (see `readelf -n`): `{target}`"),
         "lsm" | "lsm.s" if denied || errno == libc::EOPNOTSUPP => "BPF is not among this kernel's security modules (`lsm=…,bpf` on its command line)".to_owned(),
+        "xdp" if denied => "XDP needs CAP_NET_ADMIN".to_owned(),
         "xdp" | "xdp.frags" if target.is_empty() => "the section names no interface: use `xdp/<interface>`".to_owned(),
         "tcx" if errno == libc::EINVAL && target == "…" => "this kernel has no tcx links (6.6 and newer have them)".to_owned(),
         "tcx" if target != "…" => "the section names no interface: use `tcx/ingress/<interface>` or `tcx/egress/<interface>`".to_owned(),
