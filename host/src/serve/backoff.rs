@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::host::Host;
 use crate::config::{Lifecycle, UnitConfig};
 use crate::digest::Digest;
-use crate::unit::{Trouble, Wanted, decide};
+use crate::unit::{Running, Trouble, Wanted, decide};
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -112,19 +112,19 @@ impl Host {
         &self,
         config: &UnitConfig,
         object: Option<Digest>,
-        done: Result<(), &Trouble>,
+        trouble: Option<&Trouble>,
     ) {
         let name = config.name.as_str();
         let running = self.fleet.is_running(name);
-        match done {
+        match trouble {
             // One on demand is tried again by the next request.
-            Err(trouble)
+            Some(trouble)
                 if trouble.may_heal && (running || config.lifecycle == Lifecycle::Autostart) =>
             {
                 let config = Box::new(config.clone());
                 self.retries.add(name, What::Version { config, object });
             }
-            Ok(()) if self.fleet.any_unattached(name) => self.retries.add(name, What::Programs),
+            None if self.fleet.any_unattached(name) => self.retries.add(name, What::Programs),
             _ => self.retries.forget(name),
         }
     }
@@ -138,7 +138,7 @@ impl Host {
             }
             match what {
                 What::Programs => {
-                    let attached = self.fleet.with_running(name, |unit| unit.attach_missing());
+                    let attached = self.fleet.with_running(name, Running::attach_missing);
                     let Some(attached) = attached else { return };
                     self.telemetry.unit(name).restarted();
                     for program in attached {
@@ -165,7 +165,7 @@ impl Host {
                             self.retries.add_again(name, what, pause);
                         }
                         done => {
-                            self.try_again_later(&config, object, done.as_ref().map(|()| ()));
+                            self.try_again_later(&config, object, done.as_ref().err());
                         }
                     }
                 }

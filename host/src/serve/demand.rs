@@ -256,7 +256,7 @@ impl Host {
             } else {
                 self.set_state(&unit.name, UnitState::Starting);
                 let started = self.replace(&unit.name, config.clone(), began, false);
-                self.try_again_later(&config, None, started.as_ref().map(|()| ()));
+                self.try_again_later(&config, None, started.as_ref().err());
                 started
             };
             let mut life = unit.life.lock();

@@ -148,8 +148,7 @@ impl Host {
                     fresh.action
                 };
                 let done = self.act(action, config.clone(), &registry, false);
-                let outcome = done.as_ref().map(|()| ());
-                self.try_again_later(&config, wanted.make.object, outcome);
+                self.try_again_later(&config, wanted.make.object, done.as_ref().err());
                 (action, done)
             });
             match done {

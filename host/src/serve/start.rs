@@ -120,7 +120,7 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         let object = unloaded.and_then(|config| Wanted::of(config).make.object);
         let opened = host.open(&candidate.name, candidate.state, candidate.began);
         if let Some(config) = &candidate.config {
-            host.try_again_later(config, object, opened.as_ref().map(|()| ()));
+            host.try_again_later(config, object, opened.as_ref().err());
         }
         match opened {
             Ok(()) => running += 1,
