@@ -10,7 +10,7 @@ use super::budget::LogBudget;
 use super::diagnosis::{self, Interfaces};
 use super::engine::Engine;
 use super::error::LoadError;
-use super::grants::{Denials, Terms};
+use super::grants::{Denials, Terms, Waiting};
 use super::imports::{self, HostState};
 use super::instance::Instance;
 use super::slots::Slots;
@@ -36,6 +36,7 @@ pub(crate) struct Plugin {
     /// What it may reach and use.
     pub(super) terms: Terms,
     pub(super) denials: Arc<Denials>,
+    pub(super) waiting: Arc<Waiting>,
     pub(super) slots: Arc<Slots>,
     pub(super) facts: Arc<KernelFacts>,
     pub(super) log_budget: Arc<LogBudget>,
@@ -136,6 +137,7 @@ impl Plugin {
             collecting,
             terms: Terms::none(),
             denials: Arc::default(),
+            waiting: Arc::default(),
             slots: Arc::new(Slots::new(None)),
             facts: Arc::clone(facts),
             log_budget: Arc::new(LogBudget::new()),
@@ -155,6 +157,7 @@ impl Plugin {
             slots: Arc::new(Slots::new(terms.limits.instances)),
             terms,
             denials: Arc::default(),
+            waiting: Arc::clone(&self.waiting),
             facts: Arc::clone(&self.facts),
             log_budget: Arc::clone(&self.log_budget),
             stats: Arc::clone(&self.stats),

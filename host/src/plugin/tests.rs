@@ -9,6 +9,7 @@ mod imports;
 mod loading;
 mod logs;
 mod lookup;
+mod net;
 mod sessions;
 mod shaping;
 
@@ -21,4 +22,16 @@ pub(crate) fn run<T>(call: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(call)
+}
+
+/// Grants of endpoints as a sidecar writes them.
+pub(crate) fn endpoints(patterns: &[&str]) -> Vec<crate::config::sidecar::EndpointPattern> {
+    let parse = |text: &&str| crate::config::sidecar::EndpointPattern::parse(text).unwrap();
+    patterns.iter().map(parse).collect()
+}
+
+/// Grants of paths as a sidecar writes them.
+pub(crate) fn paths(patterns: &[&str]) -> Vec<crate::config::sidecar::PathPattern> {
+    let parse = |text: &&str| crate::config::sidecar::PathPattern::parse(text).unwrap();
+    patterns.iter().map(parse).collect()
 }

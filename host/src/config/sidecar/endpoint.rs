@@ -27,7 +27,7 @@ pub(crate) enum HostPattern {
 
 impl EndpointPattern {
     /// `Err`: what is wrong with it, as a sentence that names it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected an address, a network or a name with a port, such as `192.168.1.0/24:65001`, `[fd00::]/8:80`, `device.lan:*`";
         let wrong = |why: String| format!("the endpoint `{}` {why}", shorten(text));
         let (host, port) = text

@@ -3,9 +3,7 @@
 //!
 //! An unknown key is always an error here: a grant that is misspelt would be missed, and a limit that is misspelt would not limit.
 
-#[allow(dead_code, reason = "files and net come next")]
 pub(crate) mod endpoint;
-#[allow(dead_code, reason = "files and net come next")]
 mod path;
 mod size;
 

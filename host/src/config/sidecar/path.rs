@@ -28,7 +28,7 @@ enum Part {
 
 impl PathPattern {
     /// `Err`: what is wrong with it, as a sentence that names it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("the path pattern `{}` {why}", shorten(text));
         let Some(rest) = text.strip_prefix('/') else {
             return Err(wrong("is not absolute: start it with `/`"));

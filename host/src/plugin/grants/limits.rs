@@ -55,7 +55,6 @@ impl Limits {
     }
 
     /// Most bytes that a plugin can be handed at once: they have to fit into its memory beside what it does with them.
-    #[allow(dead_code, reason = "nothing is handed over yet")]
     pub(in crate::plugin) fn input(&self) -> usize {
         self.memory / 4
     }

@@ -1,12 +1,16 @@
 //! What a plugin may reach and use: the operator's word about it, and holding it to that.
 //!
-//! `Terms` come from the sidecar beside the plugin's file; `files` and `net` decide about single paths and endpoints; `denials` is what is
+//! `Terms` come from the sidecar beside the plugin's file; `files` and `endpoints` decide about single paths and endpoints; `denials` is what is
 //! said about those that were not granted. The imports themselves are the business of `plugin::imports`.
 
 mod denials;
+pub(super) mod endpoints;
+pub(super) mod files;
 mod limits;
 mod terms;
+mod waiting;
 
 pub(super) use denials::{Denials, Interface};
 pub(crate) use limits::Limits;
 pub(crate) use terms::Terms;
+pub(super) use waiting::Waiting;

@@ -1,57 +1,114 @@
-//! Files that the operator granted.
+//! Files that the operator granted. Reading waits on a thread of its own: a file system may hang, a call must not.
 
+use std::sync::Arc;
+
+use rustix::fs::FileType;
 use wasmtime::component::Linker;
 
 use super::HostState;
-use crate::plugin::bindings::exporter::plugin::files::{self, FileError, FileMetadata, Usage};
+use crate::config::sidecar::Grants;
+use crate::plugin::bindings::exporter::plugin::files::{
+    self, FileError, FileKind, FileMetadata, Usage,
+};
 use crate::plugin::component::INTERFACE_VERSION;
 use crate::plugin::grants::Interface;
-
-const NOT_GRANTED: &str = "not granted";
+use crate::plugin::grants::files::{self as granted, Refused};
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
-        self.deny(Interface::Files, &path);
-        Err(denied(&path))
+        let limit = self.most_input;
+        self.blocking(path, move |grants, path| {
+            granted::read(&grants.read, path, limit)
+        })
+        .await
     }
 
     async fn metadata(&mut self, path: String) -> Result<FileMetadata, FileError> {
-        self.deny(Interface::Files, &path);
-        Err(denied(&path))
+        let found = self
+            .blocking(path, |grants, path| granted::metadata(&grants.read, path))
+            .await?;
+        Ok(FileMetadata {
+            kind: match found.kind {
+                FileType::RegularFile => FileKind::File,
+                FileType::Directory => FileKind::Directory,
+                _ => FileKind::Other,
+            },
+            size: found.size,
+            modified: found.modified,
+        })
     }
 
     async fn list_dir(&mut self, path: String) -> Result<Vec<String>, FileError> {
-        self.deny(Interface::Files, &path);
-        Err(denied(&path))
+        self.blocking(path, |grants, path| granted::list(&grants.read, path))
+            .await
     }
 
     async fn file_system(&mut self, path: String) -> Result<Usage, FileError> {
-        self.deny(Interface::Files, &path);
-        Err(denied(&path))
+        let found = self
+            .blocking(path, |grants, path| {
+                granted::file_system(&grants.file_systems, path)
+            })
+            .await?;
+        // statfs(2): a fragment is the unit of the counts; file systems that have no fragments leave it 0.
+        let unit = match u64::try_from(found.f_frsize) {
+            Ok(0) | Err(_) => u64::try_from(found.f_bsize).unwrap_or(0),
+            Ok(unit) => unit,
+        };
+        const READ_ONLY: u64 = 1;
+        Ok(Usage {
+            total: found.f_blocks.saturating_mul(unit),
+            free: found.f_bfree.saturating_mul(unit),
+            available: found.f_bavail.saturating_mul(unit),
+            files: found.f_files,
+            files_free: found.f_ffree,
+            kind: u64::try_from(found.f_type).unwrap_or(0),
+            read_only: u64::try_from(found.f_flags).is_ok_and(|flags| flags & READ_ONLY != 0),
+        })
     }
 }
 
-fn denied(path: &str) -> FileError {
-    FileError::Denied(format!("{path}: {NOT_GRANTED}"))
+impl HostState {
+    /// Runs `operate` on a thread that may wait, for as long as the call has.
+    async fn blocking<T: Send + 'static>(
+        &mut self,
+        path: String,
+        operate: impl FnOnce(&Grants, &str) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, FileError> {
+        let grants = Arc::clone(&self.grants);
+        let work = self.waiting.run(move || operate(&grants, &path));
+        match tokio::time::timeout_at(self.latest(), work).await {
+            Ok(Some(Ok(found))) => Ok(found),
+            Ok(Some(Err(Refused::Denied(what)))) => {
+                self.deny(Interface::Files, &what);
+                Err(FileError::Denied(what))
+            }
+            Ok(Some(Err(Refused::NotFound))) => Err(FileError::NotFound),
+            Ok(Some(Err(Refused::TooLarge(limit)))) => Err(FileError::TooLarge(limit)),
+            Ok(Some(Err(Refused::Io(why)))) => Err(FileError::Io(why)),
+            Ok(None) => Err(FileError::Io("the host failed, see its log".to_owned())),
+            Err(_) => Err(FileError::Io("it took longer than the call may".to_owned())),
+        }
+    }
 }
 
 /// The interface as decoders and shapers see it, should they call what only the collector of their component may.
 pub(super) fn add_denied(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     const WHY: &str = "files are for collectors: decoders and shapers have none";
-    fn denied() -> FileError {
+    fn denied(state: &HostState) -> FileError {
+        state.deny(Interface::Files, WHY);
         FileError::Denied(WHY.to_owned())
     }
     let mut files = linker.instance(&format!("exporter:plugin/files@{INTERFACE_VERSION}"))?;
-    files.func_wrap("read", |_, (_,): (String,)| {
-        Ok((Err::<Vec<u8>, _>(denied()),))
+    files.func_wrap("read", |store, (_,): (String,)| {
+        Ok((Err::<Vec<u8>, _>(denied(store.data())),))
     })?;
-    files.func_wrap("metadata", |_, (_,): (String,)| {
-        Ok((Err::<FileMetadata, _>(denied()),))
+    files.func_wrap("metadata", |store, (_,): (String,)| {
+        Ok((Err::<FileMetadata, _>(denied(store.data())),))
     })?;
-    files.func_wrap("list-dir", |_, (_,): (String,)| {
-        Ok((Err::<Vec<String>, _>(denied()),))
+    files.func_wrap("list-dir", |store, (_,): (String,)| {
+        Ok((Err::<Vec<String>, _>(denied(store.data())),))
     })?;
-    files.func_wrap("file-system", |_, (_,): (String,)| {
-        Ok((Err::<Usage, _>(denied()),))
+    files.func_wrap("file-system", |store, (_,): (String,)| {
+        Ok((Err::<Usage, _>(denied(store.data())),))
     })
 }

@@ -24,7 +24,7 @@ use super::bindings::exporter::plugin as imported;
 use super::capture::LogCapture;
 use super::component::Plugin;
 use super::error::LoadError;
-use super::grants::{Denials, Interface};
+use super::grants::{Denials, Interface, Waiting};
 use super::stats::PluginStats;
 use crate::config::sidecar::Grants;
 use crate::kernel::KernelFacts;
@@ -33,19 +33,27 @@ use crate::kernel::KernelFacts;
 /// a second, but a call that asks and asks must end too.
 const MOST_HOST_TIME: Duration = Duration::from_secs(1);
 
+/// Left to a plugin after whatever it waits for, at most.
+const MARGIN: Duration = Duration::from_millis(50);
+
 /// What a store holds for its instance.
 pub(super) struct HostState {
     /// Give it to `Store::limiter`.
     pub(super) memory: MemoryLimit,
     /// When the running call began.
     entered: Instant,
-    /// When the running call has to have ended, where it may wait at all.
-    deadline: Option<Instant>,
+    /// When the running call has to have ended, if it may wait at all.
+    deadline: Instant,
     /// Time that the running call has spent in the host: it is not the plugin's.
     host_time: Duration,
     facts: Arc<KernelFacts>,
     grants: Arc<Grants>,
     denials: Arc<Denials>,
+    waiting: Arc<Waiting>,
+    /// Most bytes of one file.
+    most_input: usize,
+    /// Open ones.
+    sockets: usize,
     stats: Arc<PluginStats>,
     lines: Lines,
     wasi: WasiCtx,
@@ -65,11 +73,14 @@ impl HostState {
         Self {
             memory: MemoryLimit::new(plugin.terms.limits.memory),
             entered: Instant::now(),
-            deadline: None,
+            deadline: Instant::now(),
             host_time: Duration::ZERO,
             facts: Arc::clone(&plugin.facts),
             grants: Arc::clone(&plugin.terms.grants),
             denials: Arc::clone(&plugin.denials),
+            waiting: Arc::clone(&plugin.waiting),
+            most_input: plugin.terms.limits.input(),
+            sockets: 0,
             stats: Arc::clone(&plugin.stats),
             wasi: wasi::context(plugin, &lines),
             lines,
@@ -80,24 +91,27 @@ impl HostState {
     /// A call begins that does not wait.
     pub(super) fn enter(&mut self) {
         self.entered = Instant::now();
-        self.deadline = None;
         self.host_time = Duration::ZERO;
         self.memory.refused = false;
     }
 
     /// A call begins that may wait in the host. What it asks of `files` and `net` is answered before `deadline`, with `timeout` if need be; to
-    /// end the call itself then is up to whoever enters it.
+    /// end the call itself then is up to whoever enters it, and so is its CPU time.
     pub(super) fn enter_until(&mut self, deadline: Instant) {
         self.enter();
-        self.deadline = Some(deadline);
+        self.deadline = deadline;
     }
 
-    /// What the running call has left of its CPU time. None: it is used up. Time spent waiting in the host is not counted.
+    /// When whatever the plugin waits for has to be answered, so that it has time left to say what it has.
+    fn latest(&self) -> tokio::time::Instant {
+        let whole = self.deadline.saturating_duration_since(self.entered);
+        let margin = (whole / 10).min(MARGIN);
+        (self.deadline - margin).into()
+    }
+
+    /// What the running call has left of its CPU time. None: it is used up. For calls that do not wait.
     pub(super) fn left_of(&self, cpu: Duration) -> Option<Duration> {
-        let given_back = match self.deadline {
-            Some(_) => self.host_time,
-            None => self.host_time.min(MOST_HOST_TIME),
-        };
+        let given_back = self.host_time.min(MOST_HOST_TIME);
         let own = self.entered.elapsed().saturating_sub(given_back);
         cpu.checked_sub(own).filter(|left| !left.is_zero())
     }

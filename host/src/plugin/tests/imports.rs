@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 
 use super::component::Guest;
-use super::run;
+use super::grants::granting;
+use super::{logged, paths, run};
+use crate::config::sidecar::Grants;
 use crate::plugin::Cells;
 use crate::plugin::bindings::exports::exporter::plugin::collecting::{Failure, Request};
 use crate::plugin::component::Plugin;
@@ -79,9 +81,47 @@ fn a_component_may_decode_and_collect() {
     assert_eq!(catalogue.collectors, ["echo"]);
     let failure = run(collect(&plugin, Duration::from_secs(5))).unwrap();
     assert!(
-        matches!(&failure, Failure::Denied(why) if why.starts_with("/proc/stat")),
+        matches!(&failure, Failure::Denied(why) if why == "/proc/stat"),
         "{failure:?}"
     );
+    assert_eq!(plugin.stats.snapshot().denied, [("files", 1)]);
+}
+
+#[test]
+fn a_granted_file_reaches_the_component_whole() {
+    let read = Grants {
+        read: paths(&["/proc/kallsyms"]),
+        ..Grants::default()
+    };
+    let plugin = reader("/proc/kallsyms").load().unwrap();
+    let plugin = plugin.under(granting(read));
+    let failure = run(collect(&plugin, Duration::from_secs(30))).unwrap();
+    let Failure::Invalid(symbols) = failure else {
+        panic!("{failure:?}");
+    };
+    assert!(
+        symbols.len() > 1 << 20 && symbols.ends_with('\n'),
+        "{}",
+        symbols.len()
+    );
+    assert_eq!(plugin.stats.snapshot().denied, []);
+}
+
+#[test]
+fn what_is_denied_is_logged_once_for_each_thing() {
+    let plugin = reader("/proc/1/environ").load().unwrap();
+    let lines = logged(tracing::Level::WARN, || {
+        for _ in 0..3 {
+            run(collect(&plugin, Duration::from_secs(5))).unwrap();
+        }
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("denied, the plugin's sidecar does not grant it: /proc/1/environ")
+            && lines[0].contains("plugin=\"test\" interface=\"files\""),
+        "{lines:?}"
+    );
+    assert_eq!(plugin.stats.snapshot().denied, [("files", 3)]);
 }
 
 #[test]

@@ -1,0 +1,241 @@
+//! Opening files that are granted, and nothing else: not through `..`, not through links, not through the kernel's own doors in /proc.
+//!
+//! A path is opened without following any link. If there is one in the way, it is followed where the kernel made it (in /proc and /sys, as
+//! long as it stays there), or where what it really leads to is granted too. Everything is looked at before it is opened for reading: to open
+//! a device is to use it.
+//!
+//! All of it blocks.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::fs::{self as sys, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::config::sidecar::PathPattern;
+
+/// statfs's `f_type` of file systems whose links are the kernel's.
+const PROC: i128 = 0x9fa0;
+const SYS: i128 = 0x6265_6572;
+
+const LONGEST_PATH: usize = 4096;
+const MOST_NAMES: usize = 1 << 16;
+
+/// Why there is nothing to be had.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::plugin) enum Refused {
+    /// Not granted, or a way around a grant.
+    Denied(String),
+    NotFound,
+    /// The limit in bytes, or in names.
+    TooLarge(u64),
+    Io(String),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::plugin) struct Metadata {
+    pub(in crate::plugin) kind: FileType,
+    pub(in crate::plugin) size: u64,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub(in crate::plugin) modified: u64,
+}
+
+/// The content of a regular file that `granted` covers, if it has no more than `limit` bytes.
+pub(in crate::plugin) fn read(
+    granted: &[PathPattern],
+    path: &str,
+    limit: usize,
+) -> Result<Vec<u8>, Refused> {
+    let found = locate(path, |path| covers(granted, path))?;
+    let status = sys::fstat(&found).map_err(io)?;
+    let kind = FileType::from_raw_mode(status.st_mode);
+    if kind != FileType::RegularFile {
+        return Err(Refused::Denied(format!(
+            "{path}: expected a regular file, found a {kind:?}"
+        )));
+    }
+    let too_large = || Refused::TooLarge(limit as u64);
+    if usize::try_from(status.st_size).is_ok_and(|size| size > limit) {
+        return Err(too_large());
+    }
+    // Some files of the kernel wait for news when they are read.
+    let file = File::from(reopen(&found, OFlags::RDONLY | OFlags::NONBLOCK)?);
+    let mut bytes = Vec::new();
+    // Files of /proc say that they have no bytes: only reading shows how many there are.
+    let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Refused::Io(error.to_string()))?;
+    if bytes.len() > limit {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+/// Of whatever is granted or leads to it.
+pub(in crate::plugin) fn metadata(
+    granted: &[PathPattern],
+    path: &str,
+) -> Result<Metadata, Refused> {
+    let found = locate(path, |path| concerns(granted, path))?;
+    let status = sys::fstat(&found).map_err(io)?;
+    let nanoseconds =
+        i128::from(status.st_mtime) * 1_000_000_000 + i128::from(status.st_mtime_nsec);
+    Ok(Metadata {
+        kind: FileType::from_raw_mode(status.st_mode),
+        size: u64::try_from(status.st_size).unwrap_or(0),
+        modified: u64::try_from(nanoseconds).unwrap_or(0),
+    })
+}
+
+/// The names in a directory that a grant could be about, sorted. Those that are not UTF-8 cannot be asked for and are left out.
+pub(in crate::plugin) fn list(granted: &[PathPattern], path: &str) -> Result<Vec<String>, Refused> {
+    let found = locate(path, |path| concerns(granted, path))?;
+    let status = sys::fstat(&found).map_err(io)?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
+        return Err(Refused::Io("it is no directory".to_owned()));
+    }
+    let failed = |error: std::io::Error| Refused::Io(error.to_string());
+    let above = components(path)?;
+    let mut names = Vec::new();
+    for (count, entry) in std::fs::read_dir(own_path(&found))
+        .map_err(failed)?
+        .enumerate()
+    {
+        if count >= MOST_NAMES {
+            return Err(Refused::TooLarge(MOST_NAMES as u64));
+        }
+        let Ok(name) = entry.map_err(failed)?.file_name().into_string() else {
+            continue;
+        };
+        let below: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
+        if concerns(granted, &below) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The file system of a path that `granted` covers, as statfs(2) has it.
+pub(in crate::plugin) fn file_system(
+    granted: &[PathPattern],
+    path: &str,
+) -> Result<sys::StatFs, Refused> {
+    let found = locate(path, |path| covers(granted, path))?;
+    sys::fstatfs(&found).map_err(io)
+}
+
+fn covers(granted: &[PathPattern], path: &[&str]) -> bool {
+    granted.iter().any(|pattern| pattern.matches(path))
+}
+
+/// Whether it is granted, or something below it may be.
+fn concerns(granted: &[PathPattern], path: &[&str]) -> bool {
+    let about = |pattern: &PathPattern| pattern.matches(path) || pattern.leads_on(path);
+    granted.iter().any(about)
+}
+
+/// A path's components. There is one way to write a path, and this is it.
+fn components(path: &str) -> Result<Vec<&str>, Refused> {
+    let denied = |why: &str| {
+        let start: String = path.chars().take(256).collect();
+        Err(Refused::Denied(format!("{start}: {why}")))
+    };
+    let Some(rest) = path.strip_prefix('/') else {
+        return denied("expected an absolute path");
+    };
+    if path.len() > LONGEST_PATH || path.contains('\0') {
+        return denied("this is no path");
+    }
+    if rest.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts: Vec<&str> = rest.split('/').collect();
+    if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
+        return denied("expected a path without `.`, `..` and empty components");
+    }
+    Ok(parts)
+}
+
+/// What lies at `path`, neither opened nor read. `allowed`: whether what is at a path may be had.
+fn locate(path: &str, allowed: impl Fn(&[&str]) -> bool) -> Result<OwnedFd, Refused> {
+    let parts = components(path)?;
+    if !allowed(&parts) {
+        return Err(Refused::Denied(path.to_owned()));
+    }
+    match look(
+        CWD,
+        path,
+        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    ) {
+        Err(Errno::LOOP) => {}
+        found => return found.map_err(io),
+    }
+    if let Some(found) = along_kernel_links(&parts) {
+        return found;
+    }
+    let found = look(CWD, path, ResolveFlags::NO_MAGICLINKS).map_err(io)?;
+    let real =
+        std::fs::read_link(own_path(&found)).map_err(|error| Refused::Io(error.to_string()))?;
+    let leads_astray = || {
+        let real = real.display();
+        Refused::Denied(format!("{path}: it leads to {real}"))
+    };
+    let real = real.to_str().ok_or_else(leads_astray)?;
+    match components(real) {
+        Ok(parts) if allowed(&parts) => Ok(found),
+        _ => Err(leads_astray()),
+    }
+}
+
+/// Follows links that the kernel made within its own file systems. None: this is none of them, or the links lead out.
+fn along_kernel_links(parts: &[&str]) -> Option<Result<OwnedFd, Refused>> {
+    let plain = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    for depth in 1..parts.len() {
+        let (above, below) = parts.split_at(depth);
+        let base = look(CWD, &format!("/{}", above.join("/")), plain).ok()?;
+        let kind = i128::from(sys::fstatfs(&base).ok()?.f_type);
+        if kind == PROC || kind == SYS {
+            return match look(&base, &below.join("/"), inside) {
+                Err(Errno::XDEV) => None,
+                Err(Errno::LOOP) => Some(Err(Refused::Denied(format!(
+                    "/{}: it leads through a link to somewhere else",
+                    parts.join("/")
+                )))),
+                found => Some(found.map_err(io)),
+            };
+        }
+    }
+    None
+}
+
+fn look(at: impl std::os::fd::AsFd, path: &str, how: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    sys::openat2(at, path, flags, Mode::empty(), how)
+}
+
+/// The very thing that was looked at, whatever is at its path now.
+fn reopen(found: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Refused> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+    sys::open(own_path(found), flags, Mode::empty()).map_err(io)
+}
+
+fn own_path(found: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", found.as_raw_fd())
+}
+
+fn io(error: Errno) -> Refused {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => Refused::NotFound,
+        Errno::LOOP => Refused::Denied("it leads through a link to somewhere else".to_owned()),
+        Errno::NOSYS => Refused::Io("the kernel has no openat2, which is Linux 5.6".to_owned()),
+        error => {
+            let error = std::io::Error::from(error);
+            Refused::Io(format!("{error}{}", crate::privileges::denied(&error)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
