@@ -28,6 +28,16 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// Of this content together with what belongs to it, where there is such.
+    pub(crate) fn with(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) => Self::of(&[self.0, other.0].concat()),
+            None => self,
+        }
+    }
+}
+
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
         digest.to_string()

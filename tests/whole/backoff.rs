@@ -131,6 +131,17 @@ fn a_program_is_attached_when_what_it_wants_is_there() {
         });
         assert!(restarts(&host, "unit") >= 1.0);
         assert!(!host.get("/", &[]).text().contains("tried again in "));
+        // Another one of its name is another one.
+        network::ip("link del exhtest0");
+        network::ip("link add exhtest0 type veth peer name exhtest1");
+        network::ip("link set exhtest0 up");
+        network::ip("link set exhtest1 up");
+        eventually("frames of the new one are counted", || {
+            network::send_frames("exhtest1", 0x88b5, 1);
+            let body = host.text();
+            let value = body.value("ebpf_exporter_frames_total", &[("n", "34997")]);
+            (value > Some(3.0)).then_some(())
+        });
         only_bpf_and_perfmon(&host);
     });
 }

@@ -311,6 +311,17 @@ impl LoadedObject {
         self.programs()
     }
 
+    /// Attached programs get links at the CPUs and interfaces that have come since. Gives what cannot be attached, by program.
+    pub(crate) fn follow_machine(&mut self) -> Vec<(String, String)> {
+        let mut failed = Vec::new();
+        for program in &mut self.programs {
+            let status = program.status();
+            let reasons = program.follow(&self.object);
+            failed.extend(reasons.into_iter().map(|why| (status.name.clone(), why)));
+        }
+        failed
+    }
+
     /// Destroys all links; the programs and maps stay, and can be attached again.
     #[cfg(test)]
     pub(super) fn detach(&mut self) {

@@ -171,6 +171,20 @@ pub(super) fn interface_index(name: &str) -> io::Result<i32> {
     }
 }
 
+/// The other way round; `None` where there is no such interface any more.
+pub(super) fn interface_name(index: u32) -> Option<String> {
+    let mut name: [libc::c_char; libc::IF_NAMESIZE] = [0; libc::IF_NAMESIZE];
+    #[expect(unsafe_code, reason = "see interface_index")]
+    // SAFETY: `name` has the IF_NAMESIZE bytes that the call may write.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    if found.is_null() {
+        return None;
+    }
+    let bytes = name.iter().map(|char| char.cast_unsigned());
+    let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Whether this kernel attaches uprobes through uprobe.multi links (6.6 and newer), which need CAP_BPF and CAP_PERFMON only. Asked once.
 pub(super) fn has_uprobe_multi() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();

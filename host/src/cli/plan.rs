@@ -13,12 +13,11 @@ use serde::Serialize;
 
 use super::check::Format;
 use super::http;
-use crate::config::load;
+use crate::config::{load, sidecar};
 use crate::digest::Digest;
+use crate::plugin::{STANDARD_NAME, plugin_files};
 use crate::unit::{Action, Now, UnitReport, Wanted, decide};
 
-/// The standard plugin is part of the host: its file is no directory's.
-const STANDARD: &str = "standard";
 /// Where a host tells of its units.
 const UNITS: &str = "/-/units";
 
@@ -159,22 +158,24 @@ fn ask(url: &str) -> Result<Vec<UnitReport>, String> {
     })
 }
 
-/// Of every plugin, by its name.
+/// Of every plugin with its sidecar, by its name.
 fn digests<'a>(
     directories: impl Iterator<Item = &'a Path>,
 ) -> Result<BTreeMap<String, Digest>, String> {
     let mut digests = BTreeMap::new();
     for directory in directories {
         let unreadable = |path: &Path, error| format!("cannot read {}: {error}", path.display());
-        let entries = fs::read_dir(directory).map_err(|error| unreadable(directory, error))?;
-        for entry in entries {
-            let path = entry.map_err(|error| unreadable(directory, error))?.path();
-            if path.extension().is_none_or(|extension| extension != "wasm") {
-                continue;
-            }
+        let files = plugin_files(directory).map_err(|error| unreadable(directory, error))?;
+        for path in files {
             let bytes = fs::read(&path).map_err(|error| unreadable(&path, error))?;
+            let terms = sidecar::path_of(&path);
+            let terms = match fs::read(&terms) {
+                Ok(bytes) => Some(Digest::of(&bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(unreadable(&terms, error)),
+            };
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            digests.insert(name.into_owned(), Digest::of(&bytes));
+            digests.insert(name.into_owned(), Digest::of(&bytes).with(terms));
         }
     }
     Ok(digests)
@@ -183,7 +184,9 @@ fn digests<'a>(
 /// A plugin that the unit uses and that is another one now.
 fn stale(report: &UnitReport, plugins: &BTreeMap<String, Digest>) -> Option<String> {
     let mut used = report.plugins.iter();
-    let stale = used.find(|(name, digest)| *name != STANDARD && plugins.get(*name) != Some(digest));
+    // The standard plugin is part of the host: its file is no directory's.
+    let stale =
+        used.find(|(name, digest)| *name != STANDARD_NAME && plugins.get(*name) != Some(digest));
     stale.map(|(name, _)| name.clone())
 }
 

@@ -168,9 +168,9 @@ impl Plugin {
         &self.name
     }
 
-    /// Of the component's file.
-    pub(crate) fn digest(&self) -> Digest {
-        self.digest
+    /// Of the component's file, and of its sidecar if it has one.
+    pub(crate) fn version(&self) -> Digest {
+        self.digest.with(self.terms.sidecar)
     }
 
     /// Asks the component what it offers. Runs its code.

@@ -58,9 +58,8 @@ impl Session {
         &self.plugin.name
     }
 
-    /// Of the plugin's file.
-    pub(crate) fn plugin_digest(&self) -> Digest {
-        self.plugin.digest
+    pub(crate) fn plugin_version(&self) -> Digest {
+        self.plugin.version()
     }
 
     pub(super) fn plugin(&self) -> &Arc<Plugin> {

@@ -129,6 +129,13 @@ impl Host {
         }
     }
 
+    /// A program that was attached is not any more.
+    pub(super) fn attach_later(&self, name: &str) {
+        if self.retries.next_of(name).is_none() {
+            self.retries.add(name, What::Programs);
+        }
+    }
+
     fn retry(&self, name: &str, retry: Retry) {
         let Retry { what, pause, .. } = retry;
         self.fleet.exclusively_known(name, || {

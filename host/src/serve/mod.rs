@@ -6,6 +6,7 @@ mod backoff;
 mod demand;
 mod exporter;
 mod host;
+mod machine;
 mod notify;
 mod probe;
 mod reload;
@@ -21,6 +22,7 @@ use anyhow::Context;
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::bpf::Machine;
 use crate::cli::settings::Settings;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::unit::keep_polling;
@@ -39,6 +41,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         .cloned()
         .collect();
     let before_reading = watch::look_at(&watched);
+    let machine = Machine::look();
     let start::Started {
         host,
         running,
@@ -109,6 +112,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tokio::spawn(keep_polling(Arc::clone(&host.environment.collectors)));
         tokio::spawn(demand::keep_alive(Arc::clone(&host)));
         tokio::spawn(backoff::keep_trying(Arc::clone(&host)));
+        tokio::spawn(machine::follow(Arc::clone(&host), machine));
         notify::ready(&summary);
         let stop = async {
             stop.await;

@@ -17,7 +17,7 @@ pub(crate) struct UnitReport {
     pub(crate) object: Option<Digest>,
     /// Of what the YAML wants to be done before the object is attached. Only of a version that runs.
     pub(crate) preparation: Option<Digest>,
-    /// Of the components in use.
+    /// Of the components in use, each with its sidecar.
     pub(crate) plugins: BTreeMap<String, Digest>,
 }
 

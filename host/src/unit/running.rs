@@ -199,11 +199,11 @@ impl Running {
             .or_else(|| self.collectors.stale_plugin(registry))
     }
 
-    /// The plugins that the unit uses, and the contents of their files.
+    /// The plugins that the unit uses, by the contents of their files and sidecars.
     pub(crate) fn plugins(&self) -> impl Iterator<Item = (&str, Digest)> {
         let sessions = self.plugins.iter();
         sessions
-            .map(|session| (session.plugin_name(), session.plugin_digest()))
+            .map(|session| (session.plugin_name(), session.plugin_version()))
             .chain(self.collectors.plugins())
     }
 
@@ -243,6 +243,16 @@ impl Running {
             .filter(|name| attached(name))
             .cloned()
             .collect()
+    }
+
+    /// Attaches its programs to CPUs and interfaces that have come since. Gives what cannot be attached, by program.
+    pub(crate) fn follow_machine(&mut self) -> Vec<(String, String)> {
+        let Some(kernel) = &mut self.kernel else {
+            return Vec::new();
+        };
+        let failed = kernel.object.follow_machine();
+        kernel.programs = kernel.object.programs();
+        failed
     }
 
     /// What does not keep the unit from running, but should be known.

@@ -56,8 +56,8 @@ impl Interfaces {
         })
     }
 
-    /// On all of them, or on none.
-    pub(super) fn attach(&self, hook: Hook, program: &ProgramMut<'_>) -> Result<Vec<Link>, String> {
+    /// The indexes of those that are there now; at least one.
+    pub(super) fn places(&self) -> Result<Vec<u32>, String> {
         let names = match self {
             Self::Named(name) => vec![name.clone()],
             Self::Matching { pattern, regex } => {
@@ -73,21 +73,31 @@ impl Interfaces {
                 names
             }
         };
-        names
-            .iter()
-            .map(|name| {
-                let index = sys::interface_index(name).map_err(|error| {
-                    format!("{error}: there is no interface `{name}` in this network namespace")
-                })?;
-                let link = match hook {
-                    Hook::Xdp => super::by_libbpf("xdp/…", || program.attach_xdp(index)),
-                    Hook::TcxIngress | Hook::TcxEgress => {
-                        super::by_libbpf("tcx/…", || sys::attach_tcx(program, index))
-                    }
-                };
-                link.map_err(|why| format!("interface `{name}`: {why}{}", hint(&why)))
-            })
-            .collect()
+        let index = |name: &String| {
+            let index = sys::interface_index(name).map_err(|error| {
+                format!("{error}: there is no interface `{name}` in this network namespace")
+            })?;
+            u32::try_from(index).map_err(|_| format!("interface `{name}` has the index {index}"))
+        };
+        names.iter().map(index).collect()
+    }
+
+    pub(super) fn attach_at(
+        hook: Hook,
+        program: &ProgramMut<'_>,
+        place: u32,
+    ) -> Result<Link, String> {
+        let index = place as i32;
+        let link = match hook {
+            Hook::Xdp => super::by_libbpf("xdp/…", || program.attach_xdp(index)),
+            Hook::TcxIngress | Hook::TcxEgress => {
+                super::by_libbpf("tcx/…", || sys::attach_tcx(program, index))
+            }
+        };
+        link.map_err(|why| {
+            let interface = sys::interface_name(place).unwrap_or_else(|| format!("#{place}"));
+            format!("interface `{interface}`: {why}{}", hint(&why))
+        })
     }
 }
 
@@ -100,7 +110,7 @@ fn hint(why: &str) -> &'static str {
 }
 
 /// The interfaces of this thread's network namespace.
-fn present() -> Result<Vec<String>, String> {
+pub(in crate::bpf) fn present() -> Result<Vec<String>, String> {
     const PATH: &str = "/proc/thread-self/net/dev";
     let text = fs::read_to_string(PATH)
         .map_err(|error| format!("cannot list the interfaces: {PATH}: {error}"))?;

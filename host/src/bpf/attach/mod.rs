@@ -20,6 +20,7 @@ use libbpf_rs::ProgramType;
 
 use self::interfaces::Hook;
 use self::interfaces::Interfaces;
+pub(super) use self::interfaces::present as interfaces_present;
 use self::perf_event::PerfEvents;
 use self::uprobe::MultiUprobe;
 use super::errno;
@@ -109,19 +110,50 @@ impl AttachPlan {
         Self::Libbpf
     }
 
-    fn attach(&self, section: &str, program: &ProgramMut<'_>) -> Result<Vec<Link>, String> {
+    /// The CPUs or interfaces at which there should be a link each. None: the program has one link, at no place in particular.
+    fn places(&self) -> Result<Option<Vec<u32>>, String> {
         match self {
-            Self::Libbpf => by_libbpf(section, || program.attach()).map(|link| vec![link]),
-            Self::PerfEvents(events) => events.attach(program),
-            Self::Interfaces(hook, interfaces) => interfaces.attach(*hook, program),
-            Self::RootCgroup => cgroup::attach(section, program).map(|link| vec![link]),
-            Self::MultiUprobe(probe) => {
-                by_libbpf(section, || probe.attach(program)).map(|link| vec![link])
+            Self::PerfEvents(events) => events.places().map(Some),
+            Self::Interfaces(_, interfaces) => interfaces.places().map(Some),
+            Self::Libbpf | Self::RootCgroup | Self::MultiUprobe(_) | Self::Impossible(_) => {
+                Ok(None)
             }
+        }
+    }
+
+    /// `place`: one of `places`.
+    fn attach_at(
+        &self,
+        section: &str,
+        program: &ProgramMut<'_>,
+        place: u32,
+    ) -> Result<Link, String> {
+        match self {
+            Self::Libbpf => by_libbpf(section, || program.attach()),
+            Self::PerfEvents(events) => events.attach_at(program, place),
+            Self::Interfaces(hook, _) => Interfaces::attach_at(*hook, program, place),
+            Self::RootCgroup => cgroup::attach(section, program),
+            Self::MultiUprobe(probe) => by_libbpf(section, || probe.attach(program)),
             Self::Impossible(why) => Err(why.clone()),
         }
     }
+
+    /// At all places, or at none.
+    fn attach(&self, section: &str, program: &ProgramMut<'_>) -> Result<Vec<(u32, Link)>, String> {
+        if let Self::PerfEvents(events) = self {
+            events.warn(program);
+        }
+        let places = self.places()?.unwrap_or_else(|| vec![NOWHERE]);
+        let attached = places.into_iter().map(|place| {
+            let link = self.attach_at(section, program, place)?;
+            Ok((place, link))
+        });
+        attached.collect()
+    }
 }
+
+/// The place of a link that is at none in particular.
+const NOWHERE: u32 = 0;
 
 /// Runs an attach call of libbpf; a failure becomes a sentence with the error, what usually is behind it, and libbpf's last word.
 fn by_libbpf(
@@ -151,7 +183,8 @@ pub(super) struct AttachedProgram {
     plan: AttachPlan,
     /// `None` if it is not in the kernel.
     kernel: Option<KernelProgram>,
-    links: Vec<Link>,
+    /// By CPU or interface, where it has one at each.
+    links: Vec<(u32, Link)>,
     attached: Attached,
 }
 
@@ -203,6 +236,57 @@ impl AttachedProgram {
             }
             Err(why) => Attached::Failed(why),
         };
+    }
+
+    /// An attached program gets links at the CPUs and interfaces that have come since, and loses those at which are gone. Gives what cannot
+    /// be attached.
+    pub(super) fn follow(&mut self, object: &libbpf_rs::Object) -> Vec<String> {
+        if self.attached != Attached::Yes {
+            return Vec::new();
+        }
+        let places = match self.plan.places() {
+            Ok(Some(places)) => places,
+            Ok(None) => return Vec::new(),
+            Err(why) => {
+                self.links.clear();
+                self.attached = Attached::Failed(why.clone());
+                return vec![why];
+            }
+        };
+        let before = self.links.len();
+        self.links.retain(|(place, _)| places.contains(place));
+        let gone = before - self.links.len();
+        let program = object
+            .progs_mut()
+            .find(|program| program.name() == self.declared.name.as_str());
+        let Some(program) = program else {
+            return Vec::new();
+        };
+        let (mut come, mut failed) = (0, Vec::new());
+        for place in places {
+            if self.links.iter().any(|(known, _)| *known == place) {
+                continue;
+            }
+            match self.plan.attach_at(&self.declared.section, &program, place) {
+                Ok(link) => {
+                    self.links.push((place, link));
+                    come += 1;
+                }
+                Err(why) => failed.push(why),
+            }
+        }
+        if come + gone > 0 {
+            tracing::info!(
+                program = self.declared.name,
+                come,
+                gone,
+                "program follows CPUs and interfaces that come and go"
+            );
+        }
+        if self.links.is_empty() {
+            self.attached = Attached::Failed(failed.join("; "));
+        }
+        failed
     }
 
     #[cfg(test)]

@@ -59,28 +59,37 @@ impl PerfEvents {
         Ok(events)
     }
 
-    /// One event and one link per CPU that is online; all of them, or none.
-    pub(super) fn attach(&self, program: &ProgramMut<'_>) -> Result<Vec<Link>, String> {
+    /// Each CPU that is online has an event and a link of its own.
+    pub(super) fn places(&self) -> Result<Vec<u32>, String> {
+        cpus::online().map_err(|error| error.to_string())
+    }
+
+    /// To be called once, before the first event is opened.
+    pub(super) fn warn(&self, program: &ProgramMut<'_>) {
+        if self.sampling == Sampling::Never {
+            tracing::warn!(program = %program.name().display(), "a perf event without `frequency` or `sample_period` never overflows: the program will not run");
+        }
+    }
+
+    pub(super) fn attach_at(&self, program: &ProgramMut<'_>, cpu: u32) -> Result<Link, String> {
         let Self {
             kind,
             config,
             sampling,
         } = *self;
-        if sampling == Sampling::Never {
-            tracing::warn!(program = %program.name().display(), "a perf event without `frequency` or `sample_period` never overflows: the program will not run");
-        }
-        let cpus = cpus::online().map_err(|error| error.to_string())?;
-        cpus.into_iter()
-            .map(|cpu| {
-                let event = sys::perf_event_open(kind, config, sampling, cpu)
-                    .map_err(|error| format!("{error}: cannot open perf event type {kind} config {config} on CPU {cpu}{}", hint(error.raw_os_error())))?;
-                let link = super::by_libbpf("perf_event", || program.attach_perf_event(event.as_raw_fd()))
-                    .map_err(|why| format!("CPU {cpu}: {why}"))?;
-                // The link closes it when it is destroyed.
-                let _ = event.into_raw_fd();
-                Ok(link)
-            })
-            .collect()
+        let event = sys::perf_event_open(kind, config, sampling, cpu).map_err(|error| {
+            format!(
+                "{error}: cannot open perf event type {kind} config {config} on CPU {cpu}{}",
+                hint(error.raw_os_error())
+            )
+        })?;
+        let link = super::by_libbpf("perf_event", || {
+            program.attach_perf_event(event.as_raw_fd())
+        })
+        .map_err(|why| format!("CPU {cpu}: {why}"))?;
+        // The link closes it when it is destroyed.
+        let _ = event.into_raw_fd();
+        Ok(link)
     }
 }
 

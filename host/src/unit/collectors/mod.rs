@@ -62,9 +62,9 @@ impl Collectors {
         Some(stale.name().to_owned())
     }
 
-    /// Their plugins, and the contents of those files.
+    /// Their plugins, by the contents of their files and sidecars.
     pub(super) fn plugins(&self) -> impl Iterator<Item = (&str, Digest)> {
         let plugins = self.list.iter().map(|collector| collector.plugin());
-        plugins.map(|plugin| (plugin.name(), plugin.digest()))
+        plugins.map(|plugin| (plugin.name(), plugin.version()))
     }
 }
