@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::objects::{object, repository};
 use crate::harness::parser::Format;
-use crate::harness::{Body, Setup, eventually, names};
+use crate::harness::{Body, Setup, eventually, names, promtool};
 
 /// The units and their metrics' names.
 fn units() -> BTreeMap<String, Vec<String>> {
@@ -115,24 +115,5 @@ fn all_example_units() {
     host.open_metrics();
 
     let text = host.fetch(Format::Text);
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool runs: tests/run.sh installs it");
-    promtool
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success() && said.is_empty(),
-        "promtool check metrics: {}",
-        String::from_utf8_lossy(&said)
-    );
+    assert_eq!(promtool(&text), "", "promtool check metrics");
 }

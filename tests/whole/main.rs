@@ -15,6 +15,7 @@ mod backoff;
 mod bad_input;
 mod cache;
 mod capabilities;
+mod collectors;
 mod compat;
 mod config;
 mod cpu;

@@ -1,6 +1,7 @@
 //! What the tests stand on: starting a host, asking it over HTTP, parsing what it says, and reaching into its maps.
 
 pub(crate) mod event;
+pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod maps;
@@ -8,6 +9,7 @@ pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod parser;
 pub(crate) mod plugin;
+mod promtool;
 pub(crate) mod scraper;
 pub(crate) mod sys;
 
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use host::{Host, Setup};
 pub(crate) use parser::{Body, Series, labels, series};
+pub(crate) use promtool::promtool;
 
 /// The name of the host's own families, in one place.
 pub(crate) mod names {
