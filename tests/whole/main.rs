@@ -36,4 +36,5 @@ mod perf_event_array;
 mod pins;
 mod plan;
 mod probes;
+mod procfs;
 mod reload;

@@ -1,11 +1,13 @@
 //! What the tests stand on: starting a host, asking it over HTTP, parsing what it says, and reaching into its maps.
 
+pub(crate) mod components;
 pub(crate) mod event;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod maps;
 pub(crate) mod network;
+pub(crate) mod node_exporter;
 pub(crate) mod objects;
 pub(crate) mod parser;
 pub(crate) mod plugin;
