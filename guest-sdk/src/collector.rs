@@ -58,8 +58,8 @@ pub trait Collector: Sized + 'static {
     /// Called once per use in a config. An error is shown to the operator beside the place in the YAML.
     fn open(options: Self::Options) -> Result<Self, Error>;
 
-    /// Adds to `families`, which come empty. Called anew for each scrape or probe, and possibly by several instances of the plugin at
-    /// once: what `self` remembers from call to call belongs to one of them.
+    /// Adds to `families`, which come empty. Each scrape and each probe is a call, and each call has an instance of the plugin to itself,
+    /// opened for it: what one leaves in `self` is not there in the next. So a counter has to come from where it is counted.
     ///
     /// `host` is a type parameter and no trait object so that a plugin imports only the interfaces that it uses.
     fn collect(
