@@ -273,19 +273,19 @@ fn processes_are_grouped_by_name() {
 #[test]
 fn wider_options_do_not_widen_what_is_read() {
     let directory = tempfile::tempdir().unwrap();
-    let _process = Named::start(directory.path(), "procfs-secret", "hunter2-0815");
+    let _process = Named::start(directory.path(), "procfs-secret", "4711.0815");
     let host = Setup::new()
         .component("procfs")
         .file(
             "procfs.yaml",
             GROUPS.replace(
                 r#"{comm: "^procfs-(te)st", name: "group-$1"}"#,
-                "{cmdline: '(hunter2.*)', name: $1}",
+                "{cmdline: '(4711.*)', name: $1}",
             ),
         )
         .start();
     let body = host.fetch(crate::harness::parser::Format::Text);
-    assert!(!body.contains("hunter2"), "{body}");
+    assert!(!body.contains("4711.0815"), "{body}");
     let body = host.text();
     assert_eq!(
         body.value(
@@ -300,7 +300,7 @@ fn wider_options_do_not_widen_what_is_read() {
     );
     let log = host.stop_by(15);
     assert!(
-        log.contains("/cmdline") && !log.contains("hunter2"),
+        log.contains("/cmdline") && !log.contains("4711.0815"),
         "{log}"
     );
 }
