@@ -21,6 +21,8 @@ impl NodeExporter {
             .args([
                 "--web.listen-address=127.0.0.1:0",
                 "--collector.disable-defaults",
+                // To the parser two of Go's have the same name.
+                "--web.disable-exporter-metrics",
             ])
             .args(collectors.iter().map(|name| format!("--collector.{name}")))
             // From the same file as ours.
