@@ -15,7 +15,15 @@ pub(super) fn help_open_metrics(out: &mut String, help: &str) {
     escaped(out, help, &['\\', '\n', '"']);
 }
 
-fn escaped(out: &mut String, text: &str, special: &[char]) {
+fn escaped<const N: usize>(out: &mut String, text: &str, special: &[char; N]) {
+    // Nearly no text has any; without a way out of the loop it looks at many bytes at once.
+    let special_at = |byte: u8| special.iter().any(|&char| char as u32 == u32::from(byte));
+    if !text
+        .bytes()
+        .fold(false, |found, byte| found | special_at(byte))
+    {
+        return out.push_str(text);
+    }
     let mut rest = text;
     while let Some(at) = rest.find(special) {
         let (clean, from) = rest.split_at(at);

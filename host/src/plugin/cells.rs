@@ -98,7 +98,9 @@ impl Cells {
 
 impl<'a> FromIterator<&'a [u8]> for Cells {
     fn from_iter<I: IntoIterator<Item = &'a [u8]>>(cells: I) -> Self {
+        let cells = cells.into_iter();
         let mut column = Self::default();
+        column.ends.reserve(cells.size_hint().0);
         for cell in cells {
             column.push(cell);
         }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::accumulate;
 use super::layout::Layout;
-use super::pipeline::{BATCH, Complaints, Label, Outcome, Pipeline, Plugins, Shaper, Target};
+use super::pipeline::{
+    BATCH, Complaints, Label, Outcome, Pipeline, Plugins, Shaper, Target, Targets,
+};
 use super::series::{GONE, SeriesSet, SlotId};
 use super::table::{EntryId, KeyTable};
 use crate::exposition::{Family, Number};
@@ -250,7 +252,7 @@ impl Metric {
                 Outcome::Failed { by, provisional } => {
                     self.walked.leave_out(&by);
                     if provisional {
-                        Meaning::of(Vec::new(), true)
+                        Meaning::of(Targets::None, true)
                     } else {
                         Meaning::Failed(Box::new(by))
                     }
@@ -276,16 +278,9 @@ impl Metric {
                 meaning,
                 seen: self.scrape,
             };
-            let key = pending.keys.get(index);
-            match row
-                .entry
-                .or_else(|| self.table.find(key))
-                .and_then(|id| self.table.get_mut(id))
-            {
+            match row.entry.and_then(|id| self.table.get_mut(id)) {
                 Some(known) => *known = entry,
-                None => {
-                    self.table.insert(key, entry);
-                }
+                None => self.table.put(pending.keys.get(index), entry),
             }
         }
         pending.keys.clear();
@@ -410,8 +405,8 @@ impl Numbers<'_> {
 }
 
 impl Meaning {
-    fn of(targets: Vec<Target>, provisional: bool) -> Self {
-        if let ([target], false) = (targets.as_slice(), provisional)
+    fn of(targets: Targets, provisional: bool) -> Self {
+        if let (Targets::One(target), false) = (&targets, provisional)
             && target.scale == 1.0
             && let Ok(number) = u16::try_from(target.number)
         {
@@ -421,7 +416,7 @@ impl Meaning {
             };
         }
         Self::Many(Box::new(Many {
-            targets,
+            targets: targets.into_vec(),
             provisional,
         }))
     }

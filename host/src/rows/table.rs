@@ -5,6 +5,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::hash::BuildHasher;
 
 /// Index of an entry.
@@ -66,10 +67,12 @@ impl<T> KeyTable<T> {
             .copied()
     }
 
-    /// Adds a key that is not in the table. None if the table is full (2^32 entries).
-    pub(super) fn insert(&mut self, key: &[u8], entry: T) -> Option<EntryId> {
+    /// Sets the entry of a key, which need not be in the table yet. Nothing is done if the table is full (2^32 entries).
+    pub(super) fn put(&mut self, key: &[u8], entry: T) {
         debug_assert_eq!(key.len(), self.key_size);
-        let id = EntryId::try_from(self.entries.len()).ok()?;
+        let Ok(new) = EntryId::try_from(self.entries.len()) else {
+            return;
+        };
         let Self {
             key_size,
             keys,
@@ -77,14 +80,23 @@ impl<T> KeyTable<T> {
             hasher,
             ..
         } = self;
-        keys.extend_from_slice(key);
-        let hash_of = |id: &EntryId| {
-            let start = *id as usize * *key_size;
-            hasher.hash_one(&keys[start..start + *key_size])
+        let key_of = |id: EntryId| {
+            let start = id as usize * *key_size;
+            &keys[start..start + *key_size]
         };
-        index.insert_unique(hasher.hash_one(key), id, hash_of);
-        self.entries.push(entry);
-        Some(id)
+        let slot = index.entry(
+            hasher.hash_one(key),
+            |&id| key_of(id) == key,
+            |&id| hasher.hash_one(key_of(id)),
+        );
+        match slot {
+            Entry::Occupied(known) => self.entries[*known.get() as usize] = entry,
+            Entry::Vacant(place) => {
+                place.insert(new);
+                keys.extend_from_slice(key);
+                self.entries.push(entry);
+            }
+        }
     }
 
     /// Like `find`, for a look from aside.
@@ -112,7 +124,7 @@ impl<T> KeyTable<T> {
         for (id, mut entry) in entries.into_iter().enumerate() {
             if keep(&mut entry) {
                 let start = id * self.key_size;
-                kept.insert(&self.keys[start..start + self.key_size], entry);
+                kept.put(&self.keys[start..start + self.key_size], entry);
             }
         }
         *self = kept;
@@ -126,7 +138,7 @@ mod tests {
     fn filled(count: u32) -> KeyTable<u32> {
         let mut table = KeyTable::new(4);
         for number in 0..count {
-            table.insert(&number.to_le_bytes(), number * 10).unwrap();
+            table.put(&number.to_le_bytes(), number * 10);
         }
         table
     }
@@ -155,7 +167,7 @@ mod tests {
     fn keys_without_bytes_have_one_entry() {
         let mut table = KeyTable::new(0);
         assert_eq!(table.find(&[]), None);
-        table.insert(&[], 'x').unwrap();
+        table.put(&[], 'x');
         assert_eq!(table.find(&[]), Some(0));
         table.rewind();
         assert_eq!(table.find(&[]), Some(0));
