@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use libbpf_rs::{MapCore, MapHandle};
 
+use crate::harness::http;
 use crate::harness::maps::possible_cpus;
 use crate::harness::objects;
 use crate::harness::{Host, Setup};
@@ -131,7 +132,8 @@ impl Subject {
         );
         let setup = Setup::new()
             .file("bench.yaml", shape.yaml("Calls."))
-            .argument("--config.watch=off");
+            .argument("--config.watch=off")
+            .argument("--web.enable-lifecycle");
         fs::write(directory.path().join("bench.bpf.c"), source).unwrap();
         objects::build(setup.path(), &[directory.path()]);
         let host = setup.start();
@@ -148,6 +150,14 @@ impl Subject {
         let subject = Self::empty(shape, entries);
         subject.fill(0..u32::try_from(entries).unwrap());
         subject
+    }
+
+    /// Has the host forget what keys mean, by another text in the YAML. The map stays as it is.
+    pub(crate) fn forget(&self, turn: usize) {
+        let yaml = self.shape.yaml(&format!("Calls since turn {turn}."));
+        fs::write(self.host.path().join("bench.yaml"), yaml).unwrap();
+        let response = http::request(self.host.address(), "POST", "/-/reload", &[]);
+        assert_eq!(response.status, 200, "{}", response.text());
     }
 
     pub(crate) fn fill(&self, indexes: std::ops::Range<u32>) {
