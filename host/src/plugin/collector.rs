@@ -14,6 +14,7 @@ use super::answer::{self, Answer, short};
 use super::bindings::exports::exporter::plugin::collecting;
 use super::capture::LogCapture;
 use super::component::{CollectorPre, Plugin};
+use super::engine::Ticking;
 use super::error::{CallError, CollectError, FailureKind, OpenError};
 use super::grants::Limits;
 use super::imports::HostState;
@@ -170,6 +171,7 @@ struct Call<'a> {
     store: Store<HostState>,
     guest: Option<collecting::Guest>,
     deadline: Instant,
+    _ticking: Ticking,
 }
 
 impl<'a> Call<'a> {
@@ -204,6 +206,7 @@ impl<'a> Call<'a> {
             store,
             guest: None,
             deadline,
+            _ticking: Ticking::start(),
         })
     }
 

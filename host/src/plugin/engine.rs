@@ -4,11 +4,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use wasmtime::{Cache, CacheConfig, Config, ModuleVersionStrategy};
 
 use super::error::LoadError;
 
-/// How often the epoch advances: the resolution of every CPU limit.
+/// How often the epoch advances while a component runs: the resolution of every CPU limit.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// Shared by every component. Cheap to clone.
@@ -102,7 +103,7 @@ fn check_trusted(directory: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// An OS thread, not a task: a runtime that is stuck must not stop the clock. It ends with the engine.
+/// An OS thread, not a task: a runtime that is stuck must not stop the clock. It ends with the engine, at its next tick.
 fn start_ticker(engine: &wasmtime::Engine) -> Result<(), LoadError> {
     let engine = engine.weak();
     std::thread::Builder::new()
@@ -112,10 +113,41 @@ fn start_ticker(engine: &wasmtime::Engine) -> Result<(), LoadError> {
                 engine.increment_epoch();
                 drop(engine);
                 std::thread::sleep(TICK);
+                let mut running = RUNNING.lock();
+                if *running == 0 {
+                    BEGUN.wait_for(&mut running, IDLE_TICK);
+                }
             }
         })
         .map(drop)
         .map_err(LoadError::Thread)
+}
+
+/// How often the epoch advances while no component runs, so that an idle host stays idle.
+const IDLE_TICK: Duration = Duration::from_secs(10);
+
+/// How many are inside of components, of any engine.
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static BEGUN: Condvar = Condvar::new();
+
+/// Somebody is inside of a component: the clock ticks. Whoever enters one holds this until it is out.
+pub(super) struct Ticking(());
+
+impl Ticking {
+    pub(super) fn start() -> Self {
+        let mut running = RUNNING.lock();
+        *running += 1;
+        if *running == 1 {
+            BEGUN.notify_all();
+        }
+        Self(())
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        *RUNNING.lock() -= 1;
+    }
 }
 
 /// Epochs after which a call that may run for `budget` is ended: one more than the budget, for the tick that has partly gone by.

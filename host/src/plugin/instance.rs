@@ -11,7 +11,7 @@ use super::bindings::exporter::plugin::types::Description;
 use super::bindings::exports::exporter::plugin::{decoding, shaping};
 use super::cells::Cells;
 use super::component::{Offered, Offers, Plugin};
-use super::engine::epochs;
+use super::engine::{Ticking, epochs};
 use super::error::{CallError, OpenError};
 use super::grants::Limits;
 use super::imports::HostState;
@@ -57,6 +57,7 @@ impl Instance {
         });
         store.set_epoch_deadline(epochs(limits.cpu));
         store.set_hostcall_fuel(limits.output);
+        let _ticking = Ticking::start();
         let made = plugin.pre.instantiate(&mut store).and_then(|instance| {
             let decoding = plugin
                 .decoding
@@ -187,6 +188,7 @@ impl Instance {
         rows: usize,
         enter: impl FnOnce(&mut Store<HostState>, &Exports<'_>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
+        let _ticking = Ticking::start();
         self.store.set_epoch_deadline(epochs(self.limits.cpu));
         self.store.set_hostcall_fuel(self.limits.output);
         self.store.data_mut().enter();

@@ -11,7 +11,7 @@ use crate::config::sidecar::Grants;
 use crate::plugin::Cells;
 use crate::plugin::bindings::exports::exporter::plugin::collecting::{Failure, Request};
 use crate::plugin::component::Plugin;
-use crate::plugin::engine::epochs;
+use crate::plugin::engine::{Ticking, epochs};
 use crate::plugin::imports::HostState;
 
 /// A component with a decoder and a collector, both called `echo`. `collect` fails: as invalid with the content of the file `path`, or as
@@ -59,6 +59,7 @@ pub(super) async fn collect(plugin: &Plugin, time: Duration) -> wasmtime::Result
     let mut store = Store::new(collector.pre.engine(), HostState::new(plugin, None));
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(epochs(time));
+    let _ticking = Ticking::start();
     let instance = collector.pre.instantiate_async(&mut store).await?;
     let guest = collector.indices.load(&mut store, &instance)?;
     store.data_mut().enter_until(Instant::now() + time);
