@@ -47,7 +47,7 @@ elif [ -n "${RUSTUP_HOME:-}" ] || [ -d "$HOME/.rustup" ]; then
     arguments+=(-v "${RUSTUP_HOME:-$HOME/.rustup}:/root/.rustup" -v "${CARGO_HOME:-$HOME/.cargo}:/root/.cargo")
 fi
 say "Building $image"
-buildah bud --pull-never --isolation=chroot --network host --format docker "${arguments[@]}" -t "$image" .
+buildah bud --layers --pull-never --isolation=chroot --network host --format docker "${arguments[@]}" -t "$image" .
 rm -rf target/image
 
 # runc: crun refuses hybrid cgroups. The ulimits: where root may not raise its own. Unconfined: Debian 12's profile asks for CAP_SYS_ADMIN for

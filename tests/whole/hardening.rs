@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::capabilities::{CAP_BPF, CAP_PERFMON, holds, of_all_threads, still_works};
 use crate::harness::event::fire;
 use crate::harness::host::{assert_says, program};
-use crate::harness::objects::object;
+use crate::harness::objects::{object, repository};
 use crate::harness::sys::{SIGHUP, set_xattr};
 use crate::harness::{Host, Setup, names};
 
@@ -254,6 +254,48 @@ fn with_no_capability_kept_reading_goes_on_and_loading_does_not() {
     lines.next(&["config=late", "CAP_BPF"]);
     still_counts(&host);
     assert_eq!(features(&host), [1.0, 1.0, 1.0, 1.0, 0.0]);
+}
+
+/// Of the units, that with a BPF object fails, and that with a collector is served: what its sidecar grants lies where landlock lets nobody
+/// else look.
+#[test]
+fn as_a_user_without_any_capability_collectors_work() {
+    let data = tempfile::tempdir().unwrap();
+    fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = data.path().join("x.prom");
+    fs::write(&file, "# TYPE drawers gauge\ndrawers 3\n").unwrap();
+    let setup = for_everybody();
+    let built = std::process::Command::new(repository().join("examples/build-plugins.sh"))
+        .arg(setup.path())
+        .arg("textfile")
+        .output()
+        .unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let pattern = data.path().join("*.prom").display().to_string();
+    let host = setup
+        .file(
+            "textfile.plugin.yaml",
+            format!("grants: {{read: [\"{pattern}\"]}}"),
+        )
+        .file(
+            "textfile.yaml",
+            format!("collectors: [{{name: textfile, options: {{paths: [\"{pattern}\"]}}}}]"),
+        );
+    let host = as_user(host, "").argument("--hardening.check").start();
+    refused(&host);
+    confined(&host);
+    holds(&host, &[]);
+    assert_says(&host.log(), &["config=unit", "CAP_BPF", "CAP_PERFMON"]);
+    assert_eq!(host.text().value("drawers", &[]), Some(3.0));
+    // Replaced, as whoever writes such files should do it.
+    fs::write(data.path().join("new"), "# TYPE drawers gauge\ndrawers 4\n").unwrap();
+    fs::rename(data.path().join("new"), file).unwrap();
+    assert_eq!(host.text().value("drawers", &[]), Some(4.0));
+    assert_eq!(features(&host), [1.0; 5]);
 }
 
 const OFF: [&str; 4] = [

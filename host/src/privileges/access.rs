@@ -116,6 +116,22 @@ impl Access {
         self.read(dedicated_parent(file).unwrap_or_else(|| file.to_owned()));
     }
 
+    /// All paths that match a pattern, `*` and its like included: as a directory, or a file that may be replaced.
+    pub(crate) fn read_matching(&mut self, pattern: &str) {
+        let literal: PathBuf = Path::new(pattern)
+            .components()
+            .take_while(|one| {
+                let text = one.as_os_str().as_encoded_bytes();
+                !text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+            })
+            .collect();
+        if literal.as_os_str() == pattern {
+            self.read_file(&literal);
+        } else {
+            self.read(literal);
+        }
+    }
+
     fn follow_links(&mut self, directory: &Path, depth: usize) {
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
             let (path, kind) = (entry.path(), entry.file_type());
@@ -178,6 +194,22 @@ mod tests {
         }
         // Its parent is the directory of everybody's temporary files.
         assert_eq!(dedicated_parent(conf.parent().unwrap()), None);
+    }
+
+    #[test]
+    fn a_pattern_opens_the_directory_before_its_first_wildcard() {
+        let mut access = Access {
+            read: Vec::new(),
+            write: Vec::new(),
+        };
+        for pattern in ["/var/lib/x/*.prom", "/sys/block/*/stat", "/etc/hostname"] {
+            access.read_matching(pattern);
+        }
+        let opened: Vec<_> = access.read.iter().map(PathBuf::as_path).collect();
+        assert_eq!(
+            opened,
+            ["/var/lib/x", "/sys/block", "/etc/hostname"].map(Path::new)
+        );
     }
 
     #[test]

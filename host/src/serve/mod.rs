@@ -3,6 +3,7 @@
 
 mod account;
 mod backoff;
+mod confine;
 mod demand;
 mod exporter;
 mod host;
@@ -51,7 +52,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     } = start::start(&settings, &telemetry)?;
     let host = Arc::new(host);
     if settings.hardening_check {
-        start::check_hardening()?;
+        confine::check()?;
     }
     if settings.check {
         tracing::info!(

@@ -1,20 +1,20 @@
 //! From a config directory to a fleet of running units.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+use super::confine;
 use super::host::{Directories, Host};
 use super::notify;
 use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
 use crate::config::load::{FailedUnit, Loaded};
 use crate::config::{self, Lifecycle, UnitConfig};
-use crate::kernel::{KernelFacts, cgroup2_mount};
+use crate::kernel::KernelFacts;
 use crate::plugin::{Engine, Registry};
-use crate::privileges::{self, Access, Feature, Privileges};
+use crate::privileges::{self, Feature};
 use crate::telemetry::Telemetry;
 use crate::unit::{CollectorIndex, Environment, Failure, Prepared, Wanted, files_of, prepare};
 
@@ -88,12 +88,13 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         .iter()
         .filter(|one| one.state.is_err())
         .filter_map(|one| one.config.as_ref());
-    let later: Vec<PathBuf> = unloaded
+    let later = unloaded
         .chain(&waiting)
-        .flat_map(|config| files_of(config, &environment))
-        .collect();
-    let access = files_needed(settings, &candidates, &later);
-    let hardening = confine(settings, &access)?;
+        .flat_map(|config| files_of(config, &environment));
+    let prepared = candidates.iter().filter_map(|one| one.state.as_ref().ok());
+    let files = prepared.flat_map(Prepared::files).chain(later);
+    let access = confine::files_needed(settings, files);
+    let hardening = confine::confine(settings, &access)?;
     for feature in &hardening {
         telemetry.hardening(feature.name, feature.active);
     }
@@ -192,79 +193,6 @@ fn load(config: UnitConfig, environment: &Environment) -> Candidate {
         state,
         began,
     }
-}
-
-fn confine(settings: &Settings, access: &Access) -> anyhow::Result<Vec<Feature>> {
-    match Privileges::current() {
-        Ok(privileges) => tracing::info!("capabilities at start: {}", privileges.permitted),
-        Err(error) => tracing::warn!(%error, "cannot read this process' capabilities"),
-    }
-    Ok(privileges::confine(&settings.hardening, access)?)
-}
-
-/// What the process has to open from now on, over all reloads to come.
-fn files_needed(settings: &Settings, candidates: &[Candidate], later: &[PathBuf]) -> Access {
-    let mut access = Access::default();
-    for directory in std::iter::once(&settings.config.dir).chain(&settings.plugin_dirs) {
-        if let Err(shared) = access.read_replaceable(directory) {
-            tracing::info!("{shared}");
-        }
-    }
-    let prepared = candidates.iter().filter_map(|one| one.state.as_ref().ok());
-    for file in prepared.flat_map(Prepared::files) {
-        access.read_file(&file);
-    }
-    for file in later {
-        access.read_file(file);
-    }
-    if settings.pin_dir.exists() {
-        access.write(&settings.pin_dir);
-    }
-    if let Some(btf) = &settings.btf_path {
-        access.read(btf);
-    }
-    // Where it is not beneath /sys.
-    if let Ok(Some(cgroups)) = cgroup2_mount() {
-        access.read(cgroups);
-    }
-    for path in &settings.readable {
-        if !path.exists() {
-            tracing::warn!(path = %path.display(), "--hardening.read: there is no such file or directory, so it is not granted");
-        }
-        access.read(path);
-    }
-    if let Some(cache) = &settings.plugin_cache {
-        access.write(cache);
-    }
-    access
-}
-
-/// Looks at the hardening from the inside. Says all that was refused; an error if something was not.
-pub(super) fn check_hardening() -> anyhow::Result<()> {
-    let attempts = privileges::attempt_all().context("cannot check the hardening")?;
-    let mut allowed = Vec::new();
-    for attempt in &attempts {
-        let what = attempt.what;
-        match &attempt.refused {
-            Some(error) if !attempt.allowed() => {
-                tracing::info!(attempt = what, refused = true, "hardening check: {error}");
-            }
-            answer => {
-                let answer = answer
-                    .as_ref()
-                    .map_or("done".to_owned(), ToString::to_string);
-                tracing::error!(attempt = what, refused = false, "hardening check: {answer}");
-                allowed.push(what);
-            }
-        }
-    }
-    if allowed.is_empty() {
-        return Ok(());
-    }
-    bail!(
-        "--hardening.check: this process could {}; see exporter_host_hardening and the log for what is off",
-        allowed.join(", ")
-    )
 }
 
 /// The standard plugin and those of the directories. One that cannot be used is reported, counted and left out.
