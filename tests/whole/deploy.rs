@@ -1,20 +1,16 @@
 //! The files of examples/deploy: that they can be read, and agree with the program and with each other. tests/image.sh builds and runs the image.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_yaml::Value;
 
 use crate::harness::Setup;
 use crate::harness::host::program;
+use crate::harness::objects::repository;
 
 /// What the image's user and the manifests' is called.
 const USER: u64 = 65_532;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 fn text(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap()
