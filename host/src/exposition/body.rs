@@ -12,6 +12,8 @@ pub(crate) struct BodyWriter {
     heads: Option<Vec<openmetrics::Head>>,
     samples: SampleWriter,
     family: usize,
+    /// Whether the head of `family` is written: a piece may end right after it.
+    headed: bool,
     sample: usize,
 }
 
@@ -28,6 +30,7 @@ impl BodyWriter {
             heads,
             samples: SampleWriter::new(style),
             family: 0,
+            headed: false,
             sample: 0,
         }
     }
@@ -37,22 +40,53 @@ impl BodyWriter {
     /// Families without samples are left out, as Go's client does.
     pub(crate) fn write(&mut self, families: &[Family], out: &mut String, enough: usize) -> bool {
         while let Some(family) = families.get(self.family) {
-            if self.sample == 0 && !family.samples.is_empty() {
+            if !self.headed && !family.samples.is_empty() {
                 match &self.heads {
                     None => text::head(out, &family.meta),
                     Some(heads) => openmetrics::head(out, heads.get(self.family), &family.meta),
                 }
             }
+            self.headed = true;
             self.sample = self.samples.write(out, family, self.sample, enough);
             if self.sample < family.samples.len() {
                 return false;
             }
             self.family += 1;
+            self.headed = false;
             self.sample = 0;
         }
         if self.heads.take().is_some() {
             openmetrics::end(out);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::everything;
+    use super::*;
+
+    /// Whatever a piece ends with: a head, a sample, a family.
+    #[test]
+    fn pieces_of_any_size_are_the_whole() {
+        let families = everything();
+        for format in [Format::Text004, Format::OpenMetrics100] {
+            let mut whole = String::new();
+            assert!(BodyWriter::new(&families, format).write(&families, &mut whole, usize::MAX));
+            for enough in 1..whole.len() {
+                let mut writer = BodyWriter::new(&families, format);
+                let mut body = String::new();
+                loop {
+                    let mut piece = String::new();
+                    let done = writer.write(&families, &mut piece, enough);
+                    body.push_str(&piece);
+                    if done {
+                        break;
+                    }
+                }
+                assert_eq!(body, whole, "pieces of {enough}");
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ use crate::cli::settings::Watch;
 
 /// How often a watched directory is compared with what its path leads to: it may have been replaced as a whole, or come back.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Whoever only looks knows that nothing has changed only when two looks in a row have found the same.
+const QUIET_TO_LOOKS: Duration = Duration::from_millis(2500);
 /// A directory that never gets quiet is read all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// So is a file that somebody keeps open for writing.
@@ -63,6 +65,11 @@ pub(super) fn start(
     let (sender, events) = mpsc::channel();
     let mut watched = Watched::new(directories.clone(), how, sender)?;
     watched.look();
+    let quiet = if how == Watch::Poll {
+        quiet.max(QUIET_TO_LOOKS)
+    } else {
+        quiet
+    };
     std::thread::Builder::new()
         .name("config-watch".into())
         .spawn(move || {
@@ -176,7 +183,7 @@ impl Watched {
                 handler,
                 // By their contents: of times it compares whole seconds.
                 Config::default()
-                    .with_poll_interval(Duration::from_secs(2))
+                    .with_poll_interval(LOOK_AGAIN)
                     .with_compare_contents(true),
             )
             .map(|watcher| Box::new(watcher) as Box<dyn Watcher + Send>),
@@ -290,6 +297,22 @@ mod tests {
         let mut log = std::fs::File::create(directory.path().join("log")).unwrap();
         log.write_all(b"line").unwrap();
         reloads.recv_timeout(SOON).unwrap();
+    }
+
+    /// Nobody tells whoever only looks that a file is being written.
+    #[test]
+    fn a_file_that_grows_from_look_to_look_is_waited_for() {
+        use std::io::Write;
+        let directory = tempfile::tempdir().unwrap();
+        let reloads = reloads(directory.path(), Watch::Poll);
+        let mut file = std::fs::File::create(directory.path().join("a.yaml")).unwrap();
+        for _ in 0..9 {
+            file.write_all(b"part ").unwrap();
+            assert!(reloads.recv_timeout(Duration::from_millis(500)).is_err());
+        }
+        drop(file);
+        reloads.recv_timeout(SOON).unwrap();
+        assert!(reloads.recv_timeout(Duration::from_secs(3)).is_err());
     }
 
     #[test]
