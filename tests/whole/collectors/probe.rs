@@ -111,7 +111,7 @@ fn a_silent_target_fails_at_the_deadline() {
     let took = started.elapsed();
     assert_eq!(response.status, 200, "{}", response.text());
     assert!(
-        took > Duration::from_millis(1000) && took < Duration::from_secs(4),
+        took > Duration::from_millis(1000) && took < Duration::from_secs(8),
         "{took:?}"
     );
     let body = Body::parse(Format::Text, response.text());
