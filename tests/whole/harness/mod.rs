@@ -14,6 +14,7 @@ pub(crate) mod plugin;
 mod promtool;
 pub(crate) mod scraper;
 pub(crate) mod sys;
+pub(crate) mod tuner;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -26,12 +26,17 @@ impl<T: TcpStream> Device<T> {
         endpoint: &str,
         timeout: Duration,
     ) -> Result<Self, Failure> {
-        let stream = net.connect(endpoint, timeout).map_err(|error| {
-            if error.is_timeout() {
-                return Failure::Timeout(format!("{endpoint}: could not connect in time"));
-            }
-            Failure::from(error)
-        })?;
+        let stream = net
+            .connect(endpoint, timeout)
+            .map_err(|error| match error.problem {
+                NetProblem::Timeout => {
+                    Failure::Timeout(format!("{endpoint}: could not connect in time"))
+                }
+                NetProblem::Denied(why) => Failure::Denied(format!(
+                    "{endpoint} is not granted ({why}): `grants.tcp` in the plugin's sidecar, hdhomerun.plugin.yaml, has to cover it"
+                )),
+                _ => Failure::from(error),
+            })?;
         Ok(Self {
             stream,
             endpoint: endpoint.to_owned(),
