@@ -75,6 +75,8 @@ pub(crate) struct Walked {
     pub(crate) hits: u64,
     /// Rows that went to plugins.
     pub(crate) decoded: u64,
+    /// Rows that nobody was asked about, since it was late: they are left out until the next scrape, or stay as last answered.
+    pub(crate) postponed: u64,
     /// Keys that left the table.
     pub(crate) evicted: u64,
     /// Time spent in plugins and around them.
@@ -241,10 +243,14 @@ impl Metric {
         let started = Instant::now();
         let mut pending = std::mem::take(&mut self.pending);
         let mut complaints = Complaints::default();
-        let outcomes =
+        let outcomes = if plugins.out_of_time() {
+            self.walked.postponed += pending.rows.len() as u64;
+            vec![Outcome::Unanswered; pending.rows.len()]
+        } else {
+            self.walked.decoded += pending.rows.len() as u64;
             self.pipeline
-                .resolve(plugins, &pending.keys, &mut self.series, &mut complaints);
-        self.walked.decoded += pending.rows.len() as u64;
+                .resolve(plugins, &pending.keys, &mut self.series, &mut complaints)
+        };
         self.walked.complain(complaints);
         for (index, (outcome, row)) in outcomes.into_iter().zip(&pending.rows).enumerate() {
             let meaning = match outcome {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::layout::Layout;
 use super::series::{FamilyShape, SeriesSet, SlotId};
@@ -18,6 +19,8 @@ pub(super) const BATCH: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Plugins {
     sessions: Vec<Session>,
+    /// From then on nobody asks them: there is a deadline to keep.
+    until: Option<Instant>,
 }
 
 /// One of a unit's sessions.
@@ -36,6 +39,15 @@ impl Plugins {
         }
         self.sessions.push(start());
         SessionId(self.sessions.len() - 1)
+    }
+
+    /// Keys that are not known at this time wait for the next scrape.
+    pub(crate) fn ask_until(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
+    pub(super) fn out_of_time(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {

@@ -52,6 +52,15 @@ impl Account {
                     )
                 });
             }
+            if walked.postponed > 0 {
+                unit.errors("postponed", walked.postponed);
+                self.complain(limit, "postponed", || {
+                    format!(
+                        "metric {}: decoding took too long for the scrape's deadline: {} new rows wait for the next scrape",
+                        metric.metric, walked.postponed
+                    )
+                });
+            }
             for (decoder, error) in &walked.failed {
                 unit.errors("plugin", 1);
                 self.complain(limit, decoder, || {

@@ -207,7 +207,7 @@ impl Fleet {
         let mut tasks = JoinSet::new();
         for (index, slot) in slots.iter().enumerate() {
             let slot = Arc::clone(slot);
-            tasks.spawn_blocking(move || (index, slot.scrape()));
+            tasks.spawn_blocking(move || (index, slot.scrape(deadline)));
         }
         let mut scraped: Vec<Option<Scraped>> = slots.iter().map(|_| Some(Scraped::Late)).collect();
         let until = tokio::time::Instant::from_std(deadline);
@@ -229,7 +229,7 @@ impl Fleet {
     /// Scrapes one unit. None: it does not run.
     pub(crate) async fn scrape_one(&self, name: &str, deadline: Instant) -> Option<Scraped> {
         let slot = self.existing(name)?;
-        let scrape = tokio::task::spawn_blocking(move || slot.scrape());
+        let scrape = tokio::task::spawn_blocking(move || slot.scrape(deadline));
         let until = tokio::time::Instant::from_std(deadline);
         match tokio::time::timeout_at(until, scrape).await {
             Ok(Ok(scrape)) => scrape,
@@ -280,9 +280,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 impl Slot {
     /// A scrape that began after this was called. None: the unit does not run. Blocks.
-    fn scrape(&self) -> Option<Scraped> {
+    fn scrape(&self, deadline: Instant) -> Option<Scraped> {
         let share = self.scrapes.get(|| match &mut *self.state.lock() {
-            State::Running(unit) => Some(unit.scrape()),
+            State::Running(unit) => Some(unit.scrape(deadline)),
             State::Down => None,
         });
         share.map(Scraped::Done)

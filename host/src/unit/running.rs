@@ -273,8 +273,14 @@ impl Running {
 
     /// Walks every map once and gives its metrics' families. Rows that cannot be decoded are left out and reported; so are the metrics of a
     /// map that cannot be read to its end, since half a map would look like counters that went back.
-    pub(crate) fn scrape(&mut self) -> UnitScrape {
+    ///
+    /// Plugins are asked about new keys for three quarters of the time until `deadline`, so that what is known is served in time; the other
+    /// keys wait for the next scrape.
+    pub(crate) fn scrape(&mut self, deadline: Instant) -> UnitScrape {
         let mut scrape = UnitScrape::default();
+        let now = Instant::now();
+        let left = deadline.saturating_duration_since(now);
+        self.plugins.ask_until(now + left * 3 / 4);
         let keeper = self
             .kernel
             .as_ref()

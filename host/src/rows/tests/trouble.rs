@@ -1,5 +1,7 @@
 //! Plugins that change their minds or break in the middle.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::bench::{Bench, Recipe, Use, regexp, static_map, uint};
@@ -161,4 +163,21 @@ fn a_plugin_that_is_down_leaves_known_rows_alone() {
         );
     }
     assert_eq!(bench.metric.remembered(), 2);
+}
+
+#[test]
+fn new_keys_wait_for_the_next_scrape_once_it_is_late() {
+    let (mut bench, map) = ids(vec![uint()]);
+    let all = map.len();
+    bench.plugins.ask_until(Instant::now());
+    let late = bench.scrape(&map);
+    assert_eq!((late.series.len(), late.walked.postponed), (0, all as u64));
+    bench
+        .plugins
+        .ask_until(Instant::now() + Duration::from_secs(3600));
+    assert_eq!(bench.scrape(&map).series.len(), all);
+    // What is known needs nobody.
+    bench.plugins.ask_until(Instant::now());
+    let known = bench.scrape(&map);
+    assert_eq!((known.series.len(), known.walked.postponed), (all, 0));
 }
