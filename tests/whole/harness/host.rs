@@ -371,7 +371,7 @@ pub(crate) fn program() -> Command {
 }
 
 /// `EXPORTER_HOST_BIN`, or the one that was built in the same target directory as this test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = env::var_os("EXPORTER_HOST_BIN") {
         return path.into();
     }
@@ -391,7 +391,7 @@ fn binary() -> PathBuf {
 }
 
 /// Where hosts keep compiled plugins, so that not each of some hundred compiles the same. Nothing else is shared between tests.
-fn compiled_plugins() -> &'static Path {
+pub(crate) fn compiled_plugins() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");

@@ -12,6 +12,7 @@ pub(crate) mod objects;
 pub(crate) mod parser;
 pub(crate) mod plugin;
 mod promtool;
+pub(crate) mod project;
 pub(crate) mod scraper;
 pub(crate) mod sys;
 pub(crate) mod tuner;
