@@ -145,7 +145,7 @@ fn check_name(name: &str, at: Mark, problems: &mut Problems) {
     }
 }
 
-fn read_options(fields: &Fields<'_>, problems: &mut Problems) -> Value {
+pub(super) fn read_options(fields: &Fields<'_>, problems: &mut Problems) -> Value {
     let Some(node) = fields.get("options") else {
         return Value::Object(Map::new());
     };

@@ -1,4 +1,4 @@
-//! The section `metrics`: counters, gauges and histograms.
+//! The section `metrics`: counters, gauges and histograms; `shaped` has a file of its own.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,11 +23,12 @@ use super::problem::Mark;
 use super::problem::Problems;
 use super::scalar;
 use super::scalar::Numeric;
+use super::shaped;
 
 const METRICS: Schema = Schema {
     what: "`metrics`",
-    known: &["counters", "gauges", "histograms"],
-    later: &["shaped"],
+    known: &["counters", "gauges", "histograms", "shaped"],
+    later: &[],
 };
 
 const COUNTER: Schema = Schema {
@@ -77,6 +78,9 @@ pub(super) fn read_metrics(node: &Node, problems: &mut Problems) -> Metrics {
     }
     for node in fields.list("histograms", "histograms", problems) {
         list.extend(histogram::read_histogram(node, problems));
+    }
+    for node in fields.list("shaped", "shaped metrics", problems) {
+        list.extend(shaped::read_shaped(node, problems));
     }
     check_series_names(&list, problems);
     let any_section = ["counters", "gauges", "histograms", "shaped"]
@@ -158,6 +162,7 @@ impl Common {
             source,
             labels,
             shape,
+            any_value: false,
             at,
         }
     }

@@ -23,6 +23,7 @@ mod parse;
 pub(crate) mod problem;
 mod scalar;
 pub(crate) mod sidecar;
+mod shaped;
 mod unit;
 
 pub(crate) use load::load;

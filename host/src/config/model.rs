@@ -73,6 +73,8 @@ pub(crate) struct MetricConfig {
     pub(crate) labels: Vec<LabelConfig>,
     /// The shaper by name and its options, e.g. `counter`, `gauge`, `exp2`.
     pub(crate) shape: PluginUse,
+    /// The map's values may have any size: the shaper says where its numbers are. Otherwise they are one u64.
+    pub(crate) any_value: bool,
     pub(crate) at: Position,
 }
 

@@ -172,6 +172,10 @@ impl Tool {
         self.plugin.name()
     }
 
+    pub(crate) fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
     /// A use of the plugin of its own, with no instance yet.
     pub(crate) fn session(&self) -> Session {
         Session::new(Arc::clone(&self.plugin))

@@ -22,6 +22,8 @@ pub(crate) struct Layout {
     pub(crate) row_key_size: usize,
     /// One row per CPU instead of their sum: the CPU's number is appended to the key as a u16 in the machine's byte order.
     pub(crate) split_cpus: bool,
+    /// Bytes of a value, on one CPU.
+    pub(crate) value_size: usize,
     /// The first four bytes of a key must be zero: the key of a single-entry array says nothing.
     pub(crate) zero_key: bool,
 }
@@ -83,6 +85,7 @@ impl Layout {
                 fields: Vec::new(),
                 row_key_size: shape.key_size,
                 split_cpus: false,
+                value_size: size_of::<u64>(),
                 zero_key: true,
             });
         }
@@ -101,6 +104,7 @@ impl Layout {
             fields: fields(labels, None, 0),
             row_key_size,
             split_cpus: false,
+            value_size: size_of::<u64>(),
             zero_key: false,
         }
     }
@@ -110,6 +114,7 @@ impl Layout {
             fields: fields(labels, Some(cpu), key_size),
             row_key_size: key_size + CPU_SIZE,
             split_cpus: true,
+            value_size: size_of::<u64>(),
             zero_key,
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::error::UnitError;
 use super::source::SourceKey;
-use crate::config::{MetricConfig, PluginUse, Problem, UnitConfig};
+use crate::config::{MetricConfig, MetricSource, PluginUse, Problem, UnitConfig};
 use crate::exposition::{label_name, metric_name};
 use crate::plugin::{Offer, Registry};
 use crate::rows::{Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step};
@@ -72,7 +72,7 @@ impl Opener<'_> {
         layout: &Layout,
         namespace: &str,
     ) -> Option<Metric> {
-        let (labels, shaper) = self.parts(metric, namespace)?;
+        let (labels, shaper) = self.parts(metric, layout, namespace)?;
         Some(Metric::new(MetricParts {
             name: metric.name.as_str().into(),
             namespace: namespace.to_owned(),
@@ -82,7 +82,12 @@ impl Opener<'_> {
         }))
     }
 
-    fn parts(&mut self, metric: &MetricConfig, namespace: &str) -> Option<(Vec<Label>, Shaper)> {
+    fn parts(
+        &mut self,
+        metric: &MetricConfig,
+        layout: &Layout,
+        namespace: &str,
+    ) -> Option<(Vec<Label>, Shaper)> {
         let before = self.problems.len();
         let mut labels = Vec::with_capacity(metric.labels.len());
         for label in &metric.labels {
@@ -98,6 +103,7 @@ impl Opener<'_> {
         }
         let shaper = self.shaper(metric);
         if let Some(shaper) = &shaper {
+            self.check_numbers(metric, shaper, layout);
             self.check_families(metric, shaper, namespace);
         }
         (self.problems.len() == before)
@@ -169,6 +175,25 @@ impl Opener<'_> {
             Err(error) => {
                 let message = error.to_string();
                 self.problem(wanted, message)
+            }
+        }
+    }
+
+    /// Numbers beyond the value would never be there.
+    fn check_numbers(&mut self, metric: &MetricConfig, shaper: &Shaper, layout: &Layout) {
+        if metric.source != MetricSource::Map {
+            return;
+        }
+        for number in &shaper.numbers {
+            let end = number.offset.saturating_add(number.encoding.size());
+            if end > layout.value_size {
+                let _: Option<()> = self.problem(
+                    &metric.shape,
+                    format!(
+                        "shape `{}` of metric `{}` reads bytes {} to {end} of a value, those of map `{}` have {} bytes",
+                        shaper.name, metric.name, number.offset, metric.map, layout.value_size
+                    ),
+                );
             }
         }
     }

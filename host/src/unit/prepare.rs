@@ -232,14 +232,17 @@ fn lay_out_metric(metric: &MetricConfig, map: &MapInfo) -> Result<Layout, String
         key_size: map.key_size,
         per_cpu: map.is_per_cpu(),
     };
-    if metric.source == MetricSource::Map && map.value_size != VALUE_SIZE {
+    let sized = metric.any_value || metric.source != MetricSource::Map;
+    if !sized && map.value_size != VALUE_SIZE {
         return Err(format!(
             "the values of map `{}` have {} bytes, expected {VALUE_SIZE}: make its value type u64",
             map.name, map.value_size
         ));
     }
-    Layout::new(&metric.labels, metric.source, shape)
-        .map_err(|error| format!("map `{}`: {error}", map.name))
+    let mut layout = Layout::new(&metric.labels, metric.source, shape)
+        .map_err(|error| format!("map `{}`: {error}", map.name))?;
+    layout.value_size = map.value_size;
+    Ok(layout)
 }
 
 /// Writes the addresses of kernel symbols into the object's globals.

@@ -1,9 +1,13 @@
 //! `plugin run … --bench`: what calls cost.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
+use super::Format;
+use super::list::write_json;
 use crate::plugin::{Cells, Tool};
 
 /// Rows of a batch. The host's largest is 4096.
@@ -22,44 +26,71 @@ pub(super) struct Opened<'a> {
     pub(super) loaded: Duration,
 }
 
+#[derive(Serialize)]
+struct Costs {
+    load_ms: f64,
+    instantiate_us: f64,
+    batches: Vec<BatchCost>,
+    memory_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct BatchCost {
+    rows: usize,
+    call_us: f64,
+    row_ns: f64,
+}
+
 /// `call` decodes a batch; its rows are those of `rows` over and over.
 pub(super) fn run(
     opened: &Opened<'_>,
     rows: &[Vec<u8>],
     mut call: impl FnMut(&Cells) -> anyhow::Result<()>,
+    format: Format,
     out: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
-    writeln!(
-        out,
-        "{:<34} {:>12.3} ms",
-        "load (compile or cache)",
-        opened.loaded.as_secs_f64() * 1e3
-    )?;
-    writeln!(
-        out,
-        "{:<34} {:>12.3} ms",
-        "instantiate",
-        instantiate(opened.tool)?.as_secs_f64() * 1e3
-    )?;
+    let mut costs = Costs {
+        load_ms: opened.loaded.as_secs_f64() * 1e3,
+        instantiate_us: instantiate(opened.tool)?.as_secs_f64() * 1e6,
+        batches: Vec::new(),
+        memory_bytes: 0,
+    };
     for size in BATCHES {
         let batch: Cells = rows.iter().cycle().take(size).map(Vec::as_slice).collect();
-        let took = median(&mut || call(&batch))?;
-        let nanoseconds = took.as_secs_f64() * 1e9;
-        writeln!(
-            out,
-            "{:<34} {:>12.1} us {:>10.1} ns/row",
-            format!("call with {size} rows"),
-            nanoseconds / 1e3,
-            nanoseconds / size as f64
-        )?;
+        let took = median(&mut || call(&batch))?.as_secs_f64();
+        costs.batches.push(BatchCost {
+            rows: size,
+            call_us: took * 1e6,
+            row_ns: took * 1e9 / size as f64,
+        });
     }
-    writeln!(
-        out,
-        "{:<34} {:>12} KiB",
-        "linear memory",
-        opened.tool.memory() >> 10
-    )?;
+    costs.memory_bytes = opened.tool.memory();
+    match format {
+        Format::Text => costs.write_text(out)?,
+        Format::Json => write_json(out, &costs)?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+impl Costs {
+    fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut line = |what: &str, figure: f64, unit: &str, more: &str| {
+            writeln!(out, "{what:<24} {figure:>12.1} {unit:<3}{more}")
+        };
+        line("load (compile or cache)", self.load_ms, "ms", "")?;
+        line("instantiate", self.instantiate_us, "us", "")?;
+        for batch in &self.batches {
+            let what = format!("call with {} rows", batch.rows);
+            let row = format!(" {:>10.1} ns/row", batch.row_ns);
+            line(&what, batch.call_us, "us", &row)?;
+        }
+        line(
+            "linear memory",
+            self.memory_bytes as f64 / 1024.0,
+            "KiB",
+            "",
+        )
+    }
 }
 
 fn instantiate(tool: &Tool) -> anyhow::Result<Duration> {

@@ -3,28 +3,33 @@
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::super::values;
 use super::list::{location, write_json};
 use super::{Format, Usage, Workbench, bench, exit_code};
+use crate::exposition;
 use crate::plugin::{
-    Cells, DecoderId, Location, Offered, Session, ShapedFamily, Slot, Tool, new_labels,
+    Cells, CollectRequest, Collector, DecoderId, Location, Offered, Session, ShapedFamily, Slot,
+    Tool, new_labels,
 };
 use crate::telemetry::LogLevel;
 
 /// Call a plugin with rows from the command line
 #[derive(Debug, Args)]
 #[command(
-    group(ArgGroup::new("what").required(true).multiple(false).args(["decoders", "shaper"])),
+    group(ArgGroup::new("what").required(true).multiple(false).args(["decoders", "shaper", "collect"])),
     after_help = "Exit codes: 0 all rows were answered, 1 the plugin failed or a row got no answer, 2 wrong usage.\n\n\
         Examples:\n  \
         exporter-host plugin run standard --decoder inet_ip --hex 0a000001\n  \
         exporter-host plugin run standard --decoder uint --decoder static_map --options '{}' --options '{\"static_map\": {\"1\": \"read\"}}' --hex 01000000\n  \
-        exporter-host plugin run my.wasm --shaper my_shape --labels disk --row sda --row sdb"
+        exporter-host plugin run my.wasm --shaper my_shape --labels disk --row sda --row sdb\n  \
+        exporter-host plugin run my.wasm --collect my_collector --target 192.0.2.1"
 )]
 pub(super) struct RunFlags {
     /// The component, or `standard` for the one inside this binary
@@ -38,6 +43,22 @@ pub(super) struct RunFlags {
     /// Place rows with this one
     #[arg(long, value_name = "NAME")]
     shaper: Option<String>,
+
+    /// Collect once with this one, and print the families as they would be served
+    #[arg(long, value_name = "NAME")]
+    collect: Option<String>,
+
+    /// What a collector is asked about, as in a probe
+    #[arg(long, value_name = "TARGET", requires = "collect")]
+    target: Option<String>,
+
+    /// A query parameter of a probe; repeatable
+    #[arg(long, value_name = "NAME=VALUE", requires = "collect", value_parser = param)]
+    param: Vec<(String, String)>,
+
+    /// How long a collector may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::timeout, requires = "collect")]
+    timeout: Duration,
 
     /// The options, a JSON object; of a chain's decoders in their order
     #[arg(long, value_name = "JSON", value_parser = object)]
@@ -102,10 +123,16 @@ struct Step {
 pub(super) fn run(flags: &RunFlags, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let rows = hex_rows(&flags.hex, &mut io::stdin().lock())?;
     let bench = Workbench::new(flags.plugin_cache_dir.as_ref(), LogLevel::Info)?;
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let tool = Tool::load(&bench.engine, &bench.facts, location(&flags.file))
         .with_context(|| format!("{} cannot be used", flags.file.display()))?;
     let loaded = started.elapsed();
+    if let Some(name) = &flags.collect {
+        if flags.bench {
+            bail!(Usage("--bench measures decoders".to_owned()));
+        }
+        return collect(flags, name, &tool, out);
+    }
     match &flags.shaper {
         Some(shaper) => {
             if flags.bench {
@@ -123,7 +150,13 @@ pub(super) fn run(flags: &RunFlags, out: &mut impl Write) -> anyhow::Result<Exit
                     loaded,
                     tool: &tool,
                 };
-                return bench::run(&opened, &rows, |rows| decode_cells(&mut chain, rows), out);
+                return bench::run(
+                    &opened,
+                    &rows,
+                    |rows| decode_cells(&mut chain, rows),
+                    flags.format,
+                    out,
+                );
             }
             decode(flags, &mut chain, &rows, out)
         }
@@ -437,6 +470,47 @@ impl PlacedReport {
         }
         Ok(())
     }
+}
+
+// === collectors ===
+
+fn collect(
+    flags: &RunFlags,
+    name: &str,
+    tool: &Tool,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    let offered = &tool.offers.collectors;
+    if !offered.iter().any(|one| one.name == *name) {
+        bail!(not_offered("collector", name, tool, offered));
+    }
+    let options = flags.options.first().cloned().unwrap_or(json!({}));
+    let collector = Collector::open(tool.plugin(), name, &options.to_string())
+        .with_context(|| format!("collector `{name}`"))?;
+    let request = CollectRequest {
+        target: flags.target.as_deref(),
+        params: &flags.param,
+        labels: &[],
+        deadline: Instant::now() + flags.timeout,
+        capture: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answer = runtime
+        .block_on(collector.collect(&request))
+        .with_context(|| format!("collector `{name}`"))?;
+    let mut text = String::new();
+    exposition::write(&mut text, &answer.families, exposition::Format::Text004);
+    out.write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=VALUE, e.g. module=fast")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 // === what was typed ===

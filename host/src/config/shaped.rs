@@ -1,0 +1,70 @@
+//! `metrics.shaped`: maps whose families a plugin's shaper declares.
+
+use super::collector;
+use super::fields::{Fields, Schema};
+use super::label;
+use super::model::{MetricConfig, MetricSource, PluginUse};
+use super::names;
+use super::node::{Node, shorten};
+use super::problem::Problems;
+
+const SHAPED: Schema = Schema {
+    what: "a shaped metric",
+    known: &["name", "help", "map", "shaper", "options", "labels"],
+    later: &["max_series", "expire"],
+};
+
+/// None: it could not be read, which has been said.
+pub(super) fn read_shaped(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
+    let fields = Fields::of(node, &SHAPED, problems)?;
+    let text = |name: &str, problems: &mut Problems| match fields.get(name) {
+        Some(_) => fields.text(name, problems),
+        None => Some(""),
+    };
+    let (name, map, help) = (
+        text("name", problems),
+        text("map", problems),
+        text("help", problems),
+    );
+    let shaper = fields.required_text(
+        "shaper",
+        "a shaped metric needs a `shaper`: a plugin's, by name",
+        problems,
+    );
+    let options = collector::read_options(&fields, problems);
+    let labels = label::read_labels(&fields, problems);
+    let (name, map) = match (name?, map?) {
+        ("", "") => {
+            problems.error(
+                fields.at,
+                "a shaped metric needs a `name`, or the `map` that it is called after",
+            );
+            return None;
+        }
+        ("", map) => (map, map),
+        (name, "") => (name, name),
+        both => both,
+    };
+    if let Err(why) = names::check_metric_name(name) {
+        problems.error(
+            fields.at,
+            format!("the metric name `{}` {why}", shorten(name)),
+        );
+        return None;
+    }
+    let at = problems.position(fields.at);
+    Some(MetricConfig {
+        name: name.to_owned(),
+        help: help?.to_owned(),
+        map: map.to_owned(),
+        source: MetricSource::Map,
+        labels: labels?,
+        shape: PluginUse {
+            name: shaper?.to_owned(),
+            options,
+            at: at.clone(),
+        },
+        any_value: true,
+        at,
+    })
+}
