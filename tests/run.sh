@@ -13,12 +13,9 @@ need prometheus-node-exporter has prometheus-node-exporter
 need python3-venv python3 -c 'import venv, ensurepip'
 need pci.ids test -e /usr/share/misc/pci.ids
 need coreutils has timeout
-<<<<<<< HEAD
 # For the unit in examples/deploy.
 need systemd has systemd-analyze
-=======
 need util-linux has setpriv
->>>>>>> 2a78872 (Examples: decoders for containers and networks; test plugin tools and four languages from outside)
 install_missing
 tests/languages.sh
 setup_kernel

@@ -49,3 +49,17 @@ struct {
     __type(key, u32);
     __type(value, u32);
 } narrow_total SEC(".maps");
+
+// A struct for a shaper: requests, requests in flight, nanoseconds.
+struct requests {
+    u64 total;
+    __s32 in_flight;
+    u32 unused;
+    u64 nanoseconds;
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16);
+    __type(key, u32);
+    __type(value, struct requests);
+} requests SEC(".maps");

@@ -78,10 +78,34 @@ fn all_worlds(lang: &str) {
     let report = plugin_says(&["inspect", "--format", "json", &collector, &cache()]);
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(
+        report["collectors"][0]["name"],
+        serde_json::json!(name("collector"))
+    );
+    assert_eq!(
         report["worlds"],
         serde_json::json!(["collector"]),
         "{report}"
     );
+
+    // Its sidecar lies in the project, with the grant that it needs.
+    let sidecar = collector.replace(".wasm", ".plugin.yaml");
+    let project = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("projects")
+        .join(name("collector"));
+    let template = project.join(format!("{}.plugin.yaml", name("collector")));
+    let run = ["run", &collector, "--collect", &name("collector"), &cache()];
+    if Path::new(&sidecar) != template {
+        let _none = fs::remove_file(&sidecar);
+        let refused = plugin(&run);
+        assert_eq!(refused.status.code(), Some(1), "nothing is granted");
+        fs::copy(template, &sidecar).unwrap();
+    }
+    let text = plugin_says(&run);
+    let load = fs::read_to_string("/proc/loadavg").unwrap();
+    for window in ["1m", "5m", "15m"] {
+        let sample = format!("{}{{window=\"{window}\"}} ", name("collector"));
+        assert!(text.contains(&sample), "{sample}: {text} {load}");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod decoders;
 mod demand;
 mod deploy;
 mod escaping;
+mod example_plugins;
 mod examples;
 mod hardening;
 mod harness;

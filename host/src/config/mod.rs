@@ -22,8 +22,8 @@ mod node;
 mod parse;
 pub(crate) mod problem;
 mod scalar;
-pub(crate) mod sidecar;
 mod shaped;
+pub(crate) mod sidecar;
 mod unit;
 
 pub(crate) use load::load;

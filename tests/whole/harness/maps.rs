@@ -34,6 +34,11 @@ impl HostMap {
             .unwrap_or_else(|error| panic!("{:?} takes the key {key:?}: {error}", self.map.name()));
     }
 
+    /// A value that is more than one number.
+    pub(crate) fn put(&self, key: &[u8], value: &[u8]) {
+        self.map.update(key, value, MapFlags::ANY).unwrap();
+    }
+
     /// `value(cpu)` for each possible CPU.
     pub(crate) fn set_per_cpu(&self, key: &[u8], value: impl Fn(u64) -> u64) {
         let values: Vec<Vec<u8>> = (0..possible_cpus())

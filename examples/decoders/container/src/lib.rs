@@ -12,7 +12,7 @@ use path::Container;
 const SHORT_ID: usize = 12;
 
 /// What the YAML may say beside the decoder's name.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Options {
     /// Which part of the path is the text.
@@ -37,16 +37,6 @@ enum Part {
 #[derive(Debug)]
 pub struct ContainerOf {
     options: Options,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            part: Part::default(),
-            short: false,
-            unknown: String::new(),
-        }
-    }
 }
 
 impl Decoder for ContainerOf {

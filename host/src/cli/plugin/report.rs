@@ -31,6 +31,7 @@ pub(super) struct Report {
     worlds: Vec<&'static str>,
     decoders: Vec<OfferedLine>,
     shapers: Vec<OfferedLine>,
+    collectors: Vec<OfferedLine>,
     imports: Vec<Import>,
     exports: Vec<String>,
     /// What the sidecar grants.
@@ -87,7 +88,12 @@ impl Report {
                 .collect(),
             decoders: offered_lines(&inspection.offers.decoders),
             shapers: offered_lines(&inspection.offers.shapers),
-            imports: inspection.imports.iter().map(|name| import(name)).collect(),
+            collectors: offered_lines(&inspection.offers.collectors),
+            imports: inspection
+                .imports
+                .iter()
+                .map(|name| import(name, &inspection.granted))
+                .collect(),
             exports: inspection.exports,
             grants: inspection.granted,
             limits: inspection.limits,
@@ -126,6 +132,7 @@ impl Report {
         for (kind, kinds, offered) in [
             ("decoder", "decoders", &self.decoders),
             ("shaper", "shapers", &self.shapers),
+            ("collector", "collectors", &self.collectors),
         ] {
             match detail {
                 Detail::Brief if !offered.is_empty() => {
@@ -185,18 +192,61 @@ fn offered_lines(offered: &[Offered]) -> Vec<OfferedLine> {
     offered.iter().map(line).collect()
 }
 
-fn import(name: &str) -> Import {
+/// What a plugin finds behind an import, with these grants (`read: /proc/stat`, one each).
+fn import(name: &str, grants: &[String]) -> Import {
     let interface = name.split('@').next().unwrap_or(name);
-    let granted = match interface.strip_prefix("exporter:plugin/") {
-        Some("types") => "no functions",
-        Some("log") => "every plugin has it",
-        Some("kernel") => "every decoder has it",
-        Some(_) => "nothing of it is granted",
-        None if interface.starts_with("wasi:") => "inert: nothing is in it",
-        None => "not offered by this host",
+    let of = |kinds: &[&str]| {
+        let granted: Vec<&str> = grants
+            .iter()
+            .filter(|grant| {
+                let kind = grant.split(':').next();
+                kind.is_some_and(|kind| kinds.contains(&kind))
+            })
+            .map(String::as_str)
+            .collect();
+        if granted.is_empty() {
+            "nothing of it is granted".to_owned()
+        } else {
+            format!("granted {}", granted.join(", "))
+        }
+    };
+    let granted = match interface {
+        "exporter:plugin/types" => "types alone".to_owned(),
+        "exporter:plugin/log" => "every plugin has it".to_owned(),
+        "exporter:plugin/files" => of(&["read", "file_systems"]),
+        "exporter:plugin/net" => of(&["tcp", "udp", "dns"]),
+        "exporter:plugin/kernel" => of(&["kernel"]),
+        "wasi:cli/environment" => of(&["env"]),
+        "wasi:clocks/wall-clock" | "wasi:clocks/monotonic-clock" => of(&["clock"]),
+        _ if interface.starts_with("wasi:") => "inert: nothing is in it".to_owned(),
+        _ => "not offered by this host".to_owned(),
     };
     Import {
         name: name.to_owned(),
-        granted: granted.to_owned(),
+        granted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_show_what_of_them_is_granted() {
+        let grants = ["read: /proc/stat", "tcp: lan:80", "clock"].map(ToOwned::to_owned);
+        let granted = |name: &str| import(name, &grants).granted;
+        assert_eq!(
+            granted("exporter:plugin/files@0.1.0"),
+            "granted read: /proc/stat"
+        );
+        assert_eq!(granted("exporter:plugin/net@0.1.0"), "granted tcp: lan:80");
+        assert_eq!(granted("wasi:clocks/wall-clock@0.2.6"), "granted clock");
+        assert_eq!(
+            granted("exporter:plugin/kernel@0.1.0"),
+            "nothing of it is granted"
+        );
+        assert_eq!(granted("exporter:plugin/log@0.1.0"), "every plugin has it");
+        assert_eq!(granted("wasi:io/poll@0.2.6"), "inert: nothing is in it");
+        assert_eq!(granted("other:thing/it"), "not offered by this host");
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn readme(world: World, lang: Language, name: &str) -> String {
             "metrics:\n  counters:\n    - name: example_total\n      help: An example\n      labels:\n        - name: state\n          size: 4\n          decoders:\n            - name: {name}\n"
         ),
         World::Shaper => format!(
-            "metrics:\n  shaped:\n    - name: cache\n      help: Looks into the cache\n      shape: {name}\n      labels:\n        - name: level\n          size: 4\n          decoders:\n            - name: uint\n"
+            "metrics:\n  shaped:\n    - name: cache\n      help: Looks into the cache\n      shaper: {name}\n      labels:\n        - name: level\n          size: 4\n          decoders:\n            - name: uint\n"
         ),
         World::Collector => format!("collectors:\n  - name: {name}\n"),
     };
