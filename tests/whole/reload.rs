@@ -6,6 +6,7 @@ mod directories;
 mod files;
 mod plugins;
 mod replace;
+mod sidecars;
 mod units;
 
 use std::collections::BTreeSet;

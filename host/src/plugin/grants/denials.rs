@@ -65,7 +65,7 @@ impl Denials {
             Some(_) => tracing::warn!(
                 plugin,
                 interface,
-                "denied, the plugin's sidecar does not grant it: {}",
+                "denied to the plugin: {}; what it may have is in its .plugin.yaml",
                 short.escape_debug()
             ),
         }

@@ -118,7 +118,7 @@ fn what_is_denied_is_logged_once_for_each_thing() {
     });
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].contains("denied, the plugin's sidecar does not grant it: /proc/1/environ")
+        lines[0].contains("denied to the plugin: /proc/1/environ; ")
             && lines[0].contains("plugin=\"test\" interface=\"files\""),
         "{lines:?}"
     );

@@ -38,6 +38,24 @@ fn files_that_are_no_component() {
 }
 
 #[test]
+fn a_file_of_200_mb_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("huge.wasm");
+    // Without blocks: it would be zeros if it were read.
+    std::fs::File::create(&path)
+        .unwrap()
+        .set_len(200 << 20)
+        .unwrap();
+    let message = crate::plugin::component::read(&path)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        message,
+        "it has 209715200 bytes; a plugin may have 67108864 at most"
+    );
+}
+
+#[test]
 fn damaged_files() {
     let whole = Guest::new().build();
     for length in [8, 9, 100, whole.len() / 2, whole.len() - 1] {
