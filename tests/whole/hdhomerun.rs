@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -620,4 +621,60 @@ fn dead_devices_among_a_hundred_hold_up_nobody() {
         "one took {one:?}, the slowest of many {slowest:?}"
     );
     assert!(grown < 256 << 20, "{grown} bytes more for {MANY} probes");
+}
+
+#[test]
+fn devices_are_found_by_udp_where_that_is_granted() {
+    let device = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = device.local_addr().unwrap();
+    let unit = format!(
+        "collectors:\n  - name: hdhomerun_discovery\n    options: {{addresses: [\"{address}\"]}}\n"
+    );
+    let setup = |grants: &str| {
+        Setup::new()
+            .component("hdhomerun")
+            .file("hdhomerun.yaml", &unit)
+            .file("hdhomerun.plugin.yaml", format!("grants: {{{grants}}}\n"))
+            .start()
+    };
+    let refused = setup("tcp: [\"127.0.0.1:*\"]").text();
+    let success = [("collector", "hdhomerun_discovery")];
+    assert_eq!(
+        refused.value("exporter_host_collector_success", &success),
+        Some(0.0)
+    );
+
+    // Twice, as the question is asked twice.
+    let answering = thread::spawn(move || {
+        for _ in 0..2 {
+            let mut question = [0; 64];
+            let (size, from) = device.recv_from(&mut question).unwrap();
+            // Any device, any id.
+            assert_eq!(
+                question[..size - 4],
+                *b"\0\x02\0\x0c\x01\x04\xff\xff\xff\xff\x02\x04\xff\xff\xff\xff"
+            );
+            let answer = frame(3, b"\x01\x04\0\0\0\x01\x02\x04\x13\x25\x2c\x05\x10\x01\x03");
+            device.send_to(b"noise", from).unwrap();
+            device.send_to(&answer, from).unwrap();
+        }
+    });
+    let body = setup("udp: [\"127.0.0.1:*\"]").text();
+    answering.join().unwrap();
+    let address = address.to_string();
+    let labels = [
+        ("device_id", "13252C05"),
+        ("address", &*address),
+        ("base_url", "http://127.0.0.1:80"),
+        ("tuners", "3"),
+    ];
+    assert_eq!(
+        body.value("hdhomerun_discovered_device_info", &labels),
+        Some(1.0)
+    );
+    assert_eq!(body.value("hdhomerun_discovered_devices", &[]), Some(1.0));
+    assert_eq!(
+        body.value("hdhomerun_discovery_skipped_replies", &[]),
+        Some(2.0)
+    );
 }

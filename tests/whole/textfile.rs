@@ -36,7 +36,6 @@ impl Files {
         let directory = self.path().display().to_string();
         let unit = format!("collectors:\n  - name: textfile\n    options: {options}\n");
         Setup::new()
-            .argument(format!("--hardening.read={directory}"))
             .component("textfile")
             .file("textfile.yaml", unit.replace("DIR", &directory))
             .file(
