@@ -13,7 +13,7 @@ use crate::harness::{Host, Setup, eventually, names, series};
 
 const YAML: &str = "metrics: {counters: [{name: kind_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
 /// A unit of another kind beside it, which has to go on whatever becomes of the first.
-const BESIDE: &str = "metrics: {counters: [{name: seen_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
+pub(crate) const BESIDE: &str = "metrics: {counters: [{name: seen_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
 /// The port that the packet programs look for.
 const PORT: u16 = 34997;
 

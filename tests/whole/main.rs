@@ -29,6 +29,7 @@ mod hardening;
 mod harness;
 mod hdhomerun;
 mod histograms;
+mod hostile;
 mod http;
 mod kinds;
 mod languages;
