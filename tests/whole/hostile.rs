@@ -155,7 +155,7 @@ fn costs_only_itself(sidecar: &str, bad: Bad<'_>, reason: &str, words: &[&str]) 
     } else {
         2 * (64 << 10)
     };
-    eprintln!("{reason}: {} KiB more at most", took);
+    eprintln!("{reason}: {took} KiB more at most");
     assert!(took < limit + SLACK_KIB, "{took} KiB more than before");
     let log = host.log();
     let mut all = vec!["hostile"];
