@@ -8,6 +8,8 @@ use std::sync::Once;
 
 use libbpf_rs::PrintLevel;
 
+use super::sys;
+
 /// Lines kept per call: verifier logs run to megabytes, and their end says what is wrong.
 const KEPT_LINES: usize = 64;
 /// Bytes kept per line.
@@ -69,18 +71,15 @@ pub(super) fn capture<T>(call: impl FnOnce() -> T) -> (T, LibbpfLog) {
 /// Lets libbpf's debug lines through to tracing, for the rest of the process' life.
 pub(super) fn enable_debug() {
     install();
-    libbpf_rs::set_print(Some((PrintLevel::Debug, receive)));
+    sys::print_debug_lines();
 }
 
 fn install() {
     static INSTALL: Once = Once::new();
-    // Formatting libbpf's debug lines costs milliseconds per object, so they stay off unless asked for.
-    INSTALL.call_once(|| {
-        libbpf_rs::set_print(Some((PrintLevel::Info, receive)));
-    });
+    INSTALL.call_once(|| sys::print_to(receive));
 }
 
-fn receive(level: PrintLevel, message: String) {
+fn receive(level: PrintLevel, message: &str) {
     for line in message.lines() {
         let line = line.trim_end();
         let line = line.strip_prefix("libbpf: ").unwrap_or(line);
@@ -113,18 +112,18 @@ mod tests {
 
     #[test]
     fn only_lines_of_this_call_and_only_so_many() {
-        receive(PrintLevel::Warn, "libbpf: before\n".to_owned());
+        receive(PrintLevel::Warn, "libbpf: before\n");
         let ((), log) = capture(|| {
-            receive(PrintLevel::Debug, "libbpf: chatter\n".to_owned());
+            receive(PrintLevel::Debug, "libbpf: chatter\n");
             for n in 0..500 {
                 receive(
                     PrintLevel::Warn,
-                    format!("libbpf: line {n} {}\n", "é".repeat(500)),
+                    &format!("libbpf: line {n} {}\n", "é".repeat(500)),
                 );
             }
             receive(
                 PrintLevel::Warn,
-                "libbpf: prog 'f': R1 invalid mem access\nprocessed 3 insns\n".to_owned(),
+                "libbpf: prog 'f': R1 invalid mem access\nprocessed 3 insns\n",
             );
         });
         assert_eq!(log.0.len(), KEPT_LINES);

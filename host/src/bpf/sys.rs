@@ -2,6 +2,9 @@
 //! sizes come from the map), in reader/mapped.rs (shared memory) and in mark.rs.
 
 use std::ffi::CString;
+use std::ffi::c_char;
+use std::ffi::c_int;
+use std::ffi::c_void;
 use std::io;
 use std::mem;
 use std::os::fd::AsRawFd;
@@ -9,15 +12,64 @@ use std::os::fd::BorrowedFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use libbpf_rs::AsRawLibbpf as _;
 use libbpf_rs::Link;
 use libbpf_rs::MapType;
 use libbpf_rs::OpenProgramMut;
+use libbpf_rs::PrintLevel;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
 
 use super::errno;
+
+/// Whether libbpf's debug lines are wanted. Formatting them costs milliseconds per object.
+static DEBUG_LINES: AtomicBool = AtomicBool::new(false);
+static PRINTER: OnceLock<fn(PrintLevel, &str)> = OnceLock::new();
+
+/// Has libbpf's lines handed to `receive`, on the thread that is inside libbpf. Not by libbpf-rs: it panics, and so ends the process, at a line
+/// that is not UTF-8, as those about damaged objects may be.
+pub(super) fn print_to(receive: fn(PrintLevel, &str)) {
+    let _ = PRINTER.set(receive);
+    type Callback = unsafe extern "C" fn(u32, *const c_char, *mut c_void) -> c_int;
+    #[expect(
+        unsafe_code,
+        reason = "libbpf's type names the C compiler's va_list, which differs between machines"
+    )]
+    // SAFETY: the two types differ in the last argument alone, which is passed as a pointer on x86-64 and aarch64; a function pointer is as
+    // large as an optional one.
+    let callback = unsafe { mem::transmute::<Callback, libbpf_sys::libbpf_print_fn_t>(print) };
+    #[expect(unsafe_code, reason = "libbpf-rs offers only its own callback")]
+    // SAFETY: the callback lives as long as the process, and libbpf may call it on any thread.
+    unsafe {
+        libbpf_sys::libbpf_set_print(callback);
+    }
+}
+
+/// From now on debug lines too.
+pub(super) fn print_debug_lines() {
+    DEBUG_LINES.store(true, Ordering::Relaxed);
+}
+
+#[expect(unsafe_code, reason = "called from C")]
+unsafe extern "C" fn print(level: u32, format: *const c_char, arguments: *mut c_void) -> c_int {
+    let level = match level {
+        libbpf_sys::LIBBPF_WARN => PrintLevel::Warn,
+        libbpf_sys::LIBBPF_INFO => PrintLevel::Info,
+        _ => PrintLevel::Debug,
+    };
+    if (level != PrintLevel::Debug || DEBUG_LINES.load(Ordering::Relaxed))
+        && let Some(receive) = PRINTER.get()
+    {
+        // SAFETY: libbpf gives a format and the arguments that belong to it, valid during this call.
+        if let Ok(line) = unsafe { vsprintf::vsprintf_raw(format, arguments) } {
+            receive(level, &String::from_utf8_lossy(&line));
+        }
+    }
+    0
+}
 
 /// What the kernel tells about a loaded program.
 #[derive(Debug, Clone, Copy)]
