@@ -21,6 +21,7 @@ use super::imports::HostState;
 use super::instance::classify;
 use super::meter::Meter;
 use super::session::Breaker;
+use super::slots::Slot;
 
 /// Targets whose failures are remembered. A probe's targets come from whoever asks, so there has to be an end.
 const MAX_BREAKERS: usize = 1024;
@@ -107,6 +108,12 @@ impl Collector {
         }
     }
 
+    /// A turn among the plugin's calls, which every `collect` needs. To be had before anything that other plugins' calls wait for, too.
+    pub(crate) async fn turn(&self, deadline: Instant) -> Result<Slot, CallError> {
+        let slot = self.plugin.slots.take_until(deadline).await;
+        slot.inspect_err(|error| self.plugin.stats.failed(error))
+    }
+
     /// A new instance for `act`, ended at the deadline or at the CPU limit.
     async fn within<T>(
         &self,
@@ -115,8 +122,6 @@ impl Collector {
         act: impl AsyncFnOnce(&mut Call<'_>) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         let stats = &self.plugin.stats;
-        let slot = self.plugin.slots.take_until(deadline).await;
-        let _slot = slot.inspect_err(|error| stats.failed(error))?;
         let started = Instant::now();
         let meter = Arc::new(Meter::new());
         let mut call = Call::new(&self.plugin, &meter, deadline, capture)?;

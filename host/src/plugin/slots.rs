@@ -26,7 +26,7 @@ pub(super) struct Slots {
 
 /// The right to make a call, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot(
+pub(crate) struct Slot(
     #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
 );
 

@@ -89,7 +89,7 @@ impl HostExporter {
         let account = known.or_insert_with(|| Account::new(Arc::clone(&name)));
         let families = match scraped {
             Scraped::Done(share) => {
-                if share.own {
+                if share.claim() {
                     account.enter(&share.result, &telemetry, &self.limit);
                 }
                 share.result.families.clone()
@@ -139,7 +139,7 @@ impl HostExporter {
                 let account = known.or_insert_with(|| Account::new(Arc::clone(&name)));
                 match scraped {
                     Scraped::Done(share) => {
-                        if share.own {
+                        if share.claim() {
                             account.enter(&share.result, &telemetry, &self.limit);
                         }
                         sources.push(Source {
@@ -156,7 +156,7 @@ impl HostExporter {
         sources.extend(collected.map(|(name, families)| Source { name, families }));
         if self.own_metrics {
             self.enter_plugins();
-            self.enter_programs();
+            self.enter_programs(deadline);
             let stats = self.host.environment.collectors.stats();
             self.host.telemetry.set_collectors(stats);
             // First: no unit can take the host's own names away.
@@ -216,12 +216,12 @@ impl HostExporter {
         }
     }
 
-    fn enter_programs(&self) {
+    fn enter_programs(&self, deadline: Instant) {
         let counted = account::kernel_counts();
         let mut programs = Vec::new();
-        self.host
-            .fleet
-            .for_each_idle(|name, unit| programs.extend(account::programs(name, unit, counted)));
+        self.host.fleet.for_each_idle(deadline, |name, unit| {
+            programs.extend(account::programs(name, unit, counted));
+        });
         self.host.telemetry.set_programs(programs);
     }
 }

@@ -114,13 +114,10 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
     candidates.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut running, mut failed) = (0, 0);
     for candidate in candidates {
-        let unloaded = candidate
-            .config
-            .as_ref()
-            .filter(|_| candidate.state.is_err());
-        let object = unloaded.and_then(|config| Wanted::of(config).make.object);
         let opened = host.open(&candidate.name, candidate.state, candidate.began);
         if let Some(config) = &candidate.config {
+            let failed = opened.as_ref().err();
+            let object = failed.and_then(|_| Wanted::of(config).make.object);
             host.try_again_later(config, object, opened.as_ref().err());
         }
         match opened {

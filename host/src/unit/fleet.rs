@@ -218,7 +218,8 @@ impl Fleet {
                 *place = result;
             }
         }
-        // A walk cannot be cut short; it ends by itself and its result is for nobody.
+        // Those that have not begun never do. A walk cannot be cut short: it ends by itself, and its result is for nobody.
+        tasks.abort_all();
         tasks.detach_all();
         let named = slots.iter().zip(scraped);
         named
@@ -229,12 +230,17 @@ impl Fleet {
     /// Scrapes one unit. None: it does not run.
     pub(crate) async fn scrape_one(&self, name: &str, deadline: Instant) -> Option<Scraped> {
         let slot = self.existing(name)?;
-        let scrape = tokio::task::spawn_blocking(move || slot.scrape(deadline));
+        let mut scrape = tokio::task::spawn_blocking(move || slot.scrape(deadline));
         let until = tokio::time::Instant::from_std(deadline);
-        match tokio::time::timeout_at(until, scrape).await {
+        match tokio::time::timeout_at(until, &mut scrape).await {
             Ok(Ok(scrape)) => scrape,
             // It panicked, which is in the log.
-            Ok(Err(_)) | Err(_) => Some(Scraped::Late),
+            Ok(Err(_)) => Some(Scraped::Late),
+            Err(_) => {
+                // If it has not begun it never does.
+                scrape.abort();
+                Some(Scraped::Late)
+            }
         }
     }
 
@@ -256,10 +262,12 @@ impl Fleet {
         }
     }
 
-    /// Calls `visit` with each running unit that is not being scraped right now.
-    pub(crate) fn for_each_idle(&self, mut visit: impl FnMut(&Arc<str>, &Running)) {
+    /// Calls `visit` with each running unit that is not being scraped right now. Waits for a unit shortly, and for none beyond `until`: one
+    /// that is late must not make the others' answer late.
+    pub(crate) fn for_each_idle(&self, until: Instant, mut visit: impl FnMut(&Arc<str>, &Running)) {
         for slot in self.slots() {
-            if let Some(state) = slot.state.try_lock_for(PATIENCE)
+            let until = until.min(Instant::now() + PATIENCE);
+            if let Some(state) = slot.state.try_lock_until(until)
                 && let State::Running(unit) = &*state
             {
                 visit(&slot.name, unit);
@@ -281,11 +289,20 @@ const PATIENCE: Duration = Duration::from_millis(200);
 impl Slot {
     /// A scrape that began after this was called. None: the unit does not run. Blocks.
     fn scrape(&self, deadline: Instant) -> Option<Scraped> {
+        let mut late = false;
         let share = self.scrapes.get(|| match &mut *self.state.lock() {
+            // Nobody waits for it any more, and it must not be taken for the others' scrape: it would ask no plugin.
+            State::Running(_) if Instant::now() >= deadline => {
+                late = true;
+                None
+            }
             State::Running(unit) => Some(unit.scrape(deadline)),
             State::Down => None,
         });
-        share.map(Scraped::Done)
+        match share {
+            None if late => Some(Scraped::Late),
+            share => share.map(Scraped::Done),
+        }
     }
 
     fn view(&self) -> UnitView {

@@ -1,7 +1,7 @@
 //! Work that is shared by those who ask for it at the same time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,15 +21,39 @@ pub(super) struct Shared<T> {
 #[derive(Debug)]
 struct Turn<T> {
     /// The last run, while there is somebody who may take it: when it began, and what it gave.
-    latest: Option<(Instant, Arc<T>)>,
+    latest: Option<(Instant, Share<T>)>,
     took: Duration,
 }
 
 /// What `get` gives.
+#[derive(Debug)]
 pub(crate) struct Share<T> {
     pub(crate) result: Arc<T>,
-    /// The caller has done the work itself; so has exactly one of those who share it.
-    pub(crate) own: bool,
+    claimed: Arc<AtomicBool>,
+}
+
+impl<T> Share<T> {
+    fn new(result: T) -> Self {
+        Self {
+            result: Arc::new(result),
+            claimed: Arc::default(),
+        }
+    }
+
+    /// True for the first who asks of those who share: what the work has counted is entered once. Not for whoever did the work, who may have
+    /// run out of time.
+    pub(crate) fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl<T> Clone for Share<T> {
+    fn clone(&self) -> Self {
+        Self {
+            result: Arc::clone(&self.result),
+            claimed: Arc::clone(&self.claimed),
+        }
+    }
 }
 
 /// Long work waits a moment before it begins, so that those who come together share it: for this part of its own time, and so long at most.
@@ -51,8 +75,8 @@ impl<T> Shared<T> {
             turn.latest = shared.clone();
         }
         let shared = shared.filter(|(begun, _)| *begun >= asked);
-        if let Some((_, result)) = shared {
-            return Some(Share { result, own: false });
+        if let Some((_, share)) = shared {
+            return Some(share);
         }
         turn.latest = None;
         let pause = (turn.took / PAUSE_PART).min(LONGEST_PAUSE);
@@ -60,12 +84,12 @@ impl<T> Shared<T> {
             thread::sleep(pause);
         }
         let begun = Instant::now();
-        let result = Arc::new(work()?);
+        let share = Share::new(work()?);
         turn.took = begun.elapsed();
         if !self.alone() {
-            turn.latest = Some((begun, Arc::clone(&result)));
+            turn.latest = Some((begun, share.clone()));
         }
-        Some(Share { result, own: true })
+        Some(share)
     }
 
     /// Nobody else is inside of `get`, and who comes now would want a newer run.
@@ -113,7 +137,7 @@ mod tests {
         let shared = Shared::default();
         for number in 0..3 {
             let share = shared.get(|| Some(number)).unwrap();
-            assert_eq!((*share.result, share.own), (number, true));
+            assert_eq!((*share.result, share.claim()), (number, true));
         }
         assert!(shared.turn.lock().latest.is_none(), "nothing is kept");
     }
@@ -154,7 +178,7 @@ mod tests {
             assert_eq!(first.join().unwrap(), 0);
             let shares: Vec<_> = others.into_iter().map(|one| one.join().unwrap()).collect();
             assert!(shares.iter().all(|share| *share.result == 1));
-            assert_eq!(shares.iter().filter(|share| share.own).count(), 1);
+            assert_eq!(shares.iter().filter(|share| share.claim()).count(), 1);
         });
         assert_eq!(runs.load(Ordering::SeqCst), 2);
         assert!(shared.turn.lock().latest.is_none(), "nothing is kept");

@@ -27,9 +27,11 @@ pub(super) async fn page(State(app): State<Arc<App>>) -> ([(HeaderName, &'static
             "default-src 'none'; style-src 'unsafe-inline'",
         ),
     ];
-    let exporter = &app.exporter;
-    let page = html(&app.options, &exporter.status(), &exporter.probes());
-    (headers, page)
+    let exporter = Arc::clone(&app.exporter);
+    // A unit that is being scraped is waited for, shortly.
+    let asked = tokio::task::spawn_blocking(move || (exporter.status(), exporter.probes())).await;
+    let (units, probes) = asked.unwrap_or_default();
+    (headers, html(&app.options, &units, &probes))
 }
 
 fn html(options: &WebOptions, units: &[UnitStatus], probes: &[ProbeView]) -> String {

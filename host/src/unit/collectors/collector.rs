@@ -14,6 +14,9 @@ use crate::plugin::Collector as Guest;
 use crate::plugin::{Answer, CallError, CollectError, CollectRequest, LogCapture, Plugin};
 use crate::telemetry::{CollectorStats, RateLimit};
 
+/// A call of the background that has no `timeout` of its own ends after this, however long the interval is: scrapes wait for the first one.
+const LONGEST_POLL: Duration = Duration::from_secs(30);
+
 /// None: the collector's only one.
 pub(super) type Target = Option<Arc<str>>;
 
@@ -130,7 +133,8 @@ impl Collector {
             next = Some(next.map_or(look_again, |next: Instant| next.min(look_again)));
             if due {
                 let (collector, key) = (Arc::clone(self), self.scrape_key(target));
-                tokio::spawn(async move { collector.call(key, now + interval).await });
+                let until = now + interval.min(self.config.timeout.unwrap_or(LONGEST_POLL));
+                tokio::spawn(async move { collector.call(key, until).await });
             }
         }
         next
@@ -218,6 +222,8 @@ impl Collector {
         deadline: Instant,
         capture: Option<Arc<LogCapture>>,
     ) -> Result<Answer, CollectError> {
+        // First: calls that wait for their turn must not keep other plugins' from theirs.
+        let _turn = self.guest.turn(deadline).await?;
         let until = tokio::time::Instant::from_std(deadline);
         let place = tokio::time::timeout_at(until, self.common.places.acquire()).await;
         let Ok(Ok(_place)) = place else {
