@@ -30,14 +30,26 @@ struct {
     __type(value, u64);
 } queued SEC(".maps");
 
-// The listening socket, the request, the new socket.
-SEC("kprobe/inet_csk_reqsk_queue_add")
-int BPF_KPROBE(added, struct sock *listener, void *request, struct sock *connection)
+static __always_inline int add(struct sock *connection)
 {
     u64 id = (u64)connection, now = bpf_ktime_get_ns();
 
     bpf_map_update_elem(&queued, &id, &now, BPF_ANY);
     return 0;
+}
+
+// The function that queues connections, which compilers may have made part of the one before it; so both. The listening socket, the
+// request, the new socket.
+SEC("kprobe/inet_csk_reqsk_queue_add")
+int BPF_KPROBE(added, struct sock *listener, void *request, struct sock *connection)
+{
+    return add(connection);
+}
+
+SEC("kprobe/inet_csk_complete_hashdance")
+int BPF_KPROBE(completed, struct sock *listener, struct sock *connection)
+{
+    return add(connection);
 }
 
 SEC("kretprobe/inet_csk_accept")

@@ -10,7 +10,7 @@
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 
-enum operation { READ, WRITE, SYNC };
+enum operation { READ, WRITE };
 
 struct key {
     char filesystem[16];
@@ -80,18 +80,6 @@ SEC("fexit/vfs_write")
 int BPF_PROG(write_ends, struct file *file)
 {
     return end(file, WRITE);
-}
-
-SEC("fentry/vfs_fsync_range")
-int BPF_PROG(sync_begins, struct file *file)
-{
-    return begin(file);
-}
-
-SEC("fexit/vfs_fsync_range")
-int BPF_PROG(sync_ends, struct file *file)
-{
-    return end(file, SYNC);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

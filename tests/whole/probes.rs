@@ -65,16 +65,13 @@ fn file_latency() {
         return;
     };
     let metric = "ebpf_exporter_file_operation_seconds";
-    let counts = || {
-        ["read", "write", "sync"]
-            .map(|operation| observations(&host, metric, "operation", operation))
-    };
+    let counts =
+        || ["read", "write"].map(|operation| observations(&host, metric, "operation", operation));
     let before = counts();
     let mut file = tempfile::tempfile().unwrap();
     for _ in 0..50 {
         file.write_all(b"x").unwrap();
     }
-    file.sync_all().unwrap();
     file.seek(SeekFrom::Start(0)).unwrap();
     let mut byte = [0];
     for _ in 0..50 {
@@ -82,13 +79,10 @@ fn file_latency() {
     }
     let after = counts();
     // Others read and write too.
-    for (at_least, (before, after)) in [50.0, 50.0, 1.0]
-        .into_iter()
-        .zip(before.into_iter().zip(after))
-    {
+    for (before, after) in before.into_iter().zip(after) {
         assert!(
-            after - before >= at_least,
-            "{before} to {after}, at least {at_least} more"
+            after - before >= 50.0,
+            "{before} to {after}, at least 50 more"
         );
     }
 }
@@ -186,7 +180,9 @@ fn page_cache_hits() {
         return;
     };
     let counts = || {
-        let series = host.series("ebpf_exporter_page_cache_accesses_total");
+        let series = host
+            .text()
+            .series("ebpf_exporter_page_cache_accesses_total");
         ["used", "added"].map(|kind| {
             series
                 .iter()

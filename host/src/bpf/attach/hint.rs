@@ -14,9 +14,13 @@ pub(super) fn hint(section: &str, errno: i32) -> Option<String> {
         "kprobe" | "kretprobe" | "ksyscall" | "kretsyscall" if absent => {
             format!("this kernel has no function `{}` that can be probed (see /proc/kallsyms)", target.trim_end_matches('/'))
         }
-        "kprobe.multi" | "kretprobe.multi" | "kprobe.session" if errno == libc::EOPNOTSUPP => {
-            "this kernel has no multi-kprobes (CONFIG_FPROBE)".to_owned()
+        "kprobe.multi" | "kretprobe.multi" | "kprobe.session" if matches!(errno, libc::EOPNOTSUPP | libc::EINVAL) => {
+            "this kernel has no multi-kprobes (Linux 5.18 and newer with CONFIG_FPROBE)".to_owned()
         }
+        "uprobe.multi" | "uretprobe.multi" if errno == libc::EINVAL => {
+            "this kernel has no multi-uprobes (Linux 6.6 and newer); `uprobe` and `uretprobe` work on older ones".to_owned()
+        }
+        "usdt" | "usdt.s" if errno == libc::EOPNOTSUPP => "probes in all processes at once need Linux 5.15 (bpf_get_attach_cookie)".to_owned(),
         "tp" | "tracepoint" if absent => format!("this kernel has no tracepoint `{target}` (see /sys/kernel/tracing/events), or tracefs is not mounted"),
         "tp" | "tracepoint" if denied => {
             "attaching a tracepoint reads its id from tracefs, which needs CAP_DAC_READ_SEARCH (raw_tp and tp_btf do not), and CAP_PERFMON".to_owned()
