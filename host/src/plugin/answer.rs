@@ -14,6 +14,10 @@ use crate::exposition::{
 
 /// Buckets of one histogram, quantiles of one summary.
 const MAX_PARTS: usize = 4096;
+/// Labels of one family: checking them takes time with the square of their number.
+const MAX_LABELS: usize = 256;
+/// Text of names and labels, on average over the series that a collector may have.
+const BYTES_A_SERIES: usize = 1024;
 
 /// What a collector gave.
 #[derive(Debug, Default)]
@@ -40,6 +44,13 @@ pub(super) fn checked(
     if found > limit {
         return Err(CallError::Series { found, limit });
     }
+    let text = text_bytes(&answer, labels);
+    let most = limit.saturating_mul(BYTES_A_SERIES).max(1 << 20);
+    if text > most {
+        return Err(CallError::Malformed(format!(
+            "its series would take {text} bytes of text, the limit is {most}: {BYTES_A_SERIES} for each series that it may have"
+        )));
+    }
     let mut families = Vec::with_capacity(answer.len());
     for family in answer {
         let name = family.name.clone();
@@ -64,6 +75,22 @@ pub(super) fn checked(
     })
 }
 
+/// What the names and labels come to when they are written. The output limit has counted names once that stand on every line.
+fn text_bytes(answer: &[collecting::Family], labels: &[(&str, &str)]) -> usize {
+    let added: usize = labels
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+    answer.iter().fold(0_usize, |sum, family| {
+        let own: usize = family.label_names.iter().map(|name| name.len() + 4).sum();
+        let names = added + family.name.len() + own;
+        family.samples.iter().fold(sum, |sum, sample| {
+            let line = names + sample.label_values.iter().map(String::len).sum::<usize>();
+            sum.saturating_add(line.saturating_mul(lines(&sample.value)))
+        })
+    })
+}
+
 fn lines(value: &collecting::Value) -> usize {
     match value {
         collecting::Value::Number(_) => 1,
@@ -76,6 +103,12 @@ fn checked_family(family: collecting::Family, labels: &[(&str, &str)]) -> Result
     let kind = kind(family.kind);
     metric_name(&family.name).map_err(|error| error.to_string())?;
     let own = family.label_names;
+    if own.len() > MAX_LABELS {
+        return Err(format!(
+            "{} label names, the limit is {MAX_LABELS}",
+            own.len()
+        ));
+    }
     for (index, name) in own.iter().enumerate() {
         label_name(name, kind).map_err(|error| error.to_string())?;
         if own[..index].contains(name) {

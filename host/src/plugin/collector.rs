@@ -69,6 +69,8 @@ impl Collector {
         let opened = runtime.block_on(collector.within(deadline, None, async |call| {
             call.open(&collector.name, &collector.options).await
         }));
+        // Dropping it would wait for whatever still hangs in the system.
+        runtime.shutdown_background();
         opened??;
         Ok(collector)
     }
@@ -132,7 +134,15 @@ impl Collector {
             });
             let metered = std::future::poll_fn(|context| meter.poll(running.as_mut(), context));
             let until = tokio::time::Instant::from_std(deadline);
-            let late = || CallError::Late(deadline.saturating_duration_since(started));
+            let whole = deadline.saturating_duration_since(started);
+            // Busy all along: that is the plugin's doing, not its target's.
+            let late = || {
+                if meter.spent() > whole.mul_f64(0.75) {
+                    CallError::Deadline(whole)
+                } else {
+                    CallError::Late(whole)
+                }
+            };
             tokio::time::timeout_at(until, metered)
                 .await
                 .unwrap_or_else(|_| Err(late()))

@@ -262,6 +262,8 @@ impl Entry {
         let mut plugin = Plugin::load(engine, name, bytes, facts)?.under(terms);
         if let Some(predecessor) = predecessor {
             plugin.stats = Arc::clone(&predecessor.plugin.stats);
+            // What hangs there still has its threads.
+            plugin.waiting = Arc::clone(&predecessor.plugin.waiting);
         }
         let catalogue = plugin.catalogue()?;
         tracing::debug!(

@@ -61,6 +61,14 @@ pub(super) fn effective_uid() -> u32 {
     }
 }
 
+fn effective_gid() -> u32 {
+    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
+    // SAFETY: takes nothing, touches no memory, cannot fail.
+    unsafe {
+        libc::getegid()
+    }
+}
+
 // === impl User ===
 
 impl User {
@@ -107,7 +115,7 @@ impl User {
         let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID];
         if !needed.iter().all(|one| before.permitted.contains(*one)) {
             // Somebody else may have made it that user already.
-            if effective_uid() == self.uid {
+            if effective_uid() == self.uid && effective_gid() == self.gid {
                 return Ok(());
             }
             return Err(UserError::NotAllowed {

@@ -497,9 +497,10 @@ fn collect(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let answer = runtime
-        .block_on(collector.collect(&request))
-        .with_context(|| format!("collector `{name}`"))?;
+    let answer = runtime.block_on(collector.collect(&request));
+    // Dropping it would wait for whatever still hangs in the system.
+    runtime.shutdown_background();
+    let answer = answer.with_context(|| format!("collector `{name}`"))?;
     let mut text = String::new();
     exposition::write(&mut text, &answer.families, exposition::Format::Text004);
     out.write_all(text.as_bytes())?;

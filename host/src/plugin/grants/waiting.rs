@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Of one plugin. A file system that hangs keeps a thread for good, and there are not many in the pool.
-const MOST: usize = 16;
+const MOST: usize = 8;
+/// Of all plugins: scrapes need threads of the same pool (see `serve`).
+const MOST_OF_ALL: usize = 16;
+static ALL: Semaphore = Semaphore::const_new(MOST_OF_ALL);
 
 #[derive(Debug)]
 pub(in crate::plugin) struct Waiting(Arc<Semaphore>);
@@ -27,14 +30,16 @@ impl Waiting {
         W: FnOnce() -> T + Send + 'static,
     {
         let threads = Arc::clone(&self.0);
-        let work = move |permit: OwnedSemaphorePermit| {
+        let work = move |permit: OwnedSemaphorePermit, of_all: SemaphorePermit<'static>| {
             let done = work();
-            drop(permit);
+            drop((permit, of_all));
             done
         };
         async move {
             let permit = threads.acquire_owned().await.ok()?;
-            tokio::task::spawn_blocking(move || work(permit)).await.ok()
+            let of_all = ALL.acquire().await.ok()?;
+            let work = move || work(permit, of_all);
+            tokio::task::spawn_blocking(work).await.ok()
         }
     }
 }

@@ -27,18 +27,36 @@ impl HostState {
         self.deny(Interface::Kernel, fact.as_str());
         None
     }
+
+    /// As `ask_granted`, in pieces, until the call's time with the host is used up: no epoch ends what the host does. The rest is not known.
+    fn ask_each<Q, A>(
+        &mut self,
+        fact: KernelFact,
+        questions: &[Q],
+        ask: impl Fn(&KernelFacts, &[Q]) -> Vec<Option<A>>,
+    ) -> Vec<Option<A>> {
+        let mut answers = Vec::new();
+        for some in questions.chunks(AT_ONCE) {
+            let Some(known) = self.ask_granted(fact, |facts| ask(facts, some)) else {
+                break;
+            };
+            answers.extend(known);
+            if self.host_time_is_up() {
+                break;
+            }
+        }
+        answers.resize_with(questions.len(), || None);
+        answers
+    }
 }
 
-/// The answers where there are none: the fact is not granted.
-fn unknown<T: Clone>(questions: usize) -> Vec<Option<T>> {
-    vec![None; questions]
-}
+/// Questions that are asked at once: what they need is locked meanwhile, and others ask too.
+const AT_ONCE: usize = 4096;
 
 impl kernel::Host for HostState {
     fn symbols(&mut self, addresses: Vec<u64>) -> Vec<Option<kernel::KernelSymbol>> {
-        let symbols = self.ask_granted(KernelFact::Symbols, |facts| facts.symbols(&addresses));
+        let symbols = self.ask_each(KernelFact::Symbols, &addresses, KernelFacts::symbols);
         symbols
-            .unwrap_or_else(|| unknown(addresses.len()))
             .into_iter()
             .map(|found| {
                 found.map(|symbol| kernel::KernelSymbol {
@@ -50,22 +68,23 @@ impl kernel::Host for HostState {
     }
 
     fn cgroup_paths(&mut self, ids: Vec<u64>) -> Vec<Option<String>> {
-        self.ask_granted(KernelFact::Cgroups, |facts| facts.cgroup_paths(&ids))
-            .unwrap_or_else(|| unknown(ids.len()))
+        self.ask_each(KernelFact::Cgroups, &ids, KernelFacts::cgroup_paths)
     }
 
     fn interface_names(&mut self, indexes: Vec<u32>) -> Vec<Option<String>> {
-        self.ask_granted(KernelFact::Interfaces, |facts| {
-            facts.interface_names(&indexes)
-        })
-        .unwrap_or_else(|| unknown(indexes.len()))
+        self.ask_each(
+            KernelFact::Interfaces,
+            &indexes,
+            KernelFacts::interface_names,
+        )
     }
 
     fn block_devices(&mut self, devices: Vec<u32>) -> Vec<Option<String>> {
-        self.ask_granted(KernelFact::BlockDevices, |facts| {
-            facts.block_devices(&devices)
-        })
-        .unwrap_or_else(|| unknown(devices.len()))
+        self.ask_each(
+            KernelFact::BlockDevices,
+            &devices,
+            KernelFacts::block_devices,
+        )
     }
 
     fn machine(&mut self) -> String {

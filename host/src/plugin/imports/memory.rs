@@ -7,11 +7,13 @@ use wasmtime::ResourceLimiter;
 pub(in crate::plugin) struct MemoryLimit {
     limit: usize,
     used: usize,
+    /// Entries of all tables.
+    elements: usize,
     /// A growth was refused: what follows is likely an abort, and this is why.
     pub(in crate::plugin) refused: bool,
 }
 
-/// Function references are 16 bytes; the largest known guest (CPython) has about 30,000.
+/// Of all tables together. An entry takes 8 bytes; the largest known guest (CPython) has about 30,000.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl MemoryLimit {
@@ -19,6 +21,7 @@ impl MemoryLimit {
         Self {
             limit,
             used: 0,
+            elements: 0,
             refused: false,
         }
     }
@@ -51,11 +54,17 @@ impl ResourceLimiter for MemoryLimit {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+        let more = desired.saturating_sub(current);
+        let elements = self.elements.saturating_add(more);
+        if elements > MAX_TABLE_ELEMENTS {
+            return Ok(false);
+        }
+        self.elements = elements;
+        Ok(true)
     }
 }
 
@@ -74,5 +83,12 @@ mod tests {
         assert!(limit.refused);
         assert!(limit.memory_growing(0, 40, None).unwrap());
         assert_eq!(limit.used(), 100);
+    }
+
+    #[test]
+    fn tables_of_one_store_share_their_limit() {
+        let mut limit = MemoryLimit::new(100);
+        assert!(limit.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        assert!(!limit.table_growing(0, 1, None).unwrap());
     }
 }

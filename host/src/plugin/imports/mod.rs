@@ -122,6 +122,11 @@ impl HostState {
             .note(&self.lines.plugin, &self.stats, interface, thing);
     }
 
+    /// Whether the running call has had what the host gives it of its own time.
+    fn host_time_is_up(&self) -> bool {
+        self.host_time > MOST_HOST_TIME
+    }
+
     fn spent_in_host(&mut self, time: Duration) {
         self.host_time += time;
     }

@@ -273,6 +273,38 @@ fn series_are_counted_as_a_scraper_counts_them() {
 }
 
 /// A name of a megabyte is no reason for a log line of one.
+/// The output limit counts names once; they stand on every line.
+#[test]
+fn text_that_grows_when_it_is_written() {
+    let name = "a".repeat(1 << 20);
+    let samples = (0..100).map(|n| {
+        let value: &[&str] = if n % 2 == 0 { &["x"] } else { &["y"] };
+        (value, real(1.0))
+    });
+    let wide = family("f", Kind::Gauge, &[&name], samples.collect());
+    let error = checked(vec![wide], 1000, &[]).unwrap_err().to_string();
+    assert!(error.contains("bytes of text"), "{error}");
+    let value = "v".repeat(1 << 20);
+    let buckets: Vec<(f64, u64)> = (0..100).map(|n| (f64::from(n), 0)).collect();
+    let deep = family(
+        "f",
+        Kind::Histogram,
+        &["l"],
+        vec![(&[&value], histogram(&buckets, 0))],
+    );
+    let error = checked(vec![deep], 1000, &[]).unwrap_err().to_string();
+    assert!(error.contains("bytes of text"), "{error}");
+}
+
+#[test]
+fn labels_without_end() {
+    let names: Vec<String> = (0..100_000).map(|n| format!("l{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let many = family("f", Kind::Gauge, &names, Vec::new());
+    let error = checked(vec![many], 1000, &[]).unwrap_err().to_string();
+    assert!(error.contains("the limit is 256"), "{error}");
+}
+
 #[test]
 fn sentences_are_short() {
     let long = "a".repeat(1 << 20) + " ";

@@ -142,7 +142,8 @@ async fn a_deadline_before_the_cpu_limit_counts() {
         capture: None,
     };
     let error = endless.collect(&request).await.unwrap_err();
-    assert_eq!(error.reason(), "timeout", "{error}");
+    // It was busy all along, so the blame is not its target's.
+    assert_eq!(error.reason(), "deadline", "{error}");
     assert!(started.elapsed() < Duration::from_millis(1500));
 }
 

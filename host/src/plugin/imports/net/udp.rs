@@ -134,7 +134,8 @@ impl HostUdpSocket for HostState {
         own.set_broadcast(false).map_err(failed)?;
         let mut sent = send(own, &bytes, target, until).await;
         let broadcast =
-            matches!(&sent, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+            // Not EPERM, which is a firewall's.
+            matches!(&sent, Err(error) if error.raw_os_error() == Some(libc::EACCES));
         if broadcast && exact {
             own.set_broadcast(true).map_err(failed)?;
             sent = send(own, &bytes, target, until).await;
