@@ -46,7 +46,6 @@ impl collecting::Guest for Hostile {
             "twice" => family("hostile_series", [sample(&["a"], 1), sample(&["a"], 2)]),
             "read" => family("hostile_tried", tried(&options, read)),
             "connect" => family("hostile_tried", tried(&options, connect)),
-            "resolve" => family("hostile_tried", tried(&options, connect)),
             _ => family("hostile_series", [sample(&["well"], 1)]),
         }])
     }
