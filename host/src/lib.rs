@@ -7,6 +7,8 @@ mod digest;
 mod doctor;
 mod exposition;
 mod kernel;
+#[doc(hidden)]
+pub mod outside;
 mod plugin;
 mod privileges;
 mod rows;
