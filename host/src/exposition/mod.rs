@@ -17,7 +17,7 @@ mod samples;
 mod text;
 
 pub(crate) use body::BodyWriter;
-pub(crate) use compress::Gzip;
+pub(crate) use compress::Packer;
 pub(crate) use escape::LabelTemplate;
 pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
 pub(crate) use merge::{Clash, Source, merge};

@@ -25,6 +25,21 @@ pub(crate) enum Escaping {
 pub(crate) enum Encoding {
     Identity,
     Gzip,
+    Zstd,
+}
+
+impl Encoding {
+    /// In the order in which they are offered: of those that a client likes equally it gets the first.
+    const OFFERED: [Self; 3] = [Self::Identity, Self::Gzip, Self::Zstd];
+
+    /// As in Accept-Encoding and Content-Encoding.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,28 +163,37 @@ impl Clause {
     }
 }
 
-/// gzip if it is named with a quality above 0 and uncompressed is not explicitly liked better.
+/// The encoding of the highest quality among those the client lists, by name or with `*`. What it doesn't list it does not get compressed.
 fn encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> Encoding {
-    let (mut gzip, mut identity) = (0.0, 0.0);
-    for member in members(accept_encoding) {
-        let mut parts = member.split(';').map(str::trim);
-        let name = parts.next().unwrap_or("");
-        let quality = parts
-            .filter_map(|part| part.split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
-            .map_or(Some(1.0), |(_, value)| parse_quality(value.trim()))
+    let listed: Vec<(&str, f32)> = members(accept_encoding).map(coding).collect();
+    let quality = |wanted: &str| {
+        let found = listed
+            .iter()
+            .rfind(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, quality)| *quality)
+    };
+    let mut best = (Encoding::Identity, 0.0);
+    for offer in Encoding::OFFERED {
+        let quality = quality(offer.name())
+            .or_else(|| quality("*"))
             .unwrap_or(0.0);
-        if name.eq_ignore_ascii_case("gzip") {
-            gzip = quality;
-        } else if name.eq_ignore_ascii_case("identity") {
-            identity = quality;
+        if quality > best.1 {
+            best = (offer, quality);
         }
     }
-    if gzip > 0.0 && gzip >= identity {
-        Encoding::Gzip
-    } else {
-        Encoding::Identity
-    }
+    best.0
+}
+
+/// The name and the quality of a member of an Accept-Encoding list. One that is written wrong is not wanted.
+fn coding(member: &str) -> (&str, f32) {
+    let mut parts = member.split(';').map(str::trim);
+    let name = parts.next().unwrap_or("");
+    let quality = parts
+        .filter_map(|part| part.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+        .map_or(Some(1.0), |(_, value)| parse_quality(value.trim()))
+        .unwrap_or(0.0);
+    (name, quality)
 }
 
 fn members<'a>(headers: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
@@ -260,21 +284,43 @@ mod tests {
     }
 
     #[test]
-    fn gzip_only_when_asked_for() {
+    fn compressed_only_when_asked_for() {
+        use Encoding::{Gzip, Identity, Zstd};
         for (header, encoding) in [
-            ("gzip", Encoding::Gzip),
-            ("deflate, gzip;q=0.5, br", Encoding::Gzip),
-            ("GZIP;q=1.0", Encoding::Gzip),
-            ("gzip, identity", Encoding::Gzip),
-            ("gzip;q=0", Encoding::Identity),
-            ("gzip;q=0.5, identity", Encoding::Identity),
-            ("gzip;q=nan", Encoding::Identity),
-            ("*", Encoding::Identity),
-            ("zstd", Encoding::Identity),
-            ("", Encoding::Identity),
+            ("gzip", Gzip),
+            ("deflate, gzip;q=0.5, br", Gzip),
+            ("GZIP;q=1.0", Gzip),
+            ("gzip;q=0", Identity),
+            ("gzip;q=nan", Identity),
+            ("gzip;q=1.1", Identity),
+            ("", Identity),
+            ("br, deflate", Identity),
+            ("zstd", Zstd),
+            ("ZSTD ; Q=0.1", Zstd),
+            ("zstd;q=0", Identity),
+            // Of the same quality: the earlier offer, whatever the client's order.
+            ("zstd, gzip", Gzip),
+            ("gzip, deflate, br, zstd", Gzip),
+            ("zstd, identity", Identity),
+            ("gzip, identity", Identity),
+            // Of another.
+            ("gzip;q=0.5, zstd;q=0.7", Zstd),
+            ("gzip;q=0.5, identity", Identity),
+            ("identity;q=0.5, gzip;q=0.6", Gzip),
+            // All that is not named.
+            ("*", Identity),
+            ("*;q=0", Identity),
+            ("identity;q=0, *", Gzip),
+            ("identity;q=0, gzip;q=0, *;q=0.1", Zstd),
+            ("gzip;q=0, *;q=0.5", Identity),
+            ("zstd, *;q=0.5", Zstd),
+            ("gzip, *;q=0", Gzip),
+            // Nothing is left: better plain than not at all.
+            ("identity;q=0", Identity),
         ] {
             assert_eq!(negotiate([], [header]).encoding, encoding, "{header}");
         }
-        assert_eq!(negotiate([], []).encoding, Encoding::Identity);
+        assert_eq!(negotiate([], []).encoding, Identity);
+        assert_eq!(negotiate([], ["gzip;q=0.5", "zstd"]).encoding, Zstd);
     }
 }

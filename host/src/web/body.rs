@@ -13,7 +13,7 @@ use http_body::Frame;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::buffers::{BufferPool, Lease};
-use crate::exposition::{BodyWriter, Encoding, Family, Gzip, Negotiated};
+use crate::exposition::{BodyWriter, Family, Negotiated, Packer};
 use crate::telemetry::Telemetry;
 
 /// Bytes of text that are rendered at once. Measured: from 32 to 128 KiB there is no difference.
@@ -26,7 +26,7 @@ pub(super) struct Rendering {
     handler: &'static str,
     families: Vec<Family>,
     writer: BodyWriter,
-    gzip: Option<Gzip>,
+    packer: Option<Packer>,
     done: bool,
     first: Option<Bytes>,
     pool: Arc<BufferPool>,
@@ -44,19 +44,19 @@ impl Rendering {
         pool: Arc<BufferPool>,
         telemetry: Arc<Telemetry>,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        let gzip = (negotiated.encoding == Encoding::Gzip).then(|| Gzip::new(pool.take()));
-        Self {
+    ) -> io::Result<Self> {
+        let packer = Packer::new(negotiated.encoding, || pool.take())?;
+        Ok(Self {
             handler,
             writer: BodyWriter::new(&families, negotiated.format),
             families,
-            gzip,
+            packer,
             done: false,
             first: None,
             pool,
             telemetry,
             _permit: permit,
-        }
+        })
     }
 
     /// The body. One that is a single piece has its length before it; others are sent in chunks.
@@ -74,16 +74,16 @@ impl Rendering {
         let mut text = String::from_utf8(self.pool.take()).unwrap_or_default();
         let piece = loop {
             self.done = self.writer.write(&self.families, &mut text, PIECE);
-            let Some(gzip) = &mut self.gzip else {
+            let Some(packer) = &mut self.packer else {
                 break text.into_bytes();
             };
-            gzip.write(text.as_bytes())?;
-            if self.done || gzip.packed() >= PACKED_PIECE {
+            packer.write(text.as_bytes())?;
+            if self.done || packer.packed() >= PACKED_PIECE {
                 self.pool.give_back(text.into_bytes());
                 break if self.done {
-                    gzip.finish()?
+                    packer.finish()?
                 } else {
-                    gzip.take(self.pool.take())
+                    packer.take(self.pool.take())
                 };
             }
             text.clear();

@@ -124,7 +124,7 @@ async fn probe(app: &Arc<App>, module: Module, mut pairs: Pairs, headers: &Heade
         Arc::clone(&app.telemetry),
         None,
     );
-    match body.into_body() {
+    match body.and_then(Rendering::into_body) {
         Ok(body) => answer(negotiated, body),
         Err(error) => failed(&error),
     }

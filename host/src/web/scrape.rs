@@ -8,6 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT, ACCEPT_ENCODING, AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+    VARY,
 };
 use axum::response::{IntoResponse, Response};
 
@@ -84,7 +85,7 @@ where
             Err(instead) => return Ok(Err(instead)),
         };
         Rendering::new(handler, families, negotiated, buffers, telemetry, permit)
-            .into_body()
+            .and_then(Rendering::into_body)
             .map(Ok)
     });
     match tokio::time::timeout(patience + GRACE, &mut task).await {
@@ -112,10 +113,11 @@ pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
 
 pub(super) fn answer(negotiated: Negotiated, body: Body) -> Response {
     let mut response = ([(CONTENT_TYPE, negotiated.content_type())], body).into_response();
-    if negotiated.encoding == Encoding::Gzip {
-        response
-            .headers_mut()
-            .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    if negotiated.encoding != Encoding::Identity {
+        let name = HeaderValue::from_static(negotiated.encoding.name());
+        headers.insert(CONTENT_ENCODING, name);
     }
     response
 }

@@ -50,7 +50,7 @@ fn main() {
         ("warm", tables::warm),
         ("cold", tables::cold),
         ("clients", tables::clients),
-        ("gzip", tables::gzip),
+        ("compression", tables::compression),
         ("churn", tables::churn),
         ("idle", tables::idle),
     ];
