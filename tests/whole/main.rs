@@ -31,6 +31,7 @@ mod hdhomerun;
 mod histograms;
 mod hostile;
 mod http;
+mod kernels;
 mod kinds;
 mod languages;
 mod lifecycle;

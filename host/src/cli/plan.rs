@@ -115,13 +115,22 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
         });
     }
     for config in &loaded.units {
-        let wanted = Wanted::of(config);
+        let mut wanted = Wanted::of(config);
         let report = running.iter().find(|report| report.name == config.name);
         let now = report.map_or(Now::Absent, UnitReport::now);
+        // The host, which may be on another machine, knows its kernel: what was found here counts only for what it has not seen.
+        match now {
+            Now::Running(make) if make.config == config.digest => wanted.skip = None,
+            Now::Waiting(digest) if digest == config.digest => wanted.skip = None,
+            Now::Skipped(digest) if digest == config.digest => {
+                wanted.skip.get_or_insert_default();
+            }
+            _ => {}
+        }
         let step = decide(now, &wanted, || stale(report?, &plugins));
         if let (Some(object), None) = (&config.object, wanted.make.object)
-            && step.action != Action::Wait
-            && !(step.action == Action::Keep && matches!(now, Now::Waiting(_)))
+            && !matches!(step.action, Action::Wait | Action::Skip)
+            && !(step.action == Action::Keep && matches!(now, Now::Waiting(_) | Now::Skipped(_)))
         {
             plan.failed.push(FailedLine {
                 name: config.name.clone(),

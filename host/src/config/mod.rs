@@ -10,6 +10,7 @@ pub(crate) mod discover;
 pub(crate) mod duration;
 mod fields;
 mod histogram;
+mod kernel;
 mod label;
 mod lifecycle;
 pub(crate) mod load;
@@ -26,6 +27,7 @@ mod shaped;
 pub(crate) mod sidecar;
 mod unit;
 
+pub(crate) use kernel::{KernelFeature, KernelNeeds};
 pub(crate) use load::load;
 pub(crate) use model::{
     CollectorConfig, LabelConfig, Lifecycle, MetricConfig, MetricSource, PluginUse, UnitConfig,
@@ -33,5 +35,7 @@ pub(crate) use model::{
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::kernel::KernelNeeds;
 use crate::digest::Digest;
 
 /// A place in a config file, for messages. Lines and columns count from 1.
@@ -38,6 +39,7 @@ pub(crate) struct UnitConfig {
     /// Of a unit on demand: how long after the last request it is stopped, 0 for never. None: what `--keepalive` says.
     pub(crate) keepalive: Option<Duration>,
     pub(crate) maps: Vec<MapConfig>,
+    pub(crate) kernel: KernelNeeds,
 }
 
 /// When a unit runs.

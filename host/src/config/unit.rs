@@ -10,6 +10,7 @@ use super::collector;
 use super::fields;
 use super::fields::Fields;
 use super::fields::Schema;
+use super::kernel;
 use super::label;
 use super::lifecycle;
 use super::maps;
@@ -43,13 +44,13 @@ const UNIT: Schema = Schema {
         "lifecycle",
         "keepalive",
         "maps",
+        "kernel",
         "name",
         "bpfpath",
     ],
     later: &[
         "tracing",
         "config_labels",
-        "kernel",
         "globals",
         "programs",
         "processes",
@@ -132,6 +133,7 @@ fn read_root(
     let object = read_object(name, file, &fields, bpf, problems);
     let life = lifecycle::read(name, &fields, problems);
     let maps = maps::read(&fields, problems);
+    let kernel = kernel::read(&fields, problems);
     Some(UnitConfig {
         digest,
         name: name.to_owned(),
@@ -148,6 +150,7 @@ fn read_root(
         lifecycle: life.lifecycle,
         keepalive: life.keepalive,
         maps,
+        kernel,
     })
 }
 

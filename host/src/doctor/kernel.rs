@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{Finding, Status};
-use crate::kernel::cgroup2_mount;
+use crate::kernel::{Release, cgroup2_mount};
 use crate::privileges::{Support, landlock_support};
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -13,34 +13,7 @@ const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const TRACEPOINT: &str = "events/sched/sched_switch/id";
 
-/// The running kernel's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
-    release: String,
-    number: (u32, u32),
-}
-
-impl Version {
-    pub(super) fn running() -> Option<Self> {
-        Self::parse(&text("/proc/sys/kernel/osrelease")?)
-    }
-
-    fn parse(release: &str) -> Option<Self> {
-        let mut parts = release.split(|c: char| !c.is_ascii_digit());
-        let number = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self {
-            release: release.to_owned(),
-            number,
-        })
-    }
-
-    /// Whether it is this version or a newer one.
-    pub(super) fn since(&self, major: u32, minor: u32) -> bool {
-        self.number >= (major, minor)
-    }
-}
-
-pub(super) fn examine(version: Option<&Version>) -> Vec<Finding> {
+pub(super) fn examine(version: Option<&Release>) -> Vec<Finding> {
     vec![
         release(version),
         btf(),
@@ -60,8 +33,8 @@ pub(super) fn text(path: impl AsRef<Path>) -> Option<String> {
         .map(|text| text.trim_end().to_owned())
 }
 
-fn release(version: Option<&Version>) -> Finding {
-    let found = version.map_or("unknown", |version| &version.release);
+fn release(version: Option<&Release>) -> Finding {
+    let found = version.map_or("unknown", |version| &version.text);
     Finding::ok("kernel", found).unless(
         version.is_some_and(|version| version.since(5, 8)),
         Status::Limited,
@@ -172,17 +145,4 @@ fn seccomp() -> Finding {
         "no system call is refused to the host once it runs",
         "run a kernel with CONFIG_SECCOMP_FILTER",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_by_number() {
-        let version = Version::parse("6.18.44-fc-v595").unwrap();
-        assert!(version.since(6, 6) && version.since(6, 18) && !version.since(6, 19));
-        assert!(!Version::parse("5.10").unwrap().since(5, 11));
-        assert_eq!(Version::parse("none"), None);
-    }
 }

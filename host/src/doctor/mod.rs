@@ -4,9 +4,11 @@
 //! `kernel`). Changes nothing: programs are loaded and let go at once.
 
 mod kernel;
+mod needs;
 mod privilege;
 mod programs;
 
+pub(crate) use needs::unmet;
 use serde::Serialize;
 
 /// How bad it is.
@@ -40,7 +42,7 @@ pub(crate) fn examine() -> Vec<Finding> {
     // As a start does it. What cannot be raised is found missing.
     let _ = crate::privileges::raise();
     let privileges = privilege::Held::now();
-    let version = kernel::Version::running();
+    let version = crate::kernel::Release::running();
     let mut findings = kernel::examine(version.as_ref());
     findings.extend(privilege::examine(&privileges, version.as_ref()));
     findings.extend(programs::examine(&privileges));

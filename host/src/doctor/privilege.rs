@@ -4,8 +4,9 @@ use caps::Capability::{
     self, CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_RESOURCE,
 };
 
-use super::kernel::{Version, text};
+use super::kernel::text;
 use super::{Finding, Status};
+use crate::kernel::Release;
 use crate::privileges::Privileges;
 
 /// Enough for the maps of a few units where they are charged to it.
@@ -29,7 +30,7 @@ impl Held {
     }
 }
 
-pub(super) fn examine(held: &Held, version: Option<&Version>) -> Vec<Finding> {
+pub(super) fn examine(held: &Held, version: Option<&Release>) -> Vec<Finding> {
     let mut findings = vec![
         capability(
             held,
@@ -119,7 +120,7 @@ fn unprivileged_bpf(held: &Held) -> Finding {
 }
 
 /// Maps are charged to the limit before 5.11 only.
-fn memlock(held: &Held, version: Option<&Version>) -> Finding {
+fn memlock(held: &Held, version: Option<&Release>) -> Finding {
     let limits = text("/proc/self/limits").unwrap_or_default();
     let soft = limits
         .lines()

@@ -1,5 +1,6 @@
 //! Which kinds of programs can be loaded: tried. What attaching takes beyond that is looked up.
 
+use std::io;
 use std::path::Path;
 
 use caps::Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN};
@@ -21,9 +22,38 @@ pub(super) fn examine(held: &Held) -> Vec<Finding> {
     findings
 }
 
+/// What comes of loading a program of a kind.
+pub(super) enum Kind {
+    Loads,
+    Refused {
+        error: io::Error,
+        /// Of the capabilities that it takes.
+        missing: Vec<String>,
+    },
+}
+
+pub(super) fn kind(kind: ProgramKind, held: &Held) -> Kind {
+    let Err(error) = probe_program(kind) else {
+        return Kind::Loads;
+    };
+    let needed = match kind {
+        ProgramKind::Xdp | ProgramKind::SchedCls | ProgramKind::CgroupSkb => {
+            &[CAP_BPF, CAP_NET_ADMIN][..]
+        }
+        ProgramKind::SocketFilter => &[CAP_BPF][..],
+        _ => &[CAP_BPF, CAP_PERFMON][..],
+    };
+    let missing = needed
+        .iter()
+        .filter(|one| !held.may(**one))
+        .map(ToString::to_string)
+        .collect();
+    Kind::Refused { error, missing }
+}
+
 fn program(kind: ProgramKind, held: &Held) -> Finding {
     let name = format!("program {}", kind.as_str());
-    let Err(error) = probe_program(kind) else {
+    let Kind::Refused { error, missing } = self::kind(kind, held) else {
         return Finding::ok(name, "loads");
     };
     // The kinds that nearly every unit is of.
@@ -35,20 +65,6 @@ fn program(kind: ProgramKind, held: &Held) -> Finding {
         "units with programs in sections {}/… do not load",
         kind.as_str()
     );
-    let network = matches!(
-        kind,
-        ProgramKind::Xdp | ProgramKind::SchedCls | ProgramKind::CgroupSkb
-    );
-    let needed = match (network, kind) {
-        (true, _) => &[CAP_BPF, CAP_NET_ADMIN][..],
-        (_, ProgramKind::SocketFilter) => &[CAP_BPF][..],
-        _ => &[CAP_BPF, CAP_PERFMON][..],
-    };
-    let missing: Vec<String> = needed
-        .iter()
-        .filter(|one| !held.may(**one))
-        .map(ToString::to_string)
-        .collect();
     let remedy = if !missing.is_empty() {
         missing.join(" and ")
     } else if error.raw_os_error() == Some(libc::EPERM) {
@@ -59,7 +75,7 @@ fn program(kind: ProgramKind, held: &Held) -> Finding {
     Finding::ok(name, format!("does not load: {error}")).but(status, &consequence, remedy)
 }
 
-fn kprobe_attach() -> Finding {
+pub(super) fn kprobe_attach() -> Finding {
     let there = Path::new(EVENT_SOURCES).join("kprobe").exists();
     let found = if there { "there" } else { "not in this kernel" };
     Finding::ok("kprobes", found).unless(
@@ -70,12 +86,16 @@ fn kprobe_attach() -> Finding {
     )
 }
 
+pub(super) fn has_uprobes() -> bool {
+    Path::new(EVENT_SOURCES).join("uprobe").exists()
+}
+
 fn uprobes(held: &Held) -> Finding {
     let finding = |found| Finding::ok("uprobes", found);
     if held.may(CAP_BPF) && held.may(CAP_PERFMON) && has_uprobe_multi() {
         return finding("as uprobe.multi, which needs CAP_BPF and CAP_PERFMON only");
     }
-    if !Path::new(EVENT_SOURCES).join("uprobe").exists() {
+    if !has_uprobes() {
         return finding("not in this kernel").but(
             Status::Limited,
             "programs in sections uprobe/… and usdt/… do not attach",

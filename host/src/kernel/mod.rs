@@ -17,6 +17,7 @@ mod interfaces;
 mod kallsyms;
 mod names;
 mod pci;
+mod release;
 mod symbols;
 
 use std::io;
@@ -31,6 +32,7 @@ use symbols::Symbols;
 pub(crate) use arch::machine;
 pub(crate) use cgroup_tree::cgroup2_mount;
 pub(crate) use pci::PciKind;
+pub(crate) use release::{KernelVersion, Release};
 pub(crate) use symbols::Symbol;
 
 /// What is known of the running kernel. One per process, shared. Questions come in batches: answer i belongs to question i, and `None` means

@@ -165,7 +165,7 @@ impl Host {
                     let registry = self.registry();
                     let now = self.now(name);
                     let step = decide(now, &wanted, || self.stale_plugin(name, &registry));
-                    let done = self.act(step.action, (*config).clone(), &registry, true);
+                    let done = self.act(&step, (*config).clone(), &registry, true);
                     match done {
                         Err(trouble) if trouble.may_heal => {
                             let what = What::Version { config, object };

@@ -116,7 +116,9 @@ impl HostExporter {
     fn forget_if_gone(&self, name: &str) {
         match self.host.fleet.phase(name) {
             None => self.host.telemetry.forget_unit(name),
-            Some(UnitState::Stopped) => self.host.telemetry.unit(name).emptied(),
+            Some(UnitState::Stopped | UnitState::Skipped) => {
+                self.host.telemetry.unit(name).emptied();
+            }
             Some(_) => {}
         }
     }

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::backoff::Retries;
 use super::demand::Demand;
+use crate::config::UnitConfig;
 use crate::plugin::{Engine, Registry};
 use crate::telemetry::{Telemetry, UnitState};
 use crate::unit::{Environment, Failure, Fleet, Prepared, Running, Trouble};
@@ -124,6 +125,20 @@ impl Host {
             Some(why) => tracing::error!(config = name, "unit failed: {why}"),
             None => {}
         }
+    }
+
+    /// A unit is not for this kernel, which is no failure: nothing of it stays in service. To be called by whoever has it exclusively.
+    pub(super) fn skip(&self, config: &UnitConfig, why: &str) {
+        let name = config.name.as_str();
+        self.demand.forget(name);
+        self.retries.forget(name);
+        self.fleet.skip(name, config.digest, why.to_owned());
+        let unit = self.telemetry.unit(name);
+        unit.emptied();
+        // There is nothing more to its load than reading its YAML.
+        unit.loaded(true, Duration::ZERO);
+        unit.set_state(UnitState::Skipped);
+        tracing::info!(config = name, "unit skipped: {why}");
     }
 
     /// Where a unit is in its life, for everybody to see.

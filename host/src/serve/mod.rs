@@ -47,6 +47,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         host,
         running,
         waiting,
+        skipped,
         failed,
         hardening,
     } = start::start(&settings, &telemetry)?;
@@ -57,6 +58,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     if settings.check {
         tracing::info!(
             units = running,
+            skipped,
             failed,
             "checked: every unit that could be was loaded and attached, and is let go now"
         );
@@ -104,7 +106,9 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         hardening,
         ..settings.web.options
     };
-    let summary = format!("{running} units running, {waiting} on demand, {failed} failed");
+    let summary = format!(
+        "{running} units running, {waiting} on demand, {skipped} not for this kernel, {failed} failed"
+    );
     let exporter = HostExporter::new(Arc::clone(&host), settings.web.exporter_metrics);
     let exporter: Arc<dyn web::Exporter> = Arc::new(exporter);
     let served = runtime.block_on(async {

@@ -19,11 +19,10 @@ pub(crate) struct Outcome {
     pub(crate) failed: Vec<(String, String)>,
 }
 
-/// A unit that could be read, and what is to be done about it.
+/// A unit that could be read, and what its files want.
 struct Planned {
     config: UnitConfig,
     wanted: Wanted,
-    step: Step,
 }
 
 impl Host {
@@ -131,25 +130,15 @@ impl Host {
             .flatten()
             .map(|config| self.plan(config, &registry))
             .collect();
-        for Planned {
-            config,
-            wanted,
-            step,
-        } in planned
-        {
+        for Planned { config, wanted } in planned {
             let name = config.name.clone();
             let (action, done) = self.fleet.exclusively(&name, || {
                 // A request or a keepalive may have changed it since the plan was made.
                 let now = self.now(&name);
                 let fresh = decide(now, &wanted, || self.stale_plugin(&name, &registry));
-                let action = if fresh.action == step.action {
-                    step.action
-                } else {
-                    fresh.action
-                };
-                let done = self.act(action, config.clone(), &registry, false);
+                let done = self.act(&fresh, config.clone(), &registry, false);
                 self.try_again_later(&config, wanted.make.object, done.as_ref().err());
-                (action, done)
+                (fresh.action, done)
             });
             match done {
                 Ok(()) if action == Action::Keep => outcome.kept += 1,
@@ -168,11 +157,7 @@ impl Host {
         if step.action != Action::Keep {
             tracing::info!(config = name, "plan: {}: {}", step.action, step.why);
         }
-        Planned {
-            config,
-            wanted,
-            step,
-        }
+        Planned { config, wanted }
     }
 
     /// What there is of a unit.
@@ -180,7 +165,11 @@ impl Host {
         let running = self.fleet.with_running(name, |unit| Make::of(unit));
         match running {
             Some(make) => Now::Running(make),
-            None => self.demand.config(name).map_or(Now::Absent, Now::Waiting),
+            None => match (self.demand.config(name), self.fleet.skipped(name)) {
+                (Some(config), _) => Now::Waiting(config),
+                (None, Some(config)) => Now::Skipped(config),
+                (None, None) => Now::Absent,
+            },
         }
     }
 
@@ -195,7 +184,7 @@ impl Host {
     /// Does to a unit what was decided. To be called by whoever has it exclusively. `again`: it was tried before, in vain.
     pub(super) fn act(
         &self,
-        action: Action,
+        step: &Step,
         config: UnitConfig,
         registry: &Registry,
         again: bool,
@@ -203,7 +192,7 @@ impl Host {
         let name = config.name.clone();
         let began = Instant::now();
         let (lifecycle, known) = (config.lifecycle, config.clone());
-        let done = match action {
+        let done = match step.action {
             Action::Keep => {
                 // A version that did not run has been taken back.
                 if self.fleet.is_running(&name) {
@@ -219,6 +208,10 @@ impl Host {
             }
             Action::Wait => {
                 self.wait_for_demand(config);
+                return Ok(());
+            }
+            Action::Skip => {
+                self.skip(&config, &step.why);
                 return Ok(());
             }
             Action::Stop => {

@@ -32,7 +32,10 @@ pub(super) fn units(host: &Host) -> String {
             name: name.to_owned(),
             state: state.as_str().to_owned(),
             on_demand: on_demand.is_some(),
-            config: make.map(|make| make.config).or(on_demand),
+            config: make
+                .map(|make| make.config)
+                .or(on_demand)
+                .or(host.fleet.skipped(name)),
             object: make.and_then(|make| make.object),
             preparation: make.map(|make| make.preparation),
             plugins: plugins.unwrap_or_default(),

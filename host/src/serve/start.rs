@@ -12,6 +12,7 @@ use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
 use crate::config::load::{FailedUnit, Loaded};
 use crate::config::{self, Lifecycle, UnitConfig};
+use crate::doctor;
 use crate::kernel::KernelFacts;
 use crate::plugin::{Engine, Registry};
 use crate::privileges::{self, Feature};
@@ -24,6 +25,8 @@ pub(super) struct Started {
     pub(super) running: usize,
     /// On demand.
     pub(super) waiting: usize,
+    /// Not for this kernel.
+    pub(super) skipped: usize,
     pub(super) failed: usize,
     /// What became of the hardening.
     pub(super) hardening: Vec<Feature>,
@@ -74,22 +77,29 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         facts: Arc::clone(&facts),
         collectors: CollectorIndex::new(vec![settings.web.options.telemetry_path.clone()]),
     };
+    let (mut units, mut skipped) = (Vec::new(), Vec::new());
+    for unit in loaded.units {
+        match doctor::unmet(&unit.kernel) {
+            Some(why) => skipped.push((unit, why)),
+            None => units.push(unit),
+        }
+    }
     // Whoever only checks wants to know of all of them.
-    let (waiting, now): (Vec<UnitConfig>, Vec<UnitConfig>) = loaded
-        .units
+    let (waiting, now): (Vec<UnitConfig>, Vec<UnitConfig>) = units
         .into_iter()
         .partition(|unit| unit.lifecycle == Lifecycle::OnDemand && !settings.check);
     let failed = loaded.failed.into_iter().map(unreadable);
     let prepared = now.into_iter().map(|unit| load(unit, &environment));
     let mut candidates: Vec<Candidate> = failed.chain(prepared).collect();
     bpf::post_attach_mark();
-    // What could not be loaded, or need not be yet, may be later.
+    // What could not be loaded, need not be yet, or is not for this kernel, may be later.
     let unloaded = candidates
         .iter()
         .filter(|one| one.state.is_err())
         .filter_map(|one| one.config.as_ref());
     let later = unloaded
         .chain(&waiting)
+        .chain(skipped.iter().map(|(config, _)| config))
         .flat_map(|config| files_of(config, &environment));
     let prepared = candidates.iter().filter_map(|one| one.state.as_ref().ok());
     let files = prepared.flat_map(Prepared::files).chain(later);
@@ -132,11 +142,16 @@ pub(super) fn start(settings: &Settings, telemetry: &Arc<Telemetry>) -> anyhow::
         host.fleet
             .exclusively(&name, || host.wait_for_demand(config));
     }
+    for (config, why) in &skipped {
+        host.fleet
+            .exclusively(&config.name, || host.skip(config, why));
+    }
     telemetry.reloaded(failed == 0 && failed_plugins == 0);
     let started = Started {
         host,
         running,
         waiting: on_demand,
+        skipped: skipped.len(),
         failed,
         hardening,
     };
@@ -219,10 +234,11 @@ fn verdict(settings: &Settings, started: &Started) -> anyhow::Result<()> {
         host,
         running,
         waiting,
+        skipped,
         failed,
         ..
     } = started;
-    if *running == 0 && *waiting == 0 && !settings.check {
+    if *running == 0 && *waiting == 0 && *failed > 0 && !settings.check {
         bail!("none of {failed} units can run, see the errors above");
     }
     if !settings.strict {
@@ -231,7 +247,7 @@ fn verdict(settings: &Settings, started: &Started) -> anyhow::Result<()> {
     if *failed > 0 {
         bail!(
             "--config.strict: {failed} of {} units do not run, see the errors above",
-            failed + running + waiting
+            failed + running + waiting + skipped
         );
     }
     let mut unattached = Vec::new();

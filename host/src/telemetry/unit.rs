@@ -17,6 +17,8 @@ pub(crate) enum UnitState {
     Stopping,
     /// On demand, and nobody has asked for it lately.
     Stopped,
+    /// Not for this kernel, as its YAML has it.
+    Skipped,
     Failed,
 }
 
@@ -32,11 +34,12 @@ pub(crate) enum Stage {
 }
 
 impl UnitState {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Starting,
         Self::Running,
         Self::Stopping,
         Self::Stopped,
+        Self::Skipped,
         Self::Failed,
     ];
 
@@ -46,6 +49,7 @@ impl UnitState {
             Self::Running => "running",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Skipped => "skipped",
             Self::Failed => "failed",
         }
     }

@@ -11,6 +11,7 @@ use super::collectors::Selection;
 use super::error::Trouble;
 use super::running::{Running, UnitScrape};
 use super::share::{Share, Shared};
+use crate::digest::Digest;
 use crate::telemetry::UnitState;
 
 /// A unit as it stands.
@@ -31,6 +32,8 @@ struct Slot {
     changing: Mutex<()>,
     /// Why the last load or reload failed. A running unit with a problem is the last good version.
     problem: Mutex<Option<String>>,
+    /// Of a unit that is not for this kernel: the YAML that says so.
+    skipped: Mutex<Option<Digest>>,
 }
 
 /// What the status page shows of a unit.
@@ -110,6 +113,7 @@ impl Fleet {
             phase: Mutex::new(UnitState::Starting),
             changing: Mutex::new(()),
             problem: Mutex::new(None),
+            skipped: Mutex::new(None),
         });
         Arc::clone(self.units.write().entry(name).or_insert(slot))
     }
@@ -129,6 +133,23 @@ impl Fleet {
             // Detaching takes a while, and nobody has to wait for it.
             drop(running);
         }
+    }
+
+    /// Takes a unit out of service that is not for this kernel, as this YAML has it.
+    pub(crate) fn skip(&self, name: &str, config: Digest, why: String) {
+        let slot = self.slot(name);
+        self.take_down(name);
+        *slot.problem.lock() = Some(why);
+        *slot.skipped.lock() = Some(config);
+        *slot.phase.lock() = UnitState::Skipped;
+    }
+
+    /// The YAML by which a unit is not for this kernel.
+    pub(crate) fn skipped(&self, name: &str) -> Option<Digest> {
+        let slot = self.existing(name)?;
+        let skipped = *slot.phase.lock() == UnitState::Skipped;
+        let digest = *slot.skipped.lock();
+        digest.filter(|_| skipped)
     }
 
     /// Lets `act` start, change or stop a unit while nobody else does. The unit is made known by this.

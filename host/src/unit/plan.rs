@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::running::Running;
 use crate::config::{Lifecycle, MetricConfig, MetricSource, UnitConfig};
 use crate::digest::Digest;
+use crate::doctor;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -19,6 +20,8 @@ pub(crate) enum Action {
     Replace,
     /// It is on demand and does not run: the next start takes the files as they are now.
     Wait,
+    /// It is not for this kernel.
+    Skip,
     Stop,
 }
 
@@ -30,6 +33,7 @@ impl Action {
             Self::Reshape => "reshape",
             Self::Replace => "replace",
             Self::Wait => "wait",
+            Self::Skip => "skip",
             Self::Stop => "stop",
         }
     }
@@ -66,16 +70,20 @@ pub(crate) enum Now {
     Absent,
     /// It is on demand and waits, with this YAML.
     Waiting(Digest),
+    /// By this YAML it is not for this kernel.
+    Skipped(Digest),
     Running(Make),
 }
 
 /// A unit as its files want it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     /// The object is none also where its file cannot be read, which `Replace` and `Start` then report.
     pub(crate) make: Make,
     pub(crate) has_object: bool,
     pub(crate) lifecycle: Lifecycle,
+    /// Why it is not for this kernel.
+    pub(crate) skip: Option<String>,
 }
 
 impl Make {
@@ -89,7 +97,7 @@ impl Make {
 }
 
 impl Wanted {
-    /// Reads the object's file.
+    /// Reads the object's file, and asks the kernel whether the unit is for it.
     pub(crate) fn of(config: &UnitConfig) -> Self {
         let object = config.object.as_ref();
         let bytes = object.and_then(|path| std::fs::read(path).ok());
@@ -101,6 +109,7 @@ impl Wanted {
             },
             has_object: object.is_some(),
             lifecycle: config.lifecycle,
+            skip: doctor::unmet(&config.kernel),
         }
     }
 }
@@ -111,8 +120,27 @@ pub(crate) fn decide(now: Now, wanted: &Wanted, stale: impl FnOnce() -> Option<S
         action,
         why: why.into(),
     };
+    if let Some(why) = &wanted.skip {
+        return if now == Now::Skipped(wanted.make.config) {
+            step(Action::Keep, "nothing has changed")
+        } else {
+            Step {
+                action: Action::Skip,
+                why: why.clone().into(),
+            }
+        };
+    }
     let running = match (now, wanted.lifecycle) {
         (Now::Running(running), _) => running,
+        (Now::Skipped(_), Lifecycle::Autostart) => {
+            return step(Action::Start, "it is for this kernel");
+        }
+        (Now::Skipped(_), Lifecycle::OnDemand) => {
+            return step(
+                Action::Wait,
+                "it is for this kernel, and starts when it is asked for",
+            );
+        }
         (Now::Waiting(config), Lifecycle::OnDemand) if config == wanted.make.config => {
             return step(Action::Keep, "nothing has changed");
         }
@@ -213,6 +241,7 @@ mod tests {
             make: wanted,
             has_object: true,
             lifecycle,
+            skip: None,
         };
         decide(now, &wanted, || None).action
     }
@@ -248,6 +277,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_for_this_kernel_is_skipped_once() {
+        let make = make("c", "o", "p");
+        let mut wanted = Wanted {
+            make,
+            has_object: true,
+            lifecycle: Lifecycle::Autostart,
+            skip: Some("it is for Linux 7".to_owned()),
+        };
+        for now in [Now::Absent, Now::Running(make), Now::Waiting(make.config)] {
+            let decided = decide(now, &wanted, || None);
+            assert_eq!(
+                (decided.action, &*decided.why),
+                (Action::Skip, "it is for Linux 7")
+            );
+        }
+        let skipped = Now::Skipped(make.config);
+        assert_eq!(decide(skipped, &wanted, || None).action, Action::Keep);
+        wanted.make.config = Digest::of(b"d");
+        assert_eq!(decide(skipped, &wanted, || None).action, Action::Skip);
+        wanted.skip = None;
+        assert_eq!(decide(skipped, &wanted, || None).action, Action::Start);
+        wanted.lifecycle = Lifecycle::OnDemand;
+        assert_eq!(decide(skipped, &wanted, || None).action, Action::Wait);
+    }
+
+    #[test]
     fn an_object_that_is_gone_is_a_change_and_so_is_a_plugin() {
         let old = make("c", "o", "p");
         let mut wanted = Wanted {
@@ -257,6 +312,7 @@ mod tests {
             },
             has_object: true,
             lifecycle: Lifecycle::Autostart,
+            skip: None,
         };
         let decided = decide(Now::Running(old), &wanted, || None);
         assert_eq!(decided.action, Action::Replace);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::plan::{Make, Now};
 use crate::digest::Digest;
+use crate::telemetry::UnitState;
 
 /// One unit of `GET /-/units`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -11,7 +12,7 @@ pub(crate) struct UnitReport {
     pub(crate) name: String,
     pub(crate) state: String,
     pub(crate) on_demand: bool,
-    /// SHA-256 of the YAML of the version that runs or, on demand, waits.
+    /// SHA-256 of the YAML of the version that runs or, on demand, waits, or is not for the host's kernel.
     pub(crate) config: Option<Digest>,
     /// Of the object's file.
     pub(crate) object: Option<Digest>,
@@ -24,6 +25,7 @@ pub(crate) struct UnitReport {
 impl UnitReport {
     pub(crate) fn now(&self) -> Now {
         match (self.config, self.preparation) {
+            (Some(config), _) if self.state == UnitState::Skipped.as_str() => Now::Skipped(config),
             (Some(config), Some(preparation)) => Now::Running(Make {
                 config,
                 object: self.object,
