@@ -25,6 +25,7 @@ mod deploy;
 mod escaping;
 mod example_plugins;
 mod examples;
+mod globals;
 mod hardening;
 mod harness;
 mod hdhomerun;

@@ -21,6 +21,7 @@ mod symbols;
 mod sys;
 #[cfg(test)]
 mod testing;
+mod types;
 
 pub(crate) use self::attach::Attached;
 pub(crate) use self::attach::ProgramStatus;
@@ -29,6 +30,7 @@ pub(crate) use self::cgroup_id_map::KeeperError;
 pub(crate) use self::machine::Machine;
 pub(crate) use self::map::MapInfo;
 pub(crate) use self::mark::post_attach_mark;
+pub(crate) use self::object::GlobalError;
 pub(crate) use self::object::LoadedObject;
 pub(crate) use self::object::ObjectError;
 pub(crate) use self::object::OpenObject;

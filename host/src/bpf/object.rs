@@ -1,6 +1,7 @@
 //! A unit's BPF object: opened (what is in it), filled in (kaddrs), loaded (in the kernel). Attaching its programs is attach/.
 
 mod error;
+mod globals;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use libbpf_rs::ObjectBuilder;
 
 pub(crate) use self::error::ObjectError;
 use self::error::load_reason;
+pub(crate) use self::globals::GlobalError;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
 use super::attach::ProgramStatus;
@@ -29,6 +31,8 @@ use super::program::RunStats;
 use super::symbols;
 use super::symbols::Global;
 use super::sys;
+use super::types::Types;
+use crate::config::{GlobalValue, nearest};
 use crate::digest::Digest;
 
 /// Objects are some kilobytes, rarely a megabyte: whatever is larger is not one.
@@ -62,6 +66,7 @@ pub(crate) struct OpenObject {
     maps: Vec<MapInfo>,
     programs: Vec<(ProgramDecl, AttachPlan)>,
     globals: Vec<Global>,
+    types: Types,
 }
 
 /// The map in which libbpf tells USDT programs where their arguments are, declared by usdt.bpf.h; and `sizeof(struct usdt_spec)` as libbpf
@@ -119,7 +124,9 @@ impl OpenObject {
                 "compiled with usdt.bpf.h of libbpf before 1.7: its USDT programs run, but every argument reads 0; compile it again with that of libbpf 1.7"
             );
         }
+        let types = sys::object_btf(&object).map(|btf| Types::of(&btf));
         Ok(Self {
+            types: types.unwrap_or_default(),
             path: name,
             digest: Digest::of(&elf),
             object,
@@ -242,17 +249,41 @@ impl OpenObject {
                 size: global.size,
             });
         }
-        // libbpf names the map of section `.rodata` `<object>.rodata`.
-        let mut map = self
-            .object
-            .maps_mut()
-            .find(|map| is_internal(map) && map.name().to_string_lossy().ends_with(&global.section))
-            .ok_or_else(missing)?;
-        let slot = map
-            .initial_value_mut()
-            .and_then(|data| data.get_mut(global.offset..)?.first_chunk_mut());
-        *slot.ok_or_else(missing)? = address.to_ne_bytes();
-        Ok(())
+        write_global(&mut self.object, global, &address.to_ne_bytes()).ok_or_else(missing)
+    }
+
+    /// Gives a global variable a value of the type that it has.
+    pub(crate) fn set_global(
+        &mut self,
+        name: &str,
+        value: &GlobalValue,
+    ) -> Result<(), GlobalError> {
+        let global = self.globals.iter().find(|global| global.name == name);
+        let (Some(global), Some(variable)) = (global, self.types.variables.get(name)) else {
+            return Err(GlobalError::Variable(
+                self.no_global(name, global.is_some()),
+            ));
+        };
+        let bytes = globals::encode(name, variable, global.size, value)?;
+        match write_global(&mut self.object, global, &bytes) {
+            Some(()) => Ok(()),
+            None => Err(GlobalError::Variable(self.no_global(name, true))),
+        }
+    }
+
+    fn no_global(&self, name: &str, there: bool) -> String {
+        let path = &self.path;
+        if there {
+            return format!(
+                "the type of the global variable `{name}` of the BPF object {path} is not known: compile it with -g, declared as `const volatile`"
+            );
+        }
+        let known = || self.globals.iter().map(|global| global.name.as_str());
+        let hint = match nearest(name, known()) {
+            Some(near) => format!(", did you mean `{near}`?"),
+            None => error::list(": it has", &known().map(str::to_owned).collect::<Vec<_>>()),
+        };
+        format!("the BPF object {path} has no global variable `{name}`{hint}")
     }
 
     /// Creates the maps and loads the programs; the verifier runs here.
@@ -392,6 +423,18 @@ impl LoadedObject {
             source,
         }
     }
+}
+
+/// None: there is no such place in the object.
+fn write_global(object: &mut libbpf_rs::OpenObject, global: &Global, bytes: &[u8]) -> Option<()> {
+    // libbpf names the map of section `.rodata` `<object>.rodata`.
+    let mut map = object
+        .maps_mut()
+        .find(|map| is_internal(map) && map.name().to_string_lossy().ends_with(&global.section))?;
+    let end = global.offset.checked_add(bytes.len())?;
+    let slot = map.initial_value_mut()?.get_mut(global.offset..end)?;
+    slot.copy_from_slice(bytes);
+    Some(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ObjectError> {

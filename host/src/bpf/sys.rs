@@ -22,6 +22,7 @@ use libbpf_rs::OpenProgramMut;
 use libbpf_rs::PrintLevel;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
+use libbpf_rs::btf::Btf;
 
 use super::errno;
 
@@ -105,6 +106,14 @@ pub(super) fn declared_map_type(map: &libbpf_rs::OpenMap<'_>) -> MapType {
     #[expect(unsafe_code, reason = "libbpf-rs does not hand out the number")]
     // SAFETY: the pointer is that of a live map: `map` borrows it.
     map_type(unsafe { libbpf_sys::bpf_map__type(map.as_libbpf_object().as_ptr()) })
+}
+
+/// An object's own BTF; none if it has none.
+pub(super) fn object_btf(object: &libbpf_rs::OpenObject) -> Option<Btf<'_>> {
+    #[expect(unsafe_code, reason = "libbpf-rs does not hand out the reference")]
+    // SAFETY: the pointer is that of a live object: `object` is borrowed for as long as the BTF lives.
+    let raw = unsafe { object.as_libbpf_object().as_ref() };
+    Btf::from_bpf_object(raw).ok().flatten()
 }
 
 /// A map's type by its number, see [`declared_map_type`].

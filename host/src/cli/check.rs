@@ -1,19 +1,21 @@
 //! `exporter-host check DIR`: says what is wrong with the YAML files of a directory, units' and plugins' sidecars, without a kernel and without
-//! privileges. Objects and plugins are not opened.
+//! privileges. Objects that are there are looked into, as far as that takes no kernel; plugins are not opened.
 
 use std::io;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::config::load;
-use crate::config::load::Loaded;
+use crate::config::load::{FailedUnit, Loaded};
 use crate::config::problem::Problem;
 use crate::config::sidecar;
+use crate::unit;
 
 /// Validate the YAML files of a directory; needs no privileges and no kernel support
 #[derive(Debug, Args)]
@@ -42,7 +44,10 @@ pub(super) enum Format {
 /// The exit code is 1 where there is an error. `Err`: `out` could not be written to.
 pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCode> {
     let report = match load::load(&flags.dir, None, flags.strict) {
-        Ok(loaded) => Report::of(&loaded, &sidecar::check(&flags.dir).unwrap_or_default()),
+        Ok(mut loaded) => {
+            look_into_objects(&mut loaded);
+            Report::of(&loaded, &sidecar::check(&flags.dir).unwrap_or_default())
+        }
         Err(error) => Report {
             ok: false,
             error: Some(error.to_string()),
@@ -63,6 +68,26 @@ pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCo
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Units that don't fit their objects fail.
+fn look_into_objects(loaded: &mut Loaded) {
+    let (mut fit, mut failed) = (Vec::new(), Vec::new());
+    for unit in std::mem::take(&mut loaded.units) {
+        let problems = unit::check(&unit);
+        if problems.is_empty() {
+            fit.push(unit);
+        } else {
+            failed.push(FailedUnit {
+                name: unit.name.clone(),
+                file: Arc::clone(&unit.file),
+                problems,
+                partial: None,
+            });
+        }
+    }
+    loaded.units = fit;
+    loaded.failed.extend(failed);
 }
 
 #[derive(Serialize)]
@@ -121,8 +146,11 @@ impl Report {
             .chain(loaded.failed.iter().flat_map(|unit| &unit.problems))
             .chain(sidecars)
             .collect();
-        // Stable: within a file they are in order already.
-        problems.sort_by(|a, b| a.at.file.cmp(&b.at.file));
+        // What is about a whole file stands at its end.
+        problems.sort_by_key(|problem| {
+            let at = &problem.at;
+            (&at.file, at.line == 0, at.line, at.column)
+        });
         let problems = problems.into_iter().map(ProblemLine::of).collect();
         Self {
             ok: loaded.failed.is_empty() && !sidecar::any_error(sidecars),

@@ -9,6 +9,7 @@ mod collector;
 pub(crate) mod discover;
 pub(crate) mod duration;
 mod fields;
+mod globals;
 mod histogram;
 mod kernel;
 mod label;
@@ -27,6 +28,7 @@ mod shaped;
 pub(crate) mod sidecar;
 mod unit;
 
+pub(crate) use globals::{GlobalScalar, GlobalValue};
 pub(crate) use kernel::{KernelFeature, KernelNeeds};
 pub(crate) use load::load;
 pub(crate) use model::{

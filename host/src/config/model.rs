@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::globals::GlobalConfig;
 use super::kernel::KernelNeeds;
 use crate::digest::Digest;
 
@@ -40,6 +41,8 @@ pub(crate) struct UnitConfig {
     pub(crate) keepalive: Option<Duration>,
     pub(crate) maps: Vec<MapConfig>,
     pub(crate) kernel: KernelNeeds,
+    /// Written into the object before it is loaded.
+    pub(crate) globals: Vec<GlobalConfig>,
 }
 
 /// When a unit runs.

@@ -10,6 +10,7 @@ use super::collector;
 use super::fields;
 use super::fields::Fields;
 use super::fields::Schema;
+use super::globals;
 use super::kernel;
 use super::label;
 use super::lifecycle;
@@ -45,16 +46,11 @@ const UNIT: Schema = Schema {
         "keepalive",
         "maps",
         "kernel",
+        "globals",
         "name",
         "bpfpath",
     ],
-    later: &[
-        "tracing",
-        "config_labels",
-        "globals",
-        "programs",
-        "processes",
-    ],
+    later: &["tracing", "config_labels", "programs", "processes"],
 };
 
 const CGROUP_ID_MAP: Schema = Schema {
@@ -134,6 +130,7 @@ fn read_root(
     let life = lifecycle::read(name, &fields, problems);
     let maps = maps::read(&fields, problems);
     let kernel = kernel::read(&fields, problems);
+    let globals = globals::read(&fields, problems);
     Some(UnitConfig {
         digest,
         name: name.to_owned(),
@@ -151,6 +148,7 @@ fn read_root(
         keepalive: life.keepalive,
         maps,
         kernel,
+        globals,
     })
 }
 

@@ -1,6 +1,5 @@
 //! What a unit's YAML wants of its maps: their size, and that they outlive the process.
 
-use super::error::UnitError;
 use super::prepare::KernelSide;
 use crate::bpf::{LoadedObject, OpenObject, Pins, UnitPins, pointless};
 use crate::config::{Problem, UnitConfig, nearest};
@@ -13,7 +12,7 @@ pub(super) struct PinnedMaps {
 }
 
 /// Checks the section `maps` against the object and does what has to be done before it is loaded; everything that is wrong is reported.
-pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
+pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Vec<Problem> {
     let mut problems = Vec::new();
     for wanted in &config.maps {
         let name = wanted.name.as_str();
@@ -39,11 +38,7 @@ pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Result<()
             problems.push(Problem::error(wanted.at.clone(), error.to_string()));
         }
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(UnitError::Config(problems))
-    }
+    problems
 }
 
 /// Takes up pinned maps, so that their entries go on. `taken`: whether a map is another version's already.

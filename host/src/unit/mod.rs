@@ -20,6 +20,6 @@ pub(crate) use collectors::{Collector, Index as CollectorIndex, Selection, keep_
 pub(crate) use error::{Failure, Trouble};
 pub(crate) use fleet::{Fleet, Scraped, UnitView};
 pub(crate) use plan::{Action, Make, Now, Step, Wanted, decide};
-pub(crate) use prepare::{Environment, Prepared, files_of, prepare};
+pub(crate) use prepare::{Environment, Prepared, check, files_of, prepare};
 pub(crate) use report::UnitReport;
 pub(crate) use running::{Running, UnitScrape};

@@ -204,7 +204,16 @@ fn preparation(config: &UnitConfig) -> Digest {
         .map(|map| (&map.name, map.pin, map.max_entries))
         .collect();
     maps.sort_unstable();
-    let text = format!("{symbols:?} {cgroups:?} {maps:?} {:?}", samples(config));
+    let mut globals: Vec<_> = config
+        .globals
+        .iter()
+        .map(|global| (&global.name, &global.value))
+        .collect();
+    globals.sort_unstable_by_key(|(name, _)| *name);
+    let text = format!(
+        "{symbols:?} {cgroups:?} {maps:?} {globals:?} {:?}",
+        samples(config)
+    );
     Digest::of(text.as_bytes())
 }
 

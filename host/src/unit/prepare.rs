@@ -9,9 +9,10 @@ use super::error::{Failure, UnitError};
 use super::maps::{self, PinnedMaps};
 use super::source::{self, Group};
 use crate::bpf::{
-    CgroupIdKeeper, LoadedObject, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
+    CgroupIdKeeper, GlobalError, LoadedObject, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
     ProgramStatus, SharedMaps,
 };
+use crate::config::model::Position;
 use crate::config::{MetricConfig, MetricSource, Problem, UnitConfig};
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
@@ -148,7 +149,7 @@ fn attempt(
     let digest = object.digest();
     let layouts = lay_out(&config, |map| object.map(map))?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
-    maps::prepare(&config, &mut object)?;
+    fill(&config, &mut object)?;
     let mut begun = None;
     if let Some(predecessor) = predecessor {
         let anew = object.reuse_maps(predecessor);
@@ -196,6 +197,53 @@ fn attempt(
         groups,
         collectors,
     })
+}
+
+/// Does to an object what the YAML wants before it is loaded; all that does not fit is reported at once.
+fn fill(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
+    let mut problems = maps::prepare(config, object);
+    problems.extend(set_globals(config, object));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(UnitError::Config(problems))
+    }
+}
+
+/// What of a config does not fit its object, without a kernel. None of it if the object is not there.
+pub(crate) fn check(config: &UnitConfig) -> Vec<Problem> {
+    let Some(path) = config.object.as_ref().filter(|path| path.exists()) else {
+        return Vec::new();
+    };
+    let mut object = match OpenObject::open(path, &OpenOptions::default()) {
+        Ok(object) => object,
+        Err(error) => {
+            let at = Position::whole(&config.file);
+            return vec![Problem::error(at, error.to_string())];
+        }
+    };
+    let mut problems = Vec::new();
+    if let Err(UnitError::Config(found)) = lay_out(config, |map| object.map(map)) {
+        problems.extend(found);
+    }
+    if let Err(UnitError::Config(found)) = fill(config, &mut object) {
+        problems.extend(found);
+    }
+    problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
+    problems
+}
+
+fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for global in &config.globals {
+        let (at, message) = match object.set_global(&global.name, &global.value) {
+            Ok(()) => continue,
+            Err(GlobalError::Variable(message)) => (&global.at, message),
+            Err(GlobalError::Value(message)) => (&global.value_at, message),
+        };
+        problems.push(Problem::error(at.clone(), message));
+    }
+    problems
 }
 
 /// Lays every metric's labels over its map's keys; all that does not fit is reported at once.

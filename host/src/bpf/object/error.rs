@@ -83,7 +83,7 @@ fn said(log: &str) -> String {
     }
 }
 
-fn list(verb: &str, names: &[String]) -> String {
+pub(super) fn list(verb: &str, names: &[String]) -> String {
     const MOST: usize = 12;
     if names.is_empty() {
         return if verb.starts_with(';') {

@@ -1,0 +1,303 @@
+//! The C types of an object's globals and of its maps' keys and values, out of its BTF: sizes, signs and members, less names and qualifiers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use libbpf_rs::btf::types::{
+    Array, Composite, DataSec, Enum, Enum64, Int, IntEncoding, MemberAttr, Var,
+};
+use libbpf_rs::btf::{Btf, BtfKind, BtfType, HasSize as _, TypeId};
+
+/// A type, as far as numbers and texts can be found in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CType {
+    Int(IntType),
+    Float {
+        /// Bytes.
+        size: usize,
+    },
+    Enum {
+        int: IntType,
+        /// Names with their values, in the order of the declaration.
+        values: Vec<(String, i128)>,
+    },
+    Array {
+        of: Arc<CType>,
+        count: usize,
+    },
+    /// A struct or union.
+    Struct {
+        /// Bytes.
+        size: usize,
+        /// Those of members without a name are among them.
+        members: Vec<Member>,
+    },
+    /// A pointer, say.
+    Other,
+}
+
+/// An integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IntType {
+    /// Bytes.
+    pub(crate) size: usize,
+    pub(crate) signed: bool,
+    /// `_Bool`
+    pub(crate) boolean: bool,
+    /// `char`, be it signed or not.
+    pub(crate) character: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// From the beginning of the outermost struct that names it, in bytes.
+    pub(crate) offset: usize,
+    /// It does not fill whole bytes.
+    pub(crate) bit_field: bool,
+    pub(crate) ty: Arc<CType>,
+}
+
+/// A global variable.
+#[derive(Debug, Clone)]
+pub(crate) struct Variable {
+    pub(crate) ty: Arc<CType>,
+    /// `const`, but not `volatile`: the compiler has put its value into the code.
+    pub(crate) folded: bool,
+}
+
+/// The types of a map's entries; none where the map is declared by sizes alone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EntryTypes {
+    pub(crate) key: Option<Arc<CType>>,
+    pub(crate) value: Option<Arc<CType>>,
+}
+
+/// What an object's BTF says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Types {
+    pub(super) variables: HashMap<String, Variable>,
+    pub(super) maps: HashMap<String, EntryTypes>,
+}
+
+/// Where libbpf looks for maps.
+const MAPS: &str = ".maps";
+/// Deeper than anybody nests; types of a damaged file may go round in circles.
+const MAX_DEPTH: usize = 32;
+/// Of types in all of an object's globals and maps.
+const MAX_TYPES: usize = 20_000;
+
+impl Types {
+    pub(super) fn of(btf: &Btf<'_>) -> Self {
+        let mut reader = TypeReader {
+            btf,
+            left: MAX_TYPES,
+        };
+        let mut types = Self::default();
+        for section in btf.type_by_kind::<DataSec<'_>>() {
+            let is_maps = section.name().is_some_and(|name| name == MAPS);
+            for info in section.iter() {
+                let Some(variable) = btf.type_by_id::<Var<'_>>(info.ty) else {
+                    continue;
+                };
+                let (Some(name), Some(ty)) = (text(variable.name()), variable.next_type()) else {
+                    continue;
+                };
+                if is_maps {
+                    types.maps.insert(name, reader.entry_types(ty));
+                } else {
+                    let folded = is_folded(btf, ty);
+                    let ty = reader.read(ty, 0);
+                    types.variables.insert(name, Variable { ty, folded });
+                }
+            }
+        }
+        types
+    }
+}
+
+struct TypeReader<'a> {
+    btf: &'a Btf<'a>,
+    left: usize,
+}
+
+impl<'a> TypeReader<'a> {
+    /// A map is declared as a struct whose members `key` and `value` point to the types.
+    fn entry_types(&mut self, map: BtfType<'a>) -> EntryTypes {
+        let mut entry = EntryTypes::default();
+        let Some(map) = plain(map).and_then(|map| Composite::try_from(map).ok()) else {
+            return entry;
+        };
+        for member in map.iter() {
+            let place = match member.name.and_then(|name| name.to_str()) {
+                Some("key") => &mut entry.key,
+                Some("value") => &mut entry.value,
+                _ => continue,
+            };
+            let pointer = self.btf.type_by_id::<BtfType<'_>>(member.ty);
+            let pointer = pointer.filter(|pointer| pointer.kind() == BtfKind::Ptr);
+            if let Some(ty) = pointer.and_then(|pointer| pointer.next_type()) {
+                *place = Some(self.read(ty, 0));
+            }
+        }
+        entry
+    }
+
+    fn by_id(&mut self, id: TypeId, depth: usize) -> Arc<CType> {
+        match self.btf.type_by_id(id) {
+            Some(ty) => self.read(ty, depth),
+            None => Arc::new(CType::Other),
+        }
+    }
+
+    fn read(&mut self, ty: BtfType<'a>, depth: usize) -> Arc<CType> {
+        Arc::new(self.read_plain(ty, depth).unwrap_or(CType::Other))
+    }
+
+    fn read_plain(&mut self, ty: BtfType<'a>, depth: usize) -> Option<CType> {
+        if depth > MAX_DEPTH || self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let ty = plain(ty)?;
+        Some(match ty.kind() {
+            BtfKind::Int => {
+                let int = Int::try_from(ty).ok()?;
+                let name = ty.name().and_then(|name| name.to_str());
+                let character = matches!(name, Some("char" | "signed char" | "unsigned char"));
+                CType::Int(IntType {
+                    size: int.size(),
+                    signed: matches!(int.encoding, IntEncoding::Signed),
+                    boolean: matches!(int.encoding, IntEncoding::Bool),
+                    character,
+                })
+            }
+            BtfKind::Float => {
+                let float = libbpf_rs::btf::types::Float::try_from(ty).ok()?;
+                CType::Float { size: float.size() }
+            }
+            BtfKind::Enum => {
+                let of = Enum::try_from(ty).ok()?;
+                let values = of
+                    .iter()
+                    .filter_map(|value| Some((text(value.name)?, value.value.into())));
+                CType::Enum {
+                    int: enum_int(of.size(), of.is_signed()),
+                    values: values.collect(),
+                }
+            }
+            BtfKind::Enum64 => {
+                let of = Enum64::try_from(ty).ok()?;
+                let values = of
+                    .iter()
+                    .filter_map(|value| Some((text(value.name)?, value.value)));
+                CType::Enum {
+                    int: enum_int(of.size(), of.is_signed()),
+                    values: values.collect(),
+                }
+            }
+            BtfKind::Array => {
+                let array = Array::try_from(ty).ok()?;
+                CType::Array {
+                    of: self.by_id(array.ty(), depth + 1),
+                    count: array.capacity(),
+                }
+            }
+            BtfKind::Struct | BtfKind::Union => {
+                let of = Composite::try_from(ty).ok()?;
+                let mut members = Vec::new();
+                self.members(&of, 0, depth, &mut members);
+                CType::Struct {
+                    size: of.size(),
+                    members,
+                }
+            }
+            _ => return None,
+        })
+    }
+
+    /// Members of structs without a name are their parent's.
+    fn members(
+        &mut self,
+        of: &Composite<'a>,
+        base: usize,
+        depth: usize,
+        members: &mut Vec<Member>,
+    ) {
+        for member in of.iter() {
+            let (bits, bit_field) = match member.attr {
+                MemberAttr::Normal { offset } => (offset, offset % 8 != 0),
+                MemberAttr::BitField { offset, .. } => (offset, true),
+            };
+            let offset = base + bits as usize / 8;
+            match text(member.name) {
+                Some(name) => members.push(Member {
+                    name,
+                    offset,
+                    bit_field,
+                    ty: self.by_id(member.ty, depth + 1),
+                }),
+                None if depth < MAX_DEPTH && self.left > 0 => {
+                    self.left -= 1;
+                    let inner = self.btf.type_by_id::<BtfType<'_>>(member.ty);
+                    let inner = inner.and_then(plain);
+                    if let Some(inner) = inner.and_then(|inner| Composite::try_from(inner).ok()) {
+                        self.members(&inner, offset, depth + 1, members);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn enum_int(size: usize, signed: bool) -> IntType {
+    IntType {
+        size,
+        signed,
+        boolean: false,
+        character: false,
+    }
+}
+
+fn text(name: Option<&std::ffi::OsStr>) -> Option<String> {
+    name.and_then(|name| name.to_str()).map(str::to_owned)
+}
+
+/// The type behind typedefs and qualifiers.
+fn plain(ty: BtfType<'_>) -> Option<BtfType<'_>> {
+    let mut ty = ty;
+    for _ in 0..MAX_DEPTH {
+        if !ty.is_mod() && ty.kind() != BtfKind::Typedef {
+            return Some(ty);
+        }
+        ty = ty.next_type()?;
+    }
+    None
+}
+
+fn is_folded<'a>(btf: &'a Btf<'a>, ty: BtfType<'a>) -> bool {
+    let (mut ty, mut constant) = (ty, false);
+    for _ in 0..MAX_DEPTH {
+        match ty.kind() {
+            BtfKind::Volatile => return false,
+            BtfKind::Const => constant = true,
+            // The qualifiers of an array are its elements'.
+            BtfKind::Array => {
+                let array = Array::try_from(ty).ok();
+                match array.and_then(|array| btf.type_by_id(array.ty())) {
+                    Some(of) => ty = of,
+                    None => return constant,
+                }
+                continue;
+            }
+            _ if !ty.is_mod() && ty.kind() != BtfKind::Typedef => return constant,
+            _ => {}
+        }
+        match ty.next_type() {
+            Some(next) => ty = next,
+            None => return constant,
+        }
+    }
+    constant
+}

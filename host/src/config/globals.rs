@@ -1,0 +1,190 @@
+//! `globals`: values for an object's global variables. Of which type each is says the object.
+
+use super::fields::Fields;
+use super::model::Position;
+use super::node::Node;
+use super::node::NodeValue;
+use super::node::Scalar;
+use super::problem::Problems;
+use super::scalar;
+use super::scalar::Numeric;
+
+/// A value for a global variable.
+#[derive(Debug, Clone)]
+pub(crate) struct GlobalConfig {
+    pub(crate) name: String,
+    pub(crate) value: GlobalValue,
+    pub(crate) at: Position,
+    pub(crate) value_at: Position,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum GlobalValue {
+    One(GlobalScalar),
+    List(Vec<GlobalScalar>),
+}
+
+/// A scalar in all the ways that it can be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GlobalScalar {
+    /// As written, less quotes.
+    pub(crate) text: String,
+    pub(crate) integer: Option<i128>,
+    /// Integers too.
+    pub(crate) float: Option<f64>,
+    pub(crate) boolean: Option<bool>,
+}
+
+/// In the order of the file.
+pub(super) fn read(unit: &Fields<'_>, problems: &mut Problems) -> Vec<GlobalConfig> {
+    let Some(node) = unit.get("globals") else {
+        return Vec::new();
+    };
+    let NodeValue::Mapping(entries) = &node.value else {
+        problems.error(
+            node.at,
+            format!(
+                "expected `globals` as a mapping of global variables, e.g. `globals: {{targ_min_us: 100}}`, found {}",
+                node.describe()
+            ),
+        );
+        return Vec::new();
+    };
+    let mut globals = Vec::new();
+    for (key, node) in entries {
+        let name = key.scalar.raw_text();
+        if name.is_empty() {
+            problems.error(
+                key.at,
+                "expected the name of a global variable in `globals`, found nothing",
+            );
+        } else if let Some(value) = read_value(name, node, problems) {
+            globals.push(GlobalConfig {
+                name: name.to_owned(),
+                value,
+                at: problems.position(key.at),
+                value_at: problems.position(node.at),
+            });
+        }
+    }
+    globals
+}
+
+fn read_value(name: &str, node: &Node, problems: &mut Problems) -> Option<GlobalValue> {
+    match &node.value {
+        NodeValue::Scalar(scalar) if !scalar.is_null() => {
+            Some(GlobalValue::One(read_scalar(scalar)))
+        }
+        NodeValue::List(items) => {
+            let mut list = Vec::with_capacity(items.len());
+            for item in items {
+                match &item.value {
+                    NodeValue::Scalar(scalar) if !scalar.is_null() => {
+                        list.push(read_scalar(scalar));
+                    }
+                    _ => {
+                        problems.error(
+                            item.at,
+                            format!(
+                                "expected a number in the list for the global variable `{}`, found {}",
+                                super::node::shorten(name),
+                                item.describe()
+                            ),
+                        );
+                        return None;
+                    }
+                }
+            }
+            Some(GlobalValue::List(list))
+        }
+        _ => {
+            problems.error(
+                node.at,
+                format!(
+                    "expected a number, a text or a list for the global variable `{}`, found {}",
+                    super::node::shorten(name),
+                    node.describe()
+                ),
+            );
+            None
+        }
+    }
+}
+
+fn read_scalar(scalar: &Scalar) -> GlobalScalar {
+    let number = if scalar.plain {
+        scalar::numeric(&scalar.text)
+    } else {
+        None
+    };
+    let boolean = if scalar.plain {
+        scalar::boolean(&scalar.text)
+    } else {
+        None
+    };
+    let (integer, float) = match number {
+        Some(Numeric::Integer(value)) => (Some(value), Some(value as f64)),
+        Some(Numeric::Float(value)) => (None, Some(value)),
+        None => (None, None),
+    };
+    GlobalScalar {
+        text: scalar.text.clone(),
+        integer,
+        float,
+        boolean,
+    }
+}
+
+impl GlobalValue {
+    /// For "found …".
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::One(scalar) => format!("`{}`", super::node::shorten(&scalar.text)),
+            Self::List(list) => format!("a list of {}", list.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{COUNTER, good, problems};
+    use super::*;
+
+    #[test]
+    fn values_are_kept_as_they_can_be_read() {
+        let unit = good(&format!(
+            "globals:\n  limit: 0x10\n  name: \"12\"\n  on: yes\n  rate: 1.5\n  list: [1, -2]\n{COUNTER}"
+        ));
+        let value = |index: usize| match &unit.globals[index].value {
+            GlobalValue::One(scalar) => (scalar.integer, scalar.float, scalar.boolean),
+            GlobalValue::List(list) => panic!("{list:?}"),
+        };
+        assert_eq!(value(0), (Some(16), Some(16.0), None));
+        // In quotes it is a text.
+        assert_eq!(value(1), (None, None, None));
+        assert_eq!(value(2), (None, None, Some(true)));
+        assert_eq!(value(3), (None, Some(1.5), None));
+        assert_eq!(unit.globals[4].value.describe(), "a list of 2");
+        let global = &unit.globals[0];
+        assert_eq!(
+            (global.name.as_str(), global.at.line, global.value_at.column),
+            ("limit", 2, 10)
+        );
+    }
+
+    #[test]
+    fn what_is_no_value_is_said_where_it_stands() {
+        assert_eq!(
+            problems(&format!(
+                "globals:\n  a:\n  b: {{x: 1}}\n  c: [1, []]\n  '': 1\n{COUNTER}"
+            )),
+            ":2:5: error: expected a number, a text or a list for the global variable `a`, found nothing\n\
+             :3:6: error: expected a number, a text or a list for the global variable `b`, found a mapping\n\
+             :4:10: error: expected a number in the list for the global variable `c`, found a list\n\
+             :5:3: error: expected the name of a global variable in `globals`, found nothing"
+        );
+        assert!(
+            problems(&format!("globals: [a]\n{COUNTER}")).contains("`globals: {targ_min_us: 100}`")
+        );
+    }
+}
