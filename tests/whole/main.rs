@@ -44,6 +44,7 @@ mod plan;
 mod plugin_tools;
 mod probes;
 mod procfs;
+mod programs;
 mod prometheus;
 mod reload;
 mod textfile;

@@ -32,7 +32,7 @@ use super::symbols;
 use super::symbols::Global;
 use super::sys;
 use super::types::Types;
-use crate::config::{GlobalValue, nearest};
+use crate::config::{Enabled, GlobalValue, nearest};
 use crate::digest::Digest;
 
 /// Objects are some kilobytes, rarely a megabyte: whatever is larger is not one.
@@ -222,6 +222,46 @@ impl OpenObject {
     #[cfg(test)]
     pub(super) fn programs(&self) -> impl Iterator<Item = &ProgramDecl> {
         self.programs.iter().map(|(program, _)| program)
+    }
+
+    /// Turns a program on or off. `Err`: there is none of that name.
+    pub(crate) fn enable(&mut self, name: &str, enabled: Enabled) -> Result<(), String> {
+        let mut known = self.programs.iter_mut();
+        let Some((declared, plan)) = known.find(|(program, _)| program.name == name) else {
+            let known = || {
+                self.programs
+                    .iter()
+                    .map(|(program, _)| program.name.as_str())
+            };
+            let hint = match nearest(name, known()) {
+                Some(near) => format!(", did you mean `{near}`?"),
+                None => error::list(": it has", &known().map(str::to_owned).collect::<Vec<_>>()),
+            };
+            return Err(format!(
+                "the BPF object {} has no program `{name}`{hint}",
+                self.path
+            ));
+        };
+        let wanted = match enabled {
+            Enabled::Auto => return Ok(()),
+            Enabled::Required => true,
+            Enabled::Never => false,
+        };
+        let was = std::mem::replace(&mut declared.autoload, wanted);
+        let program = self
+            .object
+            .progs_mut()
+            .find(|program| program.name() == name);
+        if let Some(mut program) = program
+            && was != wanted
+        {
+            program.set_autoload(wanted);
+            if wanted {
+                // There was no need for a plan, and there may be none.
+                *plan = AttachPlan::prepare(&declared.section, &mut program);
+            }
+        }
+        Ok(())
     }
 
     /// Writes a kernel symbol's address into the global variable `kaddr_<symbol>`.

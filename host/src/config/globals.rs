@@ -178,7 +178,7 @@ mod tests {
             problems(&format!(
                 "globals:\n  a:\n  b: {{x: 1}}\n  c: [1, []]\n  '': 1\n{COUNTER}"
             )),
-            ":2:5: error: expected a number, a text or a list for the global variable `a`, found nothing\n\
+            ":2:4: error: expected a number, a text or a list for the global variable `a`, found nothing\n\
              :3:6: error: expected a number, a text or a list for the global variable `b`, found a mapping\n\
              :4:10: error: expected a number in the list for the global variable `c`, found a list\n\
              :5:3: error: expected the name of a global variable in `globals`, found nothing"

@@ -23,6 +23,7 @@ pub(crate) mod near;
 mod node;
 mod parse;
 pub(crate) mod problem;
+mod programs;
 mod scalar;
 mod shaped;
 pub(crate) mod sidecar;
@@ -36,6 +37,7 @@ pub(crate) use model::{
 };
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;
+pub(crate) use programs::Enabled;
 
 #[cfg(test)]
 mod testing;

@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::globals::GlobalConfig;
 use super::kernel::KernelNeeds;
+use super::programs::ProgramConfig;
 use crate::digest::Digest;
 
 /// A place in a config file, for messages. Lines and columns count from 1.
@@ -43,6 +44,7 @@ pub(crate) struct UnitConfig {
     pub(crate) kernel: KernelNeeds,
     /// Written into the object before it is loaded.
     pub(crate) globals: Vec<GlobalConfig>,
+    pub(crate) programs: Vec<ProgramConfig>,
 }
 
 /// When a unit runs.

@@ -28,6 +28,7 @@ use super::node::shorten;
 use super::parse;
 use super::problem::Problem;
 use super::problem::Problems;
+use super::programs;
 use crate::digest::Digest;
 
 const DEFAULT_NAMESPACE: &str = "ebpf_exporter";
@@ -47,10 +48,11 @@ const UNIT: Schema = Schema {
         "maps",
         "kernel",
         "globals",
+        "programs",
         "name",
         "bpfpath",
     ],
-    later: &["tracing", "config_labels", "programs", "processes"],
+    later: &["tracing", "config_labels", "processes"],
 };
 
 const CGROUP_ID_MAP: Schema = Schema {
@@ -131,6 +133,7 @@ fn read_root(
     let maps = maps::read(&fields, problems);
     let kernel = kernel::read(&fields, problems);
     let globals = globals::read(&fields, problems);
+    let programs = programs::read(&fields, problems);
     Some(UnitConfig {
         digest,
         name: name.to_owned(),
@@ -149,6 +152,7 @@ fn read_root(
         maps,
         kernel,
         globals,
+        programs,
     })
 }
 

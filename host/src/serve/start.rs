@@ -195,10 +195,7 @@ fn unreadable(failed: FailedUnit) -> Candidate {
 fn load(config: UnitConfig, environment: &Environment) -> Candidate {
     let (name, began) = (config.name.clone(), Instant::now());
     let known = Some(config.clone());
-    let mut state = prepare(config, environment, None);
-    if let Ok(prepared) = &mut state {
-        prepared.attach();
-    }
+    let state = prepare(config, environment, None).and_then(Prepared::attach);
     Candidate {
         name,
         config: known,

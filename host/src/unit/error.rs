@@ -17,6 +17,8 @@ pub(crate) enum UnitError {
     Samples(SampleError),
     CgroupIdMap(KeeperError),
     Symbols(std::io::Error),
+    /// Some that are required cannot be attached.
+    Programs(String),
 }
 
 /// A version of a unit that could not be prepared, and what is known of its config.
@@ -58,7 +60,11 @@ impl UnitError {
         match self {
             Self::Config(_) => false,
             Self::Object(error) => !error.is_of_the_file(),
-            Self::Read(_) | Self::Samples(_) | Self::CgroupIdMap(_) | Self::Symbols(_) => true,
+            Self::Read(_)
+            | Self::Samples(_)
+            | Self::CgroupIdMap(_)
+            | Self::Symbols(_)
+            | Self::Programs(_) => true,
         }
     }
 }
@@ -101,6 +107,7 @@ impl fmt::Display for UnitError {
             Self::Read(error) => error.fmt(f),
             Self::Samples(error) => error.fmt(f),
             Self::CgroupIdMap(error) => error.fmt(f),
+            Self::Programs(why) => f.write_str(why),
             Self::Symbols(error) => write!(f, "cannot read /proc/kallsyms for `kaddrs`: {error}"),
         }
     }

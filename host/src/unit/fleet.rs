@@ -83,6 +83,9 @@ impl Fleet {
         let replaced = {
             let mut state = slot.state.lock();
             version.attach();
+            if let Some(why) = version.lacks() {
+                return Err(Trouble::passing(why));
+            }
             if let State::Running(before) = &*state
                 && let Some(why) = version.falls_short_of(before)
             {

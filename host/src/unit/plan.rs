@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::running::Running;
-use crate::config::{Lifecycle, MetricConfig, MetricSource, UnitConfig};
+use crate::config::{Enabled, Lifecycle, MetricConfig, MetricSource, UnitConfig};
 use crate::digest::Digest;
 use crate::doctor;
 
@@ -210,8 +210,15 @@ fn preparation(config: &UnitConfig) -> Digest {
         .map(|global| (&global.name, &global.value))
         .collect();
     globals.sort_unstable_by_key(|(name, _)| *name);
+    let mut programs: Vec<_> = config
+        .programs
+        .iter()
+        .filter(|program| program.enabled != Enabled::Auto)
+        .map(|program| (&program.name, program.enabled))
+        .collect();
+    programs.sort_unstable();
     let text = format!(
-        "{symbols:?} {cgroups:?} {maps:?} {globals:?} {:?}",
+        "{symbols:?} {cgroups:?} {maps:?} {globals:?} {programs:?} {:?}",
         samples(config)
     );
     Digest::of(text.as_bytes())

@@ -9,11 +9,11 @@ use super::error::{Failure, UnitError};
 use super::maps::{self, PinnedMaps};
 use super::source::{self, Group};
 use crate::bpf::{
-    CgroupIdKeeper, GlobalError, LoadedObject, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
-    ProgramStatus, SharedMaps,
+    Attached, CgroupIdKeeper, GlobalError, LoadedObject, MapInfo, ObjectError, OpenObject,
+    OpenOptions, Pins, ProgramStatus, SharedMaps,
 };
 use crate::config::model::Position;
-use crate::config::{MetricConfig, MetricSource, Problem, UnitConfig};
+use crate::config::{Enabled, MetricConfig, MetricSource, Problem, UnitConfig};
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 use crate::rows::{KeyShape, Layout};
@@ -69,18 +69,47 @@ impl Prepared {
         self.config.object.clone().into_iter().chain(probed)
     }
 
-    /// Attaches the unit's programs. One that cannot be attached leaves the others alone; its status says why.
-    pub(crate) fn attach(&mut self) {
+    /// Attaches the unit's programs. One that cannot be attached leaves the others alone; its status says why. Without a required one there
+    /// is no unit.
+    pub(crate) fn attach(mut self) -> Result<Self, Failure> {
         if let Some(kernel) = &mut self.kernel {
             kernel.attach();
+            if let Some(why) = kernel.lacks(&self.config) {
+                return Err(Failure {
+                    error: UnitError::Programs(why),
+                    config: Some(Box::new(self.config)),
+                });
+            }
             kernel.pin();
         }
+        Ok(self)
     }
 }
 
 impl KernelSide {
     pub(super) fn attach(&mut self) {
         self.programs = self.object.attach();
+    }
+
+    /// Required programs that are not attached, in a sentence.
+    pub(super) fn lacks(&self, config: &UnitConfig) -> Option<String> {
+        let required = |name: &str| {
+            let mut wanted = config.programs.iter();
+            wanted.any(|program| program.name == name && program.enabled == Enabled::Required)
+        };
+        let missing: Vec<String> = self
+            .programs
+            .iter()
+            .filter(|program| required(&program.name))
+            .filter_map(|program| match &program.attached {
+                Attached::Failed(why) => Some(format!(
+                    "the required program {} is not attached: {why}",
+                    program.name
+                )),
+                _ => None,
+            })
+            .collect();
+        (!missing.is_empty()).then(|| missing.join("; "))
     }
 }
 
@@ -203,6 +232,11 @@ fn attempt(
 fn fill(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
     let mut problems = maps::prepare(config, object);
     problems.extend(set_globals(config, object));
+    for program in &config.programs {
+        if let Err(message) = object.enable(&program.name, program.enabled) {
+            problems.push(Problem::error(program.at.clone(), message));
+        }
+    }
     if problems.is_empty() {
         Ok(())
     } else {

@@ -103,6 +103,11 @@ impl Running {
         }
     }
 
+    /// Required programs that are not attached, in a sentence.
+    pub(super) fn lacks(&self) -> Option<String> {
+        self.kernel.as_ref()?.lacks(&self.config)
+    }
+
     /// Pins the maps that are to outlive the process.
     pub(super) fn pin(&mut self) {
         if let Some(kernel) = &mut self.kernel {

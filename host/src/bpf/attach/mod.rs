@@ -36,7 +36,7 @@ pub(crate) enum Attached {
     Yes,
     /// Why not, in a sentence.
     Failed(String),
-    /// Turned off by its author with `SEC("?…")`: neither attached nor failed.
+    /// Turned off by its author with `SEC("?…")`, or in the YAML: neither attached nor failed.
     Disabled,
     /// Loaded; not attached yet, or detached again.
     No,

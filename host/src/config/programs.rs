@@ -1,0 +1,145 @@
+//! `programs`: which of an object's programs a unit has, and which it cannot do without.
+
+use super::fields::Fields;
+use super::fields::Schema;
+use super::model::Position;
+use super::near;
+use super::node::Node;
+use super::node::NodeValue;
+use super::node::shorten;
+use super::problem::Mark;
+use super::problem::Problems;
+
+const PROGRAM: Schema = Schema {
+    what: "a program",
+    known: &["enabled"],
+    later: &[],
+};
+
+const CHOICES: [&str; 3] = ["auto", "required", "never"];
+
+/// What is wanted of a program of the object.
+#[derive(Debug, Clone)]
+pub(crate) struct ProgramConfig {
+    /// The function's.
+    pub(crate) name: String,
+    pub(crate) enabled: Enabled,
+    pub(crate) at: Position,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Enabled {
+    /// As the object has it; where it cannot be attached, the unit goes on without it.
+    Auto,
+    /// Without it there is no unit. Also where the object has it turned off.
+    Required,
+    /// Not even loaded.
+    Never,
+}
+
+/// In the order of the file.
+pub(super) fn read(unit: &Fields<'_>, problems: &mut Problems) -> Vec<ProgramConfig> {
+    let Some(node) = unit.get("programs") else {
+        return Vec::new();
+    };
+    let NodeValue::Mapping(entries) = &node.value else {
+        problems.error(
+            node.at,
+            format!(
+                "expected `programs` as a mapping of program names, e.g. `programs: {{NAME: {{enabled: never}}}}`, found {}",
+                node.describe()
+            ),
+        );
+        return Vec::new();
+    };
+    let mut programs = Vec::new();
+    for (key, node) in entries {
+        programs.extend(read_program(key.scalar.raw_text(), key.at, node, problems));
+    }
+    programs
+}
+
+fn read_program(
+    name: &str,
+    at: Mark,
+    node: &Node,
+    problems: &mut Problems,
+) -> Option<ProgramConfig> {
+    if name.is_empty() {
+        problems.error(
+            at,
+            "expected the name of a BPF program in `programs`, found nothing",
+        );
+        return None;
+    }
+    let fields = Fields::of(node, &PROGRAM, problems)?;
+    let enabled = match fields.get("enabled") {
+        None => Enabled::Auto,
+        Some(node) => match fields.text("enabled", problems)? {
+            "auto" => Enabled::Auto,
+            "required" => Enabled::Required,
+            "never" => Enabled::Never,
+            other => {
+                problems.error(
+                    node.at,
+                    format!(
+                        "unknown `enabled` of the program `{}`: `{}`{}",
+                        shorten(name),
+                        shorten(other),
+                        near::suggestion(other, &CHOICES)
+                    ),
+                );
+                return None;
+            }
+        },
+    };
+    Some(ProgramConfig {
+        name: name.to_owned(),
+        enabled,
+        at: problems.position(at),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{COUNTER, good, problems};
+    use super::*;
+
+    #[test]
+    fn programs_are_read() {
+        let unit = good(&format!(
+            "programs: {{a: {{enabled: never}}, b: {{enabled: required}}, c: {{enabled: auto}}, d: {{}}}}\n{COUNTER}"
+        ));
+        let programs: Vec<_> = unit
+            .programs
+            .iter()
+            .map(|program| (program.name.as_str(), program.enabled))
+            .collect();
+        assert_eq!(
+            programs,
+            [
+                ("a", Enabled::Never),
+                ("b", Enabled::Required),
+                ("c", Enabled::Auto),
+                ("d", Enabled::Auto)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_where_it_stands() {
+        assert_eq!(
+            problems(&format!(
+                "programs:\n  a: {{enabled: require}}\n  b: {{enabled: false}}\n  c: never\n  d: {{enable: never}}\n{COUNTER}"
+            )),
+            ":2:16: error: unknown `enabled` of the program `a`: `require`, did you mean `required`?\n\
+             :3:16: error: unknown `enabled` of the program `b`: `false`: expected `auto`, `required` or `never`\n\
+             :4:6: error: expected a program as a mapping of keys, found `never`\n\
+             :5:7: warning: unknown key `enable` in a program, did you mean `enabled`?"
+        );
+        assert!(
+            problems(&format!("programs: [a]\n{COUNTER}"))
+                .contains("`programs: {NAME: {enabled: never}}`")
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! `programs`: which of an object's programs a unit has, and which it cannot do without.
+
+use std::fs;
+
+use crate::harness::event::{fire, watch_me};
+use crate::harness::host::assert_says;
+use crate::harness::{Host, Setup, http, names};
+
+const METRICS: &str = "metrics: {counters: [{name: ran_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}\n";
+
+fn setup(programs: &str) -> Setup {
+    Setup::new()
+        .unit(
+            "unit",
+            "programs",
+            &format!("programs: {programs}\n{METRICS}"),
+        )
+        .argument("--config.watch=off")
+        .argument("--web.enable-lifecycle")
+}
+
+fn loaded(host: &Host) -> Vec<String> {
+    let info = host.text().series(names::PROGRAM_INFO);
+    let mut programs: Vec<String> = info.keys().map(|of| of["program"].clone()).collect();
+    programs.sort();
+    programs
+}
+
+fn ran(host: &Host) -> (f64, f64) {
+    let body = host.text();
+    let of = |n: &str| body.value("ebpf_exporter_ran_total", &[("n", n)]);
+    (of("1").unwrap_or(0.0), of("2").unwrap_or(0.0))
+}
+
+fn rewrite(host: &Host, programs: &str) -> String {
+    let yaml = format!("programs: {programs}\n{METRICS}");
+    fs::write(host.path().join("unit.yaml"), yaml).unwrap();
+    let response = http::request(host.address(), "POST", "/-/reload", &[]);
+    response.text().to_owned()
+}
+
+#[test]
+fn programs_are_turned_off_and_on() {
+    let host = setup(
+        "{works: {enabled: never}, unattachable: {enabled: never}, off: {enabled: required}}",
+    )
+    .start();
+    watch_me(&host);
+    fire(3, 2);
+    assert_eq!(loaded(&host), ["off"]);
+    assert_eq!(ran(&host), (0.0, 2.0));
+    // Nobody misses what is never wanted.
+    assert!(!host.log().contains("not attached"), "{}", host.log());
+
+    // As the object has it: another version, whose counts go on.
+    let answer = rewrite(&host, "{unattachable: {enabled: never}}");
+    assert!(answer.contains("unit: replace"), "{answer}");
+    fire(3, 1);
+    assert_eq!(loaded(&host), ["works"]);
+    assert_eq!(ran(&host), (1.0, 2.0));
+    // `auto` and nothing are the same.
+    let answer = rewrite(
+        &host,
+        "{unattachable: {enabled: never}, works: {enabled: auto}}",
+    );
+    assert!(answer.contains("unit: reshape"), "{answer}");
+}
+
+#[test]
+fn a_unit_fails_without_a_required_program() {
+    let host = setup("{works: {enabled: required}}").start();
+    watch_me(&host);
+    fire(3, 1);
+    assert_eq!(ran(&host), (1.0, 0.0));
+    // The version before goes on.
+    let answer = rewrite(&host, "{unattachable: {enabled: required}}");
+    let why = "the required program unattachable is not attached: ";
+    assert!(answer.contains(why), "{answer}");
+    fire(3, 1);
+    assert_eq!(ran(&host), (2.0, 0.0));
+    assert!(host.get("/", &[]).text().contains(why));
+
+    let ended = setup("{unattachable: {enabled: required}}").run();
+    assert_eq!(ended.code, Some(1));
+    assert_says(&ended.log, &["unit failed: ", why]);
+}
+
+#[test]
+fn a_program_that_the_verifier_refuses_may_be_left_out() {
+    let of = |programs: &str| {
+        Setup::new().unit(
+            "unit",
+            "programs-refused",
+            &format!("programs: {programs}\n{METRICS}"),
+        )
+    };
+    let ended = of("{}").run();
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    let host = of("{reads_anything: {enabled: never}}").start();
+    watch_me(&host);
+    fire(3, 1);
+    assert_eq!(ran(&host), (1.0, 0.0));
+}
+
+#[test]
+fn names_are_checked_without_a_kernel() {
+    let setup = setup("{work: {enabled: never}, other: {enabled: auto}}");
+    let checked = Setup::verb(&["check", setup.path().to_str().unwrap()]).run();
+    assert_eq!(checked.code, Some(1), "{}", checked.stdout);
+    assert_says(
+        &checked.stdout,
+        &[
+            "unit.yaml:1:12: error: ",
+            "has no program `work`, did you mean `works`?",
+        ],
+    );
+    assert_says(
+        &checked.stdout,
+        &[
+            "unit.yaml:1:36: error: ",
+            "has no program `other`: it has `works`, `off`, `unattachable`",
+        ],
+    );
+}
