@@ -1,7 +1,7 @@
 # exporter-host with the standard examples, from nothing but plain Debian and this repository.
 #
 #   docker build -t exporter-host .
-#   docker run --rm -p 9435:9435 --read-only --cap-drop ALL --cap-add BPF --cap-add PERFMON exporter-host
+#   docker run --rm -p 9435:9435 --read-only --cap-drop ALL --cap-add BPF --cap-add PERFMON --security-opt seccomp=unconfined exporter-host
 #
 # The image has no shell and runs as user 65532. It needs both capabilities and nothing else for tp_btf, raw_tp and perf_event programs, and
 # for uprobes from Linux 6.6 on. Your own units: -v /etc/my-units:/conf:ro, and --config.dir=/conf behind the image's name

@@ -16,6 +16,8 @@ need coreutils has timeout
 # For the unit in examples/deploy.
 need systemd has systemd-analyze
 need util-linux has setpriv
+# What the host asks of the kernel.
+need strace has strace
 install_missing
 tests/languages.sh
 setup_kernel

@@ -4,7 +4,7 @@ mod background;
 mod probe;
 mod reload;
 mod scrape;
-mod server;
+pub(crate) mod server;
 mod trouble;
 
 use std::fs;
@@ -15,7 +15,7 @@ use crate::harness::Setup;
 use crate::harness::guest::component;
 
 /// The plugin of these tests; see `collectors/lab.rs`.
-fn lab() -> &'static PathBuf {
+pub(crate) fn lab() -> &'static PathBuf {
     static LAB: OnceLock<PathBuf> = OnceLock::new();
     LAB.get_or_init(|| component("lab", include_str!("collectors/lab.rs"), "lab", &[]))
 }

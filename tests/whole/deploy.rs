@@ -152,6 +152,26 @@ fn the_image_is_nobodys_root_and_checks_itself() {
     taken(&serde_json::from_str::<Vec<String>>(command).unwrap());
 }
 
+/// The line to run it with is the same wherever somebody may copy it from, and asks for the least.
+#[test]
+fn the_image_is_run_with_the_least() {
+    let lines = ["README.md", "Dockerfile"].map(|file| {
+        let file = text(file);
+        let mut lines = file.lines().map(|line| line.trim_start_matches(['#', ' ']));
+        let line =
+            lines.find(|line| line.starts_with("docker run ") && line.ends_with(" exporter-host"));
+        line.unwrap().to_owned()
+    });
+    assert_eq!(lines[0], lines[1]);
+    for words in [
+        "--read-only",
+        "--cap-drop ALL --cap-add BPF --cap-add PERFMON",
+    ] {
+        assert!(lines[0].contains(words), "{words}: {}", lines[0]);
+    }
+    assert!(!lines[0].contains("--privileged") && lines[0].matches("--cap-add").count() == 2);
+}
+
 /// Every directive is known to systemd, and it is as tight as it says.
 #[test]
 fn the_systemd_unit_is_as_tight_as_it_says() {

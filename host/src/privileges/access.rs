@@ -9,18 +9,30 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Readable for every host: kernel facts, the programs and libraries that uprobes are attached to, and what resolving names takes. Nothing
-/// of it is secret on any distribution, and nothing of it can be executed.
-const ALWAYS: [&str; 26] = [
+/// of it is secret on any distribution (/opt and /usr/local/etc may be, with configs of what is installed there), and nothing of it can be
+/// executed.
+const ALWAYS: &[&str] = &[
     "/proc",
     "/sys",
     // uprobe targets, pci.ids, libraries that the C library loads to resolve names, certificates.
-    "/usr",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/share",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/usr/local/lib",
+    "/usr/local/lib64",
+    "/usr/local/libexec",
+    "/usr/local/share",
     "/bin",
     "/sbin",
     "/lib",
     "/lib32",
     "/lib64",
-    "/opt",
     "/nix/store",
     "/gnu/store",
     "/etc/resolv.conf",
@@ -230,7 +242,15 @@ mod tests {
     #[test]
     fn secrets_are_out_by_default() {
         let access = Access::default();
-        for secret in ["/etc/shadow", "/root/x", "/home/a", "/var/lib/x", "/tmp/x"] {
+        for secret in [
+            "/etc/shadow",
+            "/root/x",
+            "/home/a",
+            "/var/lib/x",
+            "/tmp/x",
+            "/opt/x/config",
+            "/usr/local/etc/x",
+        ] {
             let open = |paths: &[PathBuf]| {
                 paths
                     .iter()

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::path::Path;
 use std::process::Command;
 
 use caps::{CapSet, Capability};
@@ -46,18 +47,14 @@ pub(crate) fn attempt_all() -> io::Result<Vec<Attempt>> {
 
 type Attempted = (&'static str, On, fn() -> io::Result<()>);
 
-const ATTEMPTS: [Attempted; 11] = [
+const ATTEMPTS: &[Attempted] = &[
     ("read /etc/shadow", On::Real, || {
         File::open("/etc/shadow").map(drop)
     }),
     ("read /etc/passwd", On::Real, || {
         File::open("/etc/passwd").map(drop)
     }),
-    (
-        "write to the directory for temporary files",
-        On::Real,
-        write,
-    ),
+    ("write outside of what was granted", On::Real, write),
     ("run a program", On::Real, || {
         Command::new("/proc/self/exe")
             .arg("--version")
@@ -74,14 +71,38 @@ const ATTEMPTS: [Attempted; 11] = [
     ("make a namespace", On::Real, || {
         call(libc::SYS_unshare, [libc::CLONE_NEWNET as usize, 0, 0])
     }),
+    ("make a process in a namespace", On::Nothing, || {
+        // Flags that exclude each other.
+        let flags = libc::CLONE_NEWNS | libc::CLONE_FS;
+        call(libc::SYS_clone, [flags as usize, 0, 0])
+    }),
+    ("enter a namespace", On::Nothing, || {
+        call(libc::SYS_setns, [usize::MAX, 0, 0])
+    }),
     ("mount", On::Nothing, || call(libc::SYS_mount, [0, 0, 0])),
     ("trace a process", On::Nothing, || {
         // Asks for a word of a process that we don't trace.
         let peek = libc::PTRACE_PEEKUSER as usize;
         call(libc::SYS_ptrace, [peek, std::process::id() as usize, 0])
     }),
+    ("read a process' memory", On::Nothing, || {
+        // Nothing of it.
+        let own = std::process::id() as usize;
+        call(libc::SYS_process_vm_readv, [own, 0, 0])
+    }),
+    ("look for keys", On::Nothing, || {
+        let (get_id, of_process) = (0, libc::KEY_SPEC_PROCESS_KEYRING as usize);
+        call(libc::SYS_keyctl, [get_id, of_process, 0])
+    }),
+    ("type into a terminal", On::Nothing, || {
+        let nowhere = usize::MAX;
+        call(libc::SYS_ioctl, [nowhere, libc::TIOCSTI as usize, 0])
+    }),
     ("load a kernel module", On::Nothing, || {
         call(libc::SYS_finit_module, [usize::MAX, 0, 0])
+    }),
+    ("load another kernel", On::Nothing, || {
+        call(libc::SYS_kexec_file_load, [usize::MAX, usize::MAX, 0])
     }),
     ("become root", On::Real, || {
         call(libc::SYS_setuid, [0, 0, 0])
@@ -101,13 +122,24 @@ impl Attempt {
     }
 }
 
+/// To any of the directories that are most likely to be writable. The cache of plugins lies in none of them, at most beneath.
 fn write() -> io::Result<()> {
-    let path = std::env::temp_dir().join(format!("exporter-host-check-{}", std::process::id()));
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)?;
-    fs::remove_file(&path)
+    let temporary = std::env::temp_dir();
+    let mut refused = io::Error::other("nothing was tried");
+    for directory in [
+        temporary.as_path(),
+        Path::new("/var/tmp"),
+        Path::new("/dev/shm"),
+        Path::new("/run"),
+        Path::new("/"),
+    ] {
+        let path = directory.join(format!("exporter-host-check-{}", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(_) => return fs::remove_file(&path),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 fn call(number: libc::c_long, [a, b, c]: [usize; 3]) -> io::Result<()> {

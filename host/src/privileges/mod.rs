@@ -12,6 +12,7 @@
 //! It is not only written here. All of step 4 belongs to threads and is handed on to threads started later, so [`confine`] refuses a process
 //! with more than one. The engine that runs components starts its clock's thread before it can run any, and the runtime that listens consists
 //! of threads: whoever puts one of them before step 4 has a host that does not start.
+//! tests/whole/hardening/order.rs looks at the system calls of a start, too.
 //!
 //! Owns `--capabilities.keep`, `--user` and `--hardening.*`. Does not own what is opened before (the rooms that own those handles) nor
 //! which paths the process needs afterwards: whoever calls [`confine`] lists them in [`Access`].

@@ -17,6 +17,9 @@ use super::status::Privileges;
 
 const NAME: &str = "seccomp";
 
+/// Linux 6.15; the number is the same on all architectures that the host runs on.
+const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
+
 const REFUSED: &[libc::c_long] = &[
     // Other programs.
     libc::SYS_execve,
@@ -43,6 +46,7 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_fspick,
     libc::SYS_mount_setattr,
     libc::SYS_mknodat,
+    SYS_OPEN_TREE_ATTR,
     // The kernel's own code, and the machine.
     libc::SYS_init_module,
     libc::SYS_finit_module,
@@ -148,6 +152,7 @@ fn filters() -> Result<[BpfProgram; 2], seccompiler::Error> {
         .map(|number| (*number, Vec::new()))
         .collect();
     refused.insert(libc::SYS_clone, clone_rules()?);
+    refused.insert(libc::SYS_ioctl, terminal_rules()?);
     let refuse = |calls, errno: libc::c_int| {
         SeccompFilter::new(
             calls,
@@ -177,6 +182,16 @@ fn clone_rules() -> Result<Vec<SeccompRule>, seccompiler::Error> {
         rules.push(flags(namespace, namespace)?);
     }
     Ok(rules)
+}
+
+/// Refuses to put words into the mouth of whoever sits at the terminal that this process was started from.
+fn terminal_rules() -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    let rule = |request| {
+        // The kernel looks at the lower half only.
+        let (half, same) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
+        SeccompRule::new(vec![SeccompCondition::new(1, half, same, request)?])
+    };
+    Ok(vec![rule(libc::TIOCSTI)?, rule(libc::TIOCLINUX)?])
 }
 
 /// `seccompiler` goes by exact numbers. In front of its program: every number from [`X32`] on is refused.

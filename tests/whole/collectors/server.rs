@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     asked: Arc<AtomicUsize>,
     gate: Arc<Gate>,
 }
@@ -21,7 +21,7 @@ struct Gate {
 
 impl Server {
     /// The number of the request, as text, is its answer.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Gate::default()));
@@ -52,21 +52,21 @@ impl Server {
     }
 
     /// Requests so far, answered or not.
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    pub(super) fn shut(&self) {
+    pub(crate) fn shut(&self) {
         *self.gate.shut.lock().unwrap() = true;
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.gate.shut.lock().unwrap() = false;
         self.gate.opened.notify_all();
     }
 
     /// Lines of a sidecar that let a plugin talk to this server.
-    pub(super) fn grant(&self) -> String {
+    pub(crate) fn grant(&self) -> String {
         format!("grants: {{tcp: [\"{}\"]}}\n", self.address)
     }
 }
