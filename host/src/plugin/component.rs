@@ -11,6 +11,7 @@ use super::diagnosis::{self, Interfaces};
 use super::engine::Engine;
 use super::error::LoadError;
 use super::grants::{Denials, Terms, Waiting};
+use super::guard::guarded;
 use super::imports::{self, HostState};
 use super::instance::Instance;
 use super::slots::Slots;
@@ -109,7 +110,17 @@ impl Plugin {
         component: &Component,
         facts: &Arc<KernelFacts>,
     ) -> Result<Self, LoadError> {
-        let engine = engine.inner();
+        guarded(|| Self::link_unguarded(engine.inner(), name, bytes, component, facts))
+            .map_err(LoadError::Compiler)?
+    }
+
+    fn link_unguarded(
+        engine: &wasmtime::Engine,
+        name: &str,
+        bytes: &[u8],
+        component: &Component,
+        facts: &Arc<KernelFacts>,
+    ) -> Result<Self, LoadError> {
         let exports = Interfaces::of(component, engine)?;
         let pre = imports::linker(engine)?
             .instantiate_pre(component)
@@ -199,7 +210,8 @@ impl Plugin {
 /// Machine code for a component, or what is wrong with the bytes.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
     diagnosis::check_header(bytes)?;
-    Component::from_binary(engine.inner(), bytes)
+    guarded(|| Component::from_binary(engine.inner(), bytes))
+        .map_err(LoadError::Compiler)?
         .map_err(|error| LoadError::Compile(format!("{error:#}")))
 }
 

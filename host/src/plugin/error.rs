@@ -40,6 +40,10 @@ pub(crate) enum LoadError {
     NotWasm(String),
     #[error("it does not compile, the file may be cut short or damaged: {0}")]
     Compile(String),
+    #[error(
+        "the WebAssembly compiler failed on it, which is an error of the compiler's: {0}: please report it, with the file"
+    )]
+    Compiler(String),
     #[error("it exports none of exporter:plugin/decoding@{version}, exporter:plugin/shaping@{version}, exporter:plugin/collecting@{version}: build it for the world decoder-plugin, shaper-plugin or collector-plugin; it exports: {found}", version = super::component::INTERFACE_VERSION)]
     NoWorld { found: String },
     #[error("it was built for exporter:plugin@{found}, this host knows {known}: build it against the wit/ of this host's version", known = super::component::INTERFACE_VERSION)]
@@ -178,6 +182,9 @@ pub(crate) enum CallError {
         "its answer has {found} series, the limit is {limit}: ask for less, or raise `series` in its .plugin.yaml"
     )]
     Series { found: usize, limit: usize },
+    /// A panic of ours, or of wasmtime's.
+    #[error("the host failed in it, which is an error of the host's: {0}: please report it")]
+    Host(String),
     #[error("it gave no answer within {} ms", .0.as_millis())]
     Late(Duration),
     #[error("a new instance cannot be made: {0}")]
@@ -198,6 +205,7 @@ impl CallError {
             Self::Trap(_) => "trap",
             Self::Malformed(_) => "malformed",
             Self::Series { .. } => "series",
+            Self::Host(_) => "host",
             Self::Late(_) => "timeout",
             Self::Instantiate(_) => "instantiate",
             Self::Busy(_) => "busy",

@@ -14,6 +14,7 @@ use super::component::{Offered, Offers, Plugin};
 use super::engine::{Ticking, epochs};
 use super::error::{CallError, OpenError};
 use super::grants::Limits;
+use super::guard::guarded;
 use super::imports::HostState;
 use super::stats::PluginStats;
 use super::world::{self, Decoded, NumberSource, Placed, ShapeLimits, ShapedFamily};
@@ -58,7 +59,8 @@ impl Instance {
         store.set_epoch_deadline(epochs(limits.cpu));
         store.set_hostcall_fuel(limits.output);
         let _ticking = Ticking::start();
-        let made = plugin.pre.instantiate(&mut store).and_then(|instance| {
+        let make = || -> wasmtime::Result<_> {
+            let instance = plugin.pre.instantiate(&mut store)?;
             let decoding = plugin
                 .decoding
                 .as_ref()
@@ -75,8 +77,8 @@ impl Instance {
                 .map(|collecting| instance.get_typed_func(&mut store, collecting.catalogue))
                 .transpose()?;
             Ok((decoding, shaping, collectors))
-        });
-        match made {
+        };
+        match unharmed(make) {
             Ok((decoding, shaping, collectors)) => Ok(Self {
                 store,
                 decoding,
@@ -197,7 +199,7 @@ impl Instance {
             decoding: self.decoding.as_ref(),
             shaping: self.shaping.as_ref(),
         };
-        let answer = enter(&mut self.store, &exports);
+        let answer = unharmed(|| enter(&mut self.store, &exports));
         self.stats
             .called(started.elapsed(), rows, self.store.data().memory.used());
         answer.map_err(|error| {
@@ -232,6 +234,16 @@ fn offered_by(description: Description) -> Offered {
     }
 }
 
+/// What the host, or wasmtime, panicked with during a call.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct HostFailed(String);
+
+/// A panic ends the call only.
+fn unharmed<T>(enter: impl FnOnce() -> wasmtime::Result<T>) -> wasmtime::Result<T> {
+    guarded(enter).unwrap_or_else(|why| Err(HostFailed(why).into()))
+}
+
 /// Why a call gave no answer. Refused memory comes first: the abort that follows looks like any trap.
 pub(super) fn classify(
     error: &wasmtime::Error,
@@ -240,6 +252,9 @@ pub(super) fn classify(
 ) -> CallError {
     if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         return CallError::Deadline(limits.cpu);
+    }
+    if let Some(HostFailed(why)) = error.downcast_ref() {
+        return CallError::Host(why.clone());
     }
     if store.data().memory.refused {
         return CallError::Memory(store.data().memory.limit());
@@ -261,5 +276,25 @@ fn first_line(detail: &str) -> String {
     match detail.rsplit_once("wasm trap: ") {
         Some((_, trap)) => trap.trim().to_owned(),
         None => detail.lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::tests::component::Guest;
+
+    #[test]
+    fn a_panic_in_a_call_is_that_calls_error() {
+        let plugin = Guest::new().load().unwrap();
+        let mut instance = Instance::new(&plugin).unwrap();
+        let error = instance
+            .call::<()>(0, |_, _| panic!("as asked"))
+            .unwrap_err();
+        assert!(
+            matches!(&error, CallError::Host(why) if why.starts_with("as asked (")),
+            "{error}"
+        );
+        assert_eq!(plugin.stats.snapshot().failures, [("host", 1)]);
     }
 }

@@ -14,6 +14,7 @@ mod diagnosis;
 mod engine;
 mod error;
 mod grants;
+mod guard;
 mod imports;
 mod instance;
 mod meter;

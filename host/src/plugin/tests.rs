@@ -4,6 +4,7 @@ mod answers;
 mod calls;
 mod collectors;
 pub(crate) mod component;
+mod damage;
 mod grants;
 mod imports;
 mod loading;
