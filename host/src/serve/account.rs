@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bpf::Attached;
 use crate::telemetry::{ProgramStats, RateLimit, Stage, UnitTelemetry};
@@ -14,6 +14,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// What was entered of a unit so far, where totals are given.
 pub(super) struct Account {
     name: Arc<str>,
+    /// When the newest of the scrapes that were entered has begun.
+    newest: Option<Instant>,
     /// What was entered so far, where the kernel or a thread gives totals: by map and kind.
     entered: HashMap<(Arc<str>, &'static str), u64>,
 }
@@ -22,6 +24,7 @@ impl Account {
     pub(super) fn new(name: Arc<str>) -> Self {
         Self {
             name,
+            newest: None,
             entered: HashMap::new(),
         }
     }
@@ -30,7 +33,9 @@ impl Account {
         &self.name
     }
 
+    /// In any order: requests that overlap end as they like.
     pub(super) fn enter(&mut self, scrape: &UnitScrape, unit: &UnitTelemetry, limit: &RateLimit) {
+        let overtaken = self.newest.is_some_and(|newest| newest > scrape.begun);
         unit.spent(Stage::Read, scrape.read);
         unit.spent(Stage::Decode, scrape.decode);
         unit.spent(Stage::Render, scrape.render);
@@ -71,13 +76,18 @@ impl Account {
                 });
             }
         }
-        unit.set_rows(rows as u64);
+        if !overtaken {
+            self.newest = Some(scrape.begun);
+            unit.set_rows(rows as u64);
+        }
         for (map, error) in &scrape.read_errors {
             unit.errors("read", 1);
             self.complain(limit, map, || error.to_string());
         }
         for fill in &scrape.maps {
-            if let Some(max_entries) = fill.max_entries {
+            if let Some(max_entries) = fill.max_entries
+                && !overtaken
+            {
                 unit.map_fill(&fill.map, fill.entries as u64, max_entries as u64);
             }
             if !fill.complete {
@@ -86,7 +96,9 @@ impl Account {
                     format!("map {} changes faster than it can be walked", fill.map)
                 });
             }
-            if let Some(samples) = fill.samples {
+            if let Some(samples) = fill.samples
+                && !overtaken
+            {
                 let lost = self.new_since(&fill.map, "lost", samples.lost);
                 unit.lost_samples(&fill.map, lost);
                 let short = self.new_since(&fill.map, "short-sample", samples.short);
@@ -95,13 +107,19 @@ impl Account {
                 unit.errors("sample-overflow", over);
             }
         }
-        let refused = self.new_since(&Arc::from(""), "cgroup-id-map", scrape.cgroup_errors);
-        unit.errors("cgroup-id-map", refused);
+        if !overtaken {
+            let refused = self.new_since(&Arc::from(""), "cgroup-id-map", scrape.cgroup_errors);
+            unit.errors("cgroup-id-map", refused);
+        }
     }
 
+    /// What a total has in it that was not entered. One that is less than before began anew.
     fn new_since(&mut self, map: &Arc<str>, kind: &'static str, total: u64) -> u64 {
         let before = self.entered.insert((Arc::clone(map), kind), total);
-        total.saturating_sub(before.unwrap_or(0))
+        match before {
+            Some(before) if before <= total => total - before,
+            _ => total,
+        }
     }
 
     /// The unit did not answer in time.
@@ -163,4 +181,51 @@ pub(super) fn programs(config: &str, unit: &Running, counted: bool) -> Vec<Progr
 pub(super) fn kernel_counts() -> bool {
     std::fs::read("/proc/sys/kernel/bpf_stats_enabled")
         .is_ok_and(|text| text.first() == Some(&b'1'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::SampleStats;
+    use crate::telemetry::{BuildInfo, Telemetry};
+    use crate::unit::MapFill;
+
+    #[test]
+    fn totals_are_counted_once_in_whatever_order_they_come() {
+        let telemetry = Telemetry::new(BuildInfo::THIS);
+        let (unit, limit) = (telemetry.unit("u"), log_limit());
+        let mut account = Account::new("u".into());
+        let start = Instant::now();
+        let mut enter = |second: u64, lost: u64, refused: u64| {
+            let mut scrape = UnitScrape::new(start + Duration::from_secs(second));
+            scrape.cgroup_errors = refused;
+            scrape.maps.push(MapFill {
+                map: "events".into(),
+                entries: 0,
+                complete: true,
+                max_entries: None,
+                samples: Some(SampleStats {
+                    lost,
+                    ..SampleStats::default()
+                }),
+            });
+            account.enter(&scrape, &unit, &limit);
+            let mut text = String::new();
+            let families = telemetry.families();
+            crate::exposition::write(&mut text, &families, crate::exposition::Format::Text004);
+            let number = |series: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(series));
+                line.map_or(0, |value| value.trim().parse::<u64>().unwrap())
+            };
+            (
+                number("exporter_host_lost_samples_total{config=\"u\",map=\"events\"}"),
+                number("exporter_host_errors_total{config=\"u\",kind=\"cgroup-id-map\"}"),
+            )
+        };
+        assert_eq!(enter(1, 5, 0), (5, 0));
+        assert_eq!(enter(3, 12, 2), (12, 2));
+        assert_eq!(enter(2, 8, 1), (12, 2), "what the newer one had in it");
+        assert_eq!(enter(4, 13, 2), (13, 2));
+        assert_eq!(enter(5, 1, 1), (14, 3), "a new perf buffer, a new map");
+    }
 }

@@ -22,4 +22,6 @@ pub(crate) use fleet::{Fleet, Scraped, UnitView};
 pub(crate) use plan::{Action, Make, Now, Step, Wanted, decide};
 pub(crate) use prepare::{Environment, Prepared, check, files_of, prepare};
 pub(crate) use report::UnitReport;
+#[cfg(test)]
+pub(crate) use running::MapFill;
 pub(crate) use running::{Running, UnitScrape};

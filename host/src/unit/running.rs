@@ -25,8 +25,9 @@ pub(crate) struct Running {
 }
 
 /// What one scrape of a unit gave.
-#[derive(Default)]
 pub(crate) struct UnitScrape {
+    /// A unit's scrapes are one after the other: totals of one that began later contain those of all before.
+    pub(crate) begun: Instant,
     /// Updates of the cgroup id map that the kernel refused, since the start.
     pub(crate) cgroup_errors: u64,
     pub(crate) families: Vec<Family>,
@@ -56,6 +57,22 @@ pub(crate) struct MapFill {
     pub(crate) max_entries: Option<usize>,
     /// Of a perf event array: totals since the start.
     pub(crate) samples: Option<SampleStats>,
+}
+
+impl UnitScrape {
+    pub(crate) fn new(begun: Instant) -> Self {
+        Self {
+            begun,
+            cgroup_errors: 0,
+            families: Vec::new(),
+            metrics: Vec::new(),
+            read_errors: Vec::new(),
+            maps: Vec::new(),
+            read: Duration::ZERO,
+            decode: Duration::ZERO,
+            render: Duration::ZERO,
+        }
+    }
 }
 
 impl Running {
@@ -282,8 +299,8 @@ impl Running {
     /// Plugins are asked about new keys for three quarters of the time until `deadline`, so that what is known is served in time; the other
     /// keys wait for the next scrape.
     pub(crate) fn scrape(&mut self, deadline: Instant) -> UnitScrape {
-        let mut scrape = UnitScrape::default();
         let now = Instant::now();
+        let mut scrape = UnitScrape::new(now);
         let left = deadline.saturating_duration_since(now);
         self.plugins.ask_until(now + left * 3 / 4);
         let keeper = self

@@ -11,7 +11,9 @@ use super::latest::Latest;
 use super::shared::SharedCalls;
 use crate::config::CollectorConfig;
 use crate::plugin::Collector as Guest;
-use crate::plugin::{Answer, CallError, CollectError, CollectRequest, LogCapture, Plugin};
+use crate::plugin::{
+    Answer, CallError, CollectError, CollectRequest, FailureKind, LogCapture, Plugin,
+};
 use crate::telemetry::{CollectorStats, RateLimit};
 
 /// A call of the background that has no `timeout` of its own ends after this, however long the interval is: scrapes wait for the first one.
@@ -55,6 +57,21 @@ struct Key {
     params: Vec<(String, String)>,
     /// By a scrape: the series carry the target's label.
     scrape: bool,
+}
+
+impl Outcome {
+    /// With more time there might have been an answer.
+    fn is_cut_off(&self) -> bool {
+        match &self.result {
+            Ok(_) => false,
+            Err(CollectError::Failed { kind, .. }) => *kind == FailureKind::Timeout,
+            Err(CollectError::Call(error)) => {
+                matches!(error, CallError::Late(_) | CallError::Busy(_))
+            }
+            Err(CollectError::Busy(_)) => true,
+            Err(CollectError::Lost) => false,
+        }
+    }
 }
 
 impl Collector {
@@ -194,7 +211,9 @@ impl Collector {
             let (collector, key) = (Arc::clone(self), key.clone());
             async move { collector.run(&key, deadline, None).await }
         };
-        self.calls.call(&key, deadline, call).await
+        self.calls
+            .call(&key, deadline, call, Outcome::is_cut_off)
+            .await
     }
 
     async fn run(&self, key: &Key, deadline: Instant, capture: Option<Arc<LogCapture>>) -> Outcome {
