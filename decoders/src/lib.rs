@@ -91,7 +91,7 @@ mod tests {
         );
         let schema = <Syscall as exporter_guest_sdk::BatchDecoder>::OPTIONS_SCHEMA;
         assert_eq!(options(schema), "arch names");
-        let range = "bucket_keys bucket_max bucket_min bucket_multiplier";
+        let range = "bucket_keys bucket_max bucket_min bucket_multiplier value";
         assert_eq!(options(Exp2::OPTIONS_SCHEMA), range);
         assert_eq!(options(Fixed::OPTIONS_SCHEMA), range);
     }

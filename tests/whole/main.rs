@@ -48,3 +48,4 @@ mod programs;
 mod prometheus;
 mod reload;
 mod textfile;
+mod values;

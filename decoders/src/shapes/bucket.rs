@@ -6,6 +6,8 @@ use exporter_guest_sdk::Error;
 use exporter_guest_sdk::shaper::Slot;
 use serde::Deserialize;
 
+use super::number::Place;
+
 /// Options of every histogram; each kind looks at its own and leaves the others alone, as ebpf_exporter does.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -14,9 +16,11 @@ pub struct Options {
     bucket_max: i64,
     bucket_multiplier: f64,
     bucket_keys: Vec<f64>,
+    /// Where the count is, if the map's value is more than that.
+    pub(super) value: Option<Place>,
 }
 
-pub(super) const OPTIONS_SCHEMA: &str = r#"{"type":"object","properties":{"bucket_min":{"type":"integer"},"bucket_max":{"type":"integer"},"bucket_multiplier":{"type":"number","minimum":0},"bucket_keys":{"type":"array","items":{"type":"number"}}}}"#;
+pub(super) const OPTIONS_SCHEMA: &str = r#"{"type":"object","properties":{"bucket_min":{"type":"integer"},"bucket_max":{"type":"integer"},"bucket_multiplier":{"type":"number","minimum":0},"bucket_keys":{"type":"array","items":{"type":"number"}},"value":{"type":"object"}}}"#;
 
 /// How a key becomes a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +200,7 @@ mod tests {
             bucket_max: max,
             bucket_multiplier: multiplier,
             bucket_keys,
+            value: None,
         }
     }
 

@@ -5,6 +5,7 @@ use exporter_guest_sdk::{Cells, Error, Shape, Shaper, log};
 
 use super::bucket::{Buckets, OPTIONS_SCHEMA, Options, Scale};
 use super::key;
+use super::number::{self, Place};
 
 /// Bucket i holds values up to 2^i.
 #[derive(Debug)]
@@ -31,7 +32,11 @@ struct Histogram {
 }
 
 impl Histogram {
-    fn open(metric: &Metric, buckets: Buckets) -> Result<(Self, Shape), Error> {
+    fn open(
+        metric: &Metric,
+        buckets: Buckets,
+        value: Option<Place>,
+    ) -> Result<(Self, Shape), Error> {
         let mut family = Family::of(metric, Kind::Histogram);
         if family.labels.pop().is_none() {
             return Err("a histogram needs at least one label: the last one is the bucket".into());
@@ -44,7 +49,11 @@ impl Histogram {
         }
         family.bounds.clone_from(&buckets.bounds);
         let column = family.labels.len();
-        Ok((Self { buckets, column }, Shape::of(family)))
+        let shape = Shape {
+            numbers: number::numbers(value),
+            ..Shape::of(family)
+        };
+        Ok((Self { buckets, column }, shape))
     }
 
     fn place(&self, rows: u32, labels: &[Cells], out: &mut Placed) {
@@ -85,7 +94,11 @@ impl Shaper for Exp2 {
     type Options = Options;
 
     fn open(options: Options, metric: &Metric) -> Result<(Self, Shape), Error> {
-        let (histogram, shape) = Histogram::open(metric, Buckets::range(Scale::Exp2, &options)?)?;
+        let (histogram, shape) = Histogram::open(
+            metric,
+            Buckets::range(Scale::Exp2, &options)?,
+            options.value,
+        )?;
         Ok((Self(histogram), shape))
     }
 
@@ -102,8 +115,11 @@ impl Shaper for Exp2Zero {
     type Options = Options;
 
     fn open(options: Options, metric: &Metric) -> Result<(Self, Shape), Error> {
-        let (histogram, shape) =
-            Histogram::open(metric, Buckets::range(Scale::Exp2Zero, &options)?)?;
+        let (histogram, shape) = Histogram::open(
+            metric,
+            Buckets::range(Scale::Exp2Zero, &options)?,
+            options.value,
+        )?;
         Ok((Self(histogram), shape))
     }
 
@@ -119,7 +135,11 @@ impl Shaper for Linear {
     type Options = Options;
 
     fn open(options: Options, metric: &Metric) -> Result<(Self, Shape), Error> {
-        let (histogram, shape) = Histogram::open(metric, Buckets::range(Scale::Linear, &options)?)?;
+        let (histogram, shape) = Histogram::open(
+            metric,
+            Buckets::range(Scale::Linear, &options)?,
+            options.value,
+        )?;
         Ok((Self(histogram), shape))
     }
 
@@ -136,7 +156,7 @@ impl Shaper for Fixed {
     type Options = Options;
 
     fn open(options: Options, metric: &Metric) -> Result<(Self, Shape), Error> {
-        let (histogram, shape) = Histogram::open(metric, Buckets::list(&options)?)?;
+        let (histogram, shape) = Histogram::open(metric, Buckets::list(&options)?, options.value)?;
         Ok((Self(histogram), shape))
     }
 

@@ -3,4 +3,5 @@
 mod bucket;
 pub(crate) mod histogram;
 mod key;
+mod number;
 pub(crate) mod value;

@@ -51,3 +51,5 @@ pub(crate) use self::samples::SampleCounter;
 pub(crate) use self::samples::SampleError;
 pub(crate) use self::samples::SampleOptions;
 pub(crate) use self::samples::SampleStats;
+pub(crate) use self::types::CType;
+pub(crate) use self::types::EntryTypes;

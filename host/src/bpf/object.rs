@@ -5,6 +5,7 @@ mod globals;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -31,6 +32,7 @@ use super::program::RunStats;
 use super::symbols;
 use super::symbols::Global;
 use super::sys;
+use super::types::EntryTypes;
 use super::types::Types;
 use crate::config::{Enabled, GlobalValue, nearest};
 use crate::digest::Digest;
@@ -207,6 +209,11 @@ impl OpenObject {
         find_map(&self.path, &self.maps, name)
     }
 
+    /// The types of a map's entries, as far as the object says them.
+    pub(crate) fn entry_types(&self, map: &str) -> EntryTypes {
+        self.types.maps.get(map).cloned().unwrap_or_default()
+    }
+
     /// The names of all maps that are not made of global variables.
     pub(crate) fn map_names(&self) -> impl Iterator<Item = &str> {
         let maps = self.maps.iter().filter(|map| !map.internal);
@@ -333,6 +340,7 @@ impl OpenObject {
             object,
             programs,
             mut maps,
+            types,
             ..
         } = self;
         let (loaded, said) = log::capture(|| object.load());
@@ -359,6 +367,7 @@ impl OpenObject {
             object,
             path,
             maps,
+            entry_types: types.maps,
         })
     }
 }
@@ -371,6 +380,7 @@ pub(crate) struct LoadedObject {
     object: libbpf_rs::Object,
     path: String,
     maps: Vec<MapInfo>,
+    entry_types: HashMap<String, EntryTypes>,
 }
 
 impl LoadedObject {
@@ -430,6 +440,11 @@ impl LoadedObject {
     /// What is known of the map of that name, or an error that lists those there are.
     pub(crate) fn map_info(&self, name: &str) -> Result<&MapInfo, ObjectError> {
         find_map(&self.path, &self.maps, name)
+    }
+
+    /// The types of a map's entries, as far as the object says them.
+    pub(crate) fn entry_types(&self, map: &str) -> EntryTypes {
+        self.entry_types.get(map).cloned().unwrap_or_default()
     }
 
     /// A handle of its own on the map of that name.

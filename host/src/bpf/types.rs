@@ -8,6 +8,8 @@ use libbpf_rs::btf::types::{
 };
 use libbpf_rs::btf::{Btf, BtfKind, BtfType, HasSize as _, TypeId};
 
+use crate::config::nearest;
+
 /// A type, as far as numbers and texts can be found in it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CType {
@@ -71,6 +73,71 @@ pub(crate) struct Variable {
 pub(crate) struct EntryTypes {
     pub(crate) key: Option<Arc<CType>>,
     pub(crate) value: Option<Arc<CType>>,
+}
+
+impl CType {
+    /// A member of a struct, nested ones with dots: its offset in bytes, and its type. `Err`: the rest of a sentence that begins with what the
+    /// struct is.
+    pub(crate) fn member(&self, path: &str) -> Result<(usize, &Self), String> {
+        let (mut offset, mut ty) = (0, self);
+        for name in path.split('.') {
+            let Self::Struct { members, .. } = ty else {
+                return Err(format!("is no struct, so it has no member `{name}`"));
+            };
+            let Some(member) = members.iter().find(|member| member.name == name) else {
+                let known = || members.iter().map(|member| member.name.as_str());
+                let hint = match nearest(name, known()) {
+                    Some(near) => format!(", did you mean `{near}`?"),
+                    None => format!(": it has {}", listed(known())),
+                };
+                return Err(format!("has no member `{name}`{hint}"));
+            };
+            if member.bit_field {
+                return Err(format!(
+                    "has `{name}` as a bit-field: expected a member of whole bytes"
+                ));
+            }
+            (offset, ty) = (offset + member.offset, &*member.ty);
+        }
+        Ok((offset, ty))
+    }
+
+    /// For "found …".
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Int(int) => {
+                let sign = if int.signed {
+                    "a signed"
+                } else {
+                    "an unsigned"
+                };
+                format!("{sign} integer of {} bytes", int.size)
+            }
+            Self::Float { size } => format!("a float of {size} bytes"),
+            Self::Enum { int, .. } => format!("an enum of {} bytes", int.size),
+            Self::Array { count, .. } => format!("an array of {count}"),
+            Self::Struct { members, .. } => format!(
+                "a struct with {}",
+                listed(members.iter().map(|member| member.name.as_str()))
+            ),
+            Self::Other => "something else, such as a pointer".to_owned(),
+        }
+    }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 12;
+    let mut shown: Vec<String> = names
+        .take(MOST + 1)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if shown.is_empty() {
+        return "none".to_owned();
+    }
+    if let Some(last) = shown.get_mut(MOST) {
+        *last = "…".to_owned();
+    }
+    shown.join(", ")
 }
 
 /// What an object's BTF says.

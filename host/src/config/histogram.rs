@@ -36,10 +36,10 @@ const HISTOGRAM: Schema = Schema {
         "bucket_max",
         "bucket_keys",
         "labels",
+        "value",
     ],
     later: &[
         "native",
-        "value",
         "max_series",
         "expire",
         "ringbuf",
@@ -51,6 +51,16 @@ const HISTOGRAM: Schema = Schema {
 pub(super) fn read_histogram(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
     let fields = Fields::of(node, &HISTOGRAM, problems)?;
     let common = metric::read_common(&fields, &HISTOGRAM, problems);
+    if let (Some(value), Some(node)) = (
+        common.as_ref().and_then(metric::Common::value),
+        fields.get("value"),
+    ) && value.scale != 1.0
+    {
+        problems.error(
+            node.at,
+            "the value of a histogram's bucket is a count, which has no `scale`: see `bucket_multiplier`",
+        );
+    }
     let multiplier = read_multiplier(&fields, problems);
     let bucket_type = read_bucket_type(&fields, problems);
     let options = match bucket_type {

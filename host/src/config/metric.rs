@@ -24,6 +24,8 @@ use super::problem::Problems;
 use super::scalar;
 use super::scalar::Numeric;
 use super::shaped;
+use super::value;
+use super::value::ValueConfig;
 
 const METRICS: Schema = Schema {
     what: "`metrics`",
@@ -40,14 +42,15 @@ const COUNTER: Schema = Schema {
         "perf_event_array",
         "flush_interval",
         "labels",
+        "value",
     ],
-    later: &["value", "max_series", "expire", "ringbuf"],
+    later: &["max_series", "expire", "ringbuf"],
 };
 
 const GAUGE: Schema = Schema {
     what: "a gauge",
-    known: &["name", "help", "map", "labels"],
-    later: &["value", "max_series", "expire", "ringbuf"],
+    known: &["name", "help", "map", "labels", "value"],
+    later: &["max_series", "expire", "ringbuf"],
 };
 
 const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(3600);
@@ -94,6 +97,7 @@ pub(super) struct Common {
     name: String,
     help: String,
     map: String,
+    value: Option<ValueConfig>,
 }
 
 pub(super) fn read_common(
@@ -120,6 +124,7 @@ pub(super) fn read_common(
         &format!("{called} needs a `help`: one sentence for its readers"),
         problems,
     );
+    let value = value::read(fields, problems);
     // An empty `map` is one that isn't there.
     let map = match fields.get("map") {
         Some(_) => fields.text("map", problems)?,
@@ -136,10 +141,15 @@ pub(super) fn read_common(
         name,
         help: help.unwrap_or_default().to_owned(),
         map,
+        value: value.ok()?,
     })
 }
 
 impl Common {
+    pub(super) fn value(&self) -> Option<&ValueConfig> {
+        self.value.as_ref()
+    }
+
     pub(super) fn into_metric(
         self,
         fields: &Fields<'_>,
@@ -163,6 +173,7 @@ impl Common {
             labels,
             shape,
             any_value: false,
+            value: self.value,
             at,
         }
     }
@@ -172,6 +183,16 @@ fn read_counter(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
     let fields = Fields::of(node, &COUNTER, problems)?;
     let common = read_common(&fields, &COUNTER, problems);
     let source = read_source(&fields, problems);
+    if let (Some(MetricSource::PerfEventArray { .. }), Some(_), Some(node)) = (
+        source,
+        common.as_ref().and_then(Common::value),
+        fields.get("value"),
+    ) {
+        problems.error(
+            node.at,
+            "samples of a perf event array are counted, they have no `value`",
+        );
+    }
     let labels = label::read_labels(&fields, problems);
     Some(common?.into_metric(
         &fields,

@@ -28,6 +28,7 @@ mod scalar;
 mod shaped;
 pub(crate) mod sidecar;
 mod unit;
+mod value;
 
 pub(crate) use globals::{GlobalScalar, GlobalValue};
 pub(crate) use kernel::{KernelFeature, KernelNeeds};
@@ -38,6 +39,7 @@ pub(crate) use model::{
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;
 pub(crate) use programs::Enabled;
+pub(crate) use value::{ValuePlace, ValueType};
 
 #[cfg(test)]
 mod testing;

@@ -9,6 +9,7 @@ use regex::Regex;
 use super::globals::GlobalConfig;
 use super::kernel::KernelNeeds;
 use super::programs::ProgramConfig;
+use super::value::ValueConfig;
 use crate::digest::Digest;
 
 /// A place in a config file, for messages. Lines and columns count from 1.
@@ -80,8 +81,9 @@ pub(crate) struct MetricConfig {
     pub(crate) labels: Vec<LabelConfig>,
     /// The shaper by name and its options, e.g. `counter`, `gauge`, `exp2`.
     pub(crate) shape: PluginUse,
-    /// The map's values may have any size: the shaper says where its numbers are. Otherwise they are one u64.
+    /// The map's values may have any size: the shaper says where its numbers are. Otherwise they are one u64, unless `value` says more.
     pub(crate) any_value: bool,
+    pub(crate) value: Option<ValueConfig>,
     pub(crate) at: Position,
 }
 

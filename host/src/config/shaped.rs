@@ -65,6 +65,7 @@ pub(super) fn read_shaped(node: &Node, problems: &mut Problems) -> Option<Metric
             at: at.clone(),
         },
         any_value: true,
+        value: None,
         at,
     })
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::config::{LabelConfig, MetricSource};
+use crate::plugin::NumberSource;
 
 /// What is known of the keys before any label is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) struct Layout {
     pub(crate) split_cpus: bool,
     /// Bytes of a value, on one CPU.
     pub(crate) value_size: usize,
+    /// Which number of the value is the metric's. None: the shaper says, or it is a u64 that is all of it.
+    pub(crate) number: Option<NumberSource>,
     /// The first four bytes of a key must be zero: the key of a single-entry array says nothing.
     pub(crate) zero_key: bool,
 }
@@ -86,6 +89,7 @@ impl Layout {
                 row_key_size: shape.key_size,
                 split_cpus: false,
                 value_size: size_of::<u64>(),
+                number: None,
                 zero_key: true,
             });
         }
@@ -105,6 +109,7 @@ impl Layout {
             row_key_size,
             split_cpus: false,
             value_size: size_of::<u64>(),
+            number: None,
             zero_key: false,
         }
     }
@@ -115,6 +120,7 @@ impl Layout {
             row_key_size: key_size + CPU_SIZE,
             split_cpus: true,
             value_size: size_of::<u64>(),
+            number: None,
             zero_key,
         }
     }

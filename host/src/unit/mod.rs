@@ -15,6 +15,7 @@ mod report;
 mod running;
 mod share;
 mod source;
+mod value;
 
 pub(crate) use collectors::{Collector, Index as CollectorIndex, Selection, keep_polling};
 pub(crate) use error::{Failure, Trouble};

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::error::UnitError;
 use super::source::SourceKey;
+use super::value;
 use crate::config::{MetricConfig, MetricSource, PluginUse, Problem, UnitConfig};
 use crate::exposition::{label_name, metric_name};
 use crate::plugin::{Offer, Registry};
@@ -101,7 +102,7 @@ impl Opener<'_> {
                 chain,
             });
         }
-        let shaper = self.shaper(metric);
+        let shaper = self.shaper(metric, layout);
         if let Some(shaper) = &shaper {
             self.check_numbers(metric, shaper, layout);
             self.check_families(metric, shaper, namespace);
@@ -128,7 +129,7 @@ impl Opener<'_> {
         }
     }
 
-    fn shaper(&mut self, metric: &MetricConfig) -> Option<Shaper> {
+    fn shaper(&mut self, metric: &MetricConfig, layout: &Layout) -> Option<Shaper> {
         let wanted = &metric.shape;
         let (session, bare) = self.session(Offer::Shaper, wanted)?;
         let labels: Vec<&str> = metric
@@ -142,6 +143,12 @@ impl Opener<'_> {
                 "metric".into(),
                 json!({ "name": metric.name, "help": metric.help, "labels": labels }),
             );
+            if let Some(number) = layout.number {
+                fields.insert("value".into(), value::option(number));
+            }
+            if let Some(value) = metric.value.as_ref().filter(|value| value.scale != 1.0) {
+                fields.insert("scale".into(), json!(value.scale));
+            }
         }
         let opened = self
             .plugins

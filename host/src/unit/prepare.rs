@@ -8,12 +8,13 @@ use super::collectors::Index;
 use super::error::{Failure, UnitError};
 use super::maps::{self, PinnedMaps};
 use super::source::{self, Group};
+use super::value;
 use crate::bpf::{
-    Attached, CgroupIdKeeper, GlobalError, LoadedObject, MapInfo, ObjectError, OpenObject,
-    OpenOptions, Pins, ProgramStatus, SharedMaps,
+    Attached, CgroupIdKeeper, EntryTypes, GlobalError, LoadedObject, MapInfo, ObjectError,
+    OpenObject, OpenOptions, Pins, ProgramStatus, SharedMaps,
 };
 use crate::config::model::Position;
-use crate::config::{Enabled, MetricConfig, MetricSource, Problem, UnitConfig};
+use crate::config::{Enabled, MetricConfig, Problem, UnitConfig};
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 use crate::rows::{KeyShape, Layout};
@@ -57,9 +58,6 @@ pub(super) struct KernelSide {
     /// None: maps are not pinned.
     pub(super) pinned: Option<PinnedMaps>,
 }
-
-/// The value of a metric's map, in bytes: one u64.
-const VALUE_SIZE: usize = 8;
 
 impl Prepared {
     /// Files that a later version of the unit is likely to need again: its object, and what its probes are attached to.
@@ -176,7 +174,9 @@ fn attempt(
     };
     let mut object = OpenObject::open(path, &options)?;
     let digest = object.digest();
-    let layouts = lay_out(&config, |map| object.map(map))?;
+    let layouts = lay_out(&config, |map| {
+        Ok((object.map(map)?, object.entry_types(map)))
+    })?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
     fill(&config, &mut object)?;
     let mut begun = None;
@@ -257,7 +257,9 @@ pub(crate) fn check(config: &UnitConfig) -> Vec<Problem> {
         }
     };
     let mut problems = Vec::new();
-    if let Err(UnitError::Config(found)) = lay_out(config, |map| object.map(map)) {
+    if let Err(UnitError::Config(found)) = lay_out(config, |map| {
+        Ok((object.map(map)?, object.entry_types(map)))
+    }) {
         problems.extend(found);
     }
     if let Err(UnitError::Config(found)) = fill(config, &mut object) {
@@ -283,18 +285,38 @@ fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Problem> {
 /// Lays every metric's labels over its map's keys; all that does not fit is reported at once.
 pub(super) fn lay_out<'a>(
     config: &UnitConfig,
-    map: impl Fn(&str) -> Result<&'a MapInfo, ObjectError>,
+    map: impl Fn(&str) -> Result<(&'a MapInfo, EntryTypes), ObjectError>,
 ) -> Result<Vec<Layout>, UnitError> {
     let mut problems = Vec::new();
     let mut layouts = Vec::new();
     for metric in &config.metrics {
-        let checked = map(&metric.map).map_err(|error| error.to_string());
-        match checked.and_then(|map| lay_out_metric(metric, map)) {
-            Ok(layout) => layouts.push(layout),
-            Err(message) => problems.push(Problem::error(
-                metric.at.clone(),
-                format!("metric `{}`: {message}", metric.name),
-            )),
+        let mut problem = |at: &Position, message: String| {
+            let message = format!("metric `{}`: {message}", metric.name);
+            problems.push(Problem::error(at.clone(), message));
+        };
+        let (map, types) = match map(&metric.map) {
+            Ok(found) => found,
+            Err(error) => {
+                problem(&metric.at, error.to_string());
+                continue;
+            }
+        };
+        let number = value::resolve(metric, map, types.value.as_deref());
+        let layout = lay_out_metric(metric, map);
+        match (layout, number) {
+            (Ok(mut layout), Ok(number)) => {
+                layout.number = number;
+                layouts.push(layout);
+            }
+            (layout, number) => {
+                if let Err(message) = layout {
+                    problem(&metric.at, message);
+                }
+                if let Err(message) = number {
+                    let value = metric.value.as_ref();
+                    problem(value.map_or(&metric.at, |value| &value.at), message);
+                }
+            }
         }
     }
     if let Some(wanted) = &config.cgroup_id_map
@@ -314,13 +336,6 @@ fn lay_out_metric(metric: &MetricConfig, map: &MapInfo) -> Result<Layout, String
         key_size: map.key_size,
         per_cpu: map.is_per_cpu(),
     };
-    let sized = metric.any_value || metric.source != MetricSource::Map;
-    if !sized && map.value_size != VALUE_SIZE {
-        return Err(format!(
-            "the values of map `{}` have {} bytes, expected {VALUE_SIZE}: make its value type u64",
-            map.name, map.value_size
-        ));
-    }
     let mut layout = Layout::new(&metric.labels, metric.source, shape)
         .map_err(|error| format!("map `{}`: {error}", map.name))?;
     layout.value_size = map.value_size;

@@ -160,7 +160,9 @@ impl Running {
             self.config = config;
             return Ok(());
         };
-        let layouts = prepare::lay_out(&config, |map| kernel.object.map_info(map))?;
+        let layouts = prepare::lay_out(&config, |map| {
+            Ok((kernel.object.map_info(map)?, kernel.object.entry_types(map)))
+        })?;
         let wanted = source::wanted(&config.metrics, &layouts);
         let opened = opener::open(&config, &layouts, wanted, registry);
         let (Opened { plugins, metrics }, collectors) =

@@ -47,6 +47,11 @@ impl HostMap {
         self.map.update_percpu(key, &values, MapFlags::ANY).unwrap();
     }
 
+    /// The same for values that are more than one number.
+    pub(crate) fn put_per_cpu(&self, key: &[u8], values: &[Vec<u8>]) {
+        self.map.update_percpu(key, values, MapFlags::ANY).unwrap();
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Option<u64> {
         let value = self.map.lookup(key, MapFlags::ANY).unwrap()?;
         Some(u64::from_ne_bytes(value.try_into().unwrap()))

@@ -1,0 +1,288 @@
+//! `value` of a metric: which number of a map's value it is, if the value is a struct.
+
+use super::fields::Fields;
+use super::fields::Schema;
+use super::model::Position;
+use super::near;
+use super::node::Node;
+use super::node::NodeValue;
+use super::node::shorten;
+use super::problem::Problems;
+
+const VALUE: Schema = Schema {
+    what: "a metric's `value`",
+    known: &["member", "offset", "size", "type", "scale"],
+    later: &[],
+};
+
+const TYPES: [&str; 5] = ["u64", "s64", "u32", "s32", "f64"];
+
+/// A map's values have some hundred KiB at most.
+const MAX_OFFSET: i64 = 1 << 30;
+
+/// The number of a map's value that is the metric's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ValueConfig {
+    pub(crate) place: ValuePlace,
+    /// Finite, and not 0.
+    pub(crate) scale: f64,
+    pub(crate) at: Position,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ValuePlace {
+    /// All of it.
+    Whole,
+    /// Of the struct that the object's BTF says it is; nested ones with dots.
+    Member(String),
+    At {
+        /// Bytes.
+        offset: usize,
+        kind: ValueType,
+    },
+}
+
+/// Of a number, in the machine's byte order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValueType {
+    U64,
+    S64,
+    U32,
+    S32,
+    F64,
+}
+
+impl ValueType {
+    const ALL: [Self; 5] = [Self::U64, Self::S64, Self::U32, Self::S32, Self::F64];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::U64 => "u64",
+            Self::S64 => "s64",
+            Self::U32 => "u32",
+            Self::S32 => "s32",
+            Self::F64 => "f64",
+        }
+    }
+
+    /// Bytes.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::U64 | Self::S64 | Self::F64 => 8,
+            Self::U32 | Self::S32 => 4,
+        }
+    }
+}
+
+/// `Err`: it could not be read, which has been said.
+pub(super) fn read(
+    metric: &Fields<'_>,
+    problems: &mut Problems,
+) -> Result<Option<ValueConfig>, ()> {
+    let Some(node) = metric.get("value") else {
+        return Ok(None);
+    };
+    let at = problems.position(node.at);
+    match &node.value {
+        NodeValue::Scalar(scalar) => Ok(Some(ValueConfig {
+            place: ValuePlace::Member(scalar.raw_text().to_owned()),
+            scale: 1.0,
+            at,
+        })),
+        _ => {
+            let (place, scale) = read_mapping(node, problems).ok_or(())?;
+            Ok(Some(ValueConfig { place, scale, at }))
+        }
+    }
+}
+
+fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64)> {
+    let fields = Fields::of(node, &VALUE, problems)?;
+    let scale = match fields.get("scale") {
+        None => Some(1.0),
+        Some(node) => {
+            let scale = fields.float("scale", problems);
+            if scale == Some(0.0) {
+                problems.error(node.at, "expected a number other than 0 for `scale`");
+                None
+            } else {
+                scale
+            }
+        }
+    };
+    if let Some(node) = fields.get("member") {
+        let by_place = ["offset", "size", "type"]
+            .into_iter()
+            .find(|key| fields.get(key).is_some());
+        if let Some(key) = by_place {
+            problems.error(
+                node.at,
+                format!("expected `member` or `{key}`, found both: the member's place is known"),
+            );
+            return None;
+        }
+        let member = fields.text("member", problems)?;
+        return Some((ValuePlace::Member(member.to_owned()), scale?));
+    }
+    if fields.get("offset").is_none()
+        && fields.get("size").is_none()
+        && fields.get("type").is_none()
+    {
+        return Some((ValuePlace::Whole, scale?));
+    }
+    let offset = match fields.get("offset") {
+        None => Some(0),
+        Some(node) => {
+            let offset = fields.integer("offset", problems)?;
+            let fits = usize::try_from(offset)
+                .ok()
+                .filter(|_| offset <= MAX_OFFSET);
+            if fits.is_none() {
+                problems.error(
+                    node.at,
+                    format!(
+                        "expected a number of bytes up to {MAX_OFFSET} for `offset`, found {offset}"
+                    ),
+                );
+            }
+            fits
+        }
+    };
+    let size = match fields.get("size") {
+        None => None,
+        Some(node) => match fields.integer("size", problems)? {
+            size @ (4 | 8) => Some((node.at, size)),
+            size => {
+                problems.error(
+                    node.at,
+                    format!("expected 4 or 8 bytes for `size`, found {size}"),
+                );
+                return None;
+            }
+        },
+    };
+    let kind = match fields.get("type") {
+        None if size.is_some_and(|(_, size)| size == 4) => ValueType::U32,
+        None => ValueType::U64,
+        Some(node) => {
+            let written = fields.text("type", problems)?;
+            let found = ValueType::ALL
+                .into_iter()
+                .find(|kind| kind.as_str() == written);
+            let Some(kind) = found else {
+                problems.error(
+                    node.at,
+                    format!(
+                        "unknown `type` of a value: `{}`{}",
+                        shorten(written),
+                        near::suggestion(written, &TYPES)
+                    ),
+                );
+                return None;
+            };
+            kind
+        }
+    };
+    if let Some((at, size)) = size
+        && usize::try_from(size) != Ok(kind.size())
+    {
+        problems.error(
+            at,
+            format!(
+                "expected {} bytes for the type `{}`, found {size}",
+                kind.size(),
+                kind.as_str()
+            ),
+        );
+        return None;
+    }
+    Some((
+        ValuePlace::At {
+            offset: offset?,
+            kind,
+        },
+        scale?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{good, problems};
+    use super::*;
+
+    fn yaml(value: &str) -> String {
+        format!("metrics:\n  counters:\n  - name: c\n    help: h\n    value: {value}\n")
+    }
+
+    #[test]
+    fn members_and_places() {
+        let at = |offset, kind| ValuePlace::At { offset, kind };
+        for (value, place, scale) in [
+            ("total", ValuePlace::Member("total".to_owned()), 1.0),
+            (
+                "{member: a.b, scale: 1e-9}",
+                ValuePlace::Member("a.b".to_owned()),
+                1e-9,
+            ),
+            ("{offset: 8, type: s32}", at(8, ValueType::S32), 1.0),
+            ("{offset: 0x10}", at(16, ValueType::U64), 1.0),
+            ("{size: 4, scale: -1}", at(0, ValueType::U32), -1.0),
+            ("{type: f64, size: 8}", at(0, ValueType::F64), 1.0),
+            ("{scale: 0.001}", ValuePlace::Whole, 0.001),
+        ] {
+            let read = good(&yaml(value)).metrics.remove(0).value.unwrap();
+            assert_eq!((read.place, read.scale), (place, scale), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_where_it_stands() {
+        for (value, expected) in [
+            (
+                "[a]",
+                ":5:12: error: expected a metric's `value` as a mapping of keys, found a list",
+            ),
+            (
+                "{member: a, offset: 1}",
+                ":5:21: error: expected `member` or `offset`, found both: the member's place is known",
+            ),
+            (
+                "{offset: -1}",
+                ":5:21: error: expected a number of bytes up to 1073741824 for `offset`, found -1",
+            ),
+            (
+                "{type: u63}",
+                ":5:19: error: unknown `type` of a value: `u63`, did you mean `u64`?",
+            ),
+            (
+                "{size: 2}",
+                ":5:19: error: expected 4 or 8 bytes for `size`, found 2",
+            ),
+            (
+                "{type: s32, size: 8}",
+                ":5:30: error: expected 4 bytes for the type `s32`, found 8",
+            ),
+            (
+                "{scale: 0}",
+                ":5:20: error: expected a number other than 0 for `scale`",
+            ),
+            (
+                "{membr: a}",
+                ":5:13: warning: unknown key `membr` in a metric's `value`, did you mean `member`?",
+            ),
+        ] {
+            assert_eq!(problems(&yaml(value)), expected, "{value}");
+        }
+        let samples = yaml("{scale: 2}\n    perf_event_array: true");
+        assert_eq!(
+            problems(&samples),
+            ":5:12: error: samples of a perf event array are counted, they have no `value`"
+        );
+        let histogram = yaml("{scale: 2}\n    bucket_type: exp2\n    bucket_max: 3\n    labels: [{name: b, size: 4, decoders: [{name: uint}]}]")
+            .replace("counters", "histograms");
+        assert_eq!(
+            problems(&histogram),
+            ":5:12: error: the value of a histogram's bucket is a count, which has no `scale`: see `bucket_multiplier`"
+        );
+    }
+}

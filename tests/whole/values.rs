@@ -1,0 +1,180 @@
+//! `value`: metrics of the members of a struct, by the object's BTF or by their places.
+
+use std::fs;
+
+use crate::harness::host::assert_says;
+use crate::harness::maps::{number, possible_cpus};
+use crate::harness::{Host, Setup, http, series};
+
+const LABELS: &str = "labels: [{name: n, size: 4, decoders: [{name: uint}]}]";
+
+/// As the compiler lays it out: requests, in.bytes, in.balance, open, seconds, narrow and flags.
+fn traffic(requests: u64, bytes: u64, balance: i32, open: u32, seconds: f64) -> Vec<u8> {
+    let mut value = requests.to_ne_bytes().to_vec();
+    value.extend(bytes.to_ne_bytes());
+    value.extend(balance.to_ne_bytes());
+    // To the end of `in`.
+    value.extend([0; 4]);
+    value.extend(open.to_ne_bytes());
+    value.extend([0; 4]);
+    value.extend(seconds.to_ne_bytes());
+    value.extend([0xff; 8]);
+    value
+}
+
+fn counter(name: &str, map: &str, value: &str) -> String {
+    format!("{{name: {name}, map: {map}, help: Test., value: {value}, {LABELS}}}")
+}
+
+fn members(map: &str) -> String {
+    let of = |name: &str, value: &str| counter(name, map, value);
+    format!(
+        "metrics:\n  counters: [{}, {}, {}]\n  gauges: [{}, {}, {}]\n",
+        of("requests_total", "requests"),
+        of("bytes_total", "in.bytes"),
+        of("seconds_total", "{member: seconds, scale: 0.5}"),
+        of("balance", "in.balance"),
+        of("open", "open"),
+        of("by_place", "{offset: 16, type: s32, scale: 10}"),
+    )
+}
+
+#[test]
+fn several_metrics_of_one_map() {
+    let host = Host::start("values", &members("traffic"));
+    let map = host.map("traffic");
+    map.put(&number(1), &traffic(u64::MAX, 20, -3, 4, 2.5));
+    map.put(&number(2), &traffic(1, 2, 3, u32::MAX, 0.25));
+    for (name, one, two) in [
+        ("requests_total", u64::MAX as f64, 1.0),
+        ("bytes_total", 20.0, 2.0),
+        ("seconds_total", 1.25, 0.125),
+        ("balance", -3.0, 3.0),
+        ("open", 4.0, u32::MAX as f64),
+        ("by_place", -30.0, 30.0),
+    ] {
+        assert_eq!(
+            host.series(&format!("ebpf_exporter_{name}")),
+            series("n", &[("1", one), ("2", two)]),
+            "{name}"
+        );
+    }
+    // Exactly, where nothing is scaled.
+    let text = host.fetch(crate::harness::parser::Format::OpenMetrics);
+    assert!(
+        text.contains("ebpf_exporter_requests_total{n=\"1\"} 18446744073709551615\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn members_are_summed_over_cpus() {
+    let host = Host::start("values", &members("traffic_percpu"));
+    let values: Vec<Vec<u8>> = (0..possible_cpus())
+        .map(|cpu| traffic(cpu + 1, 10, -1, 2, 1.0))
+        .collect();
+    host.map("traffic_percpu").put_per_cpu(&number(1), &values);
+    let cpus = possible_cpus() as f64;
+    for (name, value) in [
+        ("requests_total", cpus * (cpus + 1.0) / 2.0),
+        ("bytes_total", 10.0 * cpus),
+        ("balance", -cpus),
+        ("seconds_total", 0.5 * cpus),
+    ] {
+        let found = host.series(&format!("ebpf_exporter_{name}"));
+        assert_eq!(found, series("n", &[("1", value)]), "{name}");
+    }
+}
+
+#[test]
+fn a_histogram_may_count_in_a_member() {
+    let host = Host::start(
+        "values",
+        "metrics: {histograms: [{name: sizes, map: traffic, help: Test., value: open, bucket_type: linear, bucket_max: 2, \
+         labels: [{name: bucket, size: 4, decoders: [{name: uint}]}]}]}",
+    );
+    let map = host.map("traffic");
+    map.put(&number(1), &traffic(100, 0, 0, 3, 0.0));
+    map.put(&number(3), &traffic(100, 0, 0, 7, 0.0));
+    let body = host.text();
+    let bucket = |le: &str| body.value("ebpf_exporter_sizes_bucket", &[("le", le)]);
+    assert_eq!((bucket("0"), bucket("1")), (Some(0.0), Some(3.0)));
+    assert_eq!(body.value("ebpf_exporter_sizes_sum", &[]), Some(7.0));
+}
+
+#[test]
+fn what_does_not_fit_is_found_without_a_kernel() {
+    let metrics = [
+        counter("a", "traffic", "request"),
+        counter("b", "traffic", "in.byte"),
+        counter("c", "traffic", "narrow"),
+        counter("d", "traffic", "flags"),
+        counter("e", "traffic", "in"),
+        counter("f", "traffic", "requests.more"),
+        counter("g", "untyped", "requests"),
+        counter("h", "traffic", "{offset: 48}"),
+        counter("i", "traffic", "{scale: 2}"),
+    ];
+    let list: String = metrics
+        .iter()
+        .map(|metric| format!("  - {metric}\n"))
+        .collect();
+    let yaml = format!("metrics:\n  counters:\n{list}");
+    let setup = Setup::new().unit("unit", "values", &yaml);
+    let checked = Setup::verb(&["check", setup.path().to_str().unwrap()]).run();
+    assert_eq!(checked.code, Some(1), "{}", checked.stdout);
+    for (line, words) in [
+        (3, "has no member `request`, did you mean `requests`?"),
+        (4, "has no member `byte`, did you mean `bytes`?"),
+        (
+            5,
+            "`narrow` in the values of map `traffic` is an unsigned integer of 2 bytes: expected an integer of 4 or 8 bytes or a double",
+        ),
+        (6, "`flags` as a bit-field"),
+        (7, "is a struct with `bytes`, `balance`: expected"),
+        (8, "is no struct, so it has no member `more`"),
+        (9, "`__type(value, struct …)`"),
+        (
+            10,
+            "in bytes 48 to 56 of a value, those of map `traffic` have 48 bytes",
+        ),
+        (
+            11,
+            "with `value` which member it is of a struct with `requests`, `in`, `open`, `other`",
+        ),
+    ] {
+        assert_says(
+            &checked.stdout,
+            &[&format!("unit.yaml:{line}:"), "error: metric `", words],
+        );
+    }
+}
+
+#[test]
+fn another_member_is_a_matter_of_reshaping() {
+    let yaml = |value: &str| {
+        format!(
+            "metrics: {{gauges: [{}]}}\n",
+            counter("level", "traffic", value)
+        )
+    };
+    let host = Setup::new()
+        .unit("unit", "values", &yaml("requests"))
+        .argument("--config.watch=off")
+        .argument("--web.enable-lifecycle")
+        .start();
+    host.map("traffic")
+        .put(&number(1), &traffic(10, 20, 30, 40, 50.0));
+    let level = |host: &Host| host.text().value("ebpf_exporter_level", &[("n", "1")]);
+    assert_eq!(level(&host), Some(10.0));
+    for (value, expected) in [("in.balance", 30.0), ("{member: seconds, scale: 2}", 100.0)] {
+        fs::write(host.path().join("unit.yaml"), yaml(value)).unwrap();
+        let response = http::request(host.address(), "POST", "/-/reload", &[]);
+        assert!(
+            response.text().contains("unit: reshape"),
+            "{}",
+            response.text()
+        );
+        assert_eq!(level(&host), Some(expected));
+    }
+}
