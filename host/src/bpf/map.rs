@@ -59,7 +59,7 @@ pub(crate) struct Map {
 
 impl Map {
     /// `name` is the map's full name: the kernel knows 15 characters of it.
-    pub(super) fn new(fd: OwnedFd, name: &str, internal: bool) -> io::Result<Self> {
+    pub(crate) fn new(fd: OwnedFd, name: &str, internal: bool) -> io::Result<Self> {
         let kernel = libbpf_rs::MapInfo::new(fd.as_fd())
             .map_err(|error| io::Error::from_raw_os_error(errno::of(&error)))?
             .info;

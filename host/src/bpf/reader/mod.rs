@@ -157,7 +157,7 @@ impl MapReader {
         Self::with_batch(map, BATCH)
     }
 
-    fn with_batch(map: Map, batch: usize) -> Result<Self, ReadError> {
+    pub(crate) fn with_batch(map: Map, batch: usize) -> Result<Self, ReadError> {
         let info = map.info();
         if let Some(why) = unreadable(info) {
             return Err(ReadError::Unreadable {
