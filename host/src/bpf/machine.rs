@@ -1,5 +1,12 @@
 //! What programs are attached to that comes and goes while the process runs: CPUs and interfaces.
 
+use std::fs::File;
+use std::io;
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+use std::time::Instant;
+
 use super::attach::interfaces_present;
 use super::cpus;
 use super::sys;
@@ -31,9 +38,124 @@ impl Machine {
     }
 }
 
+/// The kernel's word that CPUs or interfaces of this network namespace may have come or gone. Needs no privileges.
+#[derive(Debug)]
+pub(crate) struct MachineEvents {
+    interfaces: File,
+    /// Its events about devices. In a user namespace of its own, as rootless containers have it, there are none.
+    devices: File,
+}
+
+/// Messages are told apart by their beginning.
+const MESSAGE: usize = 1024;
+/// The one group of the kernel's own events about devices.
+const KERNEL_EVENTS: u32 = 1;
+
+impl MachineEvents {
+    pub(crate) fn listen() -> io::Result<Self> {
+        let interfaces = sys::netlink_listener(libc::NETLINK_ROUTE, libc::RTMGRP_LINK as u32)?;
+        let devices = sys::netlink_listener(libc::NETLINK_KOBJECT_UEVENT, KERNEL_EVENTS)?;
+        Ok(Self {
+            interfaces: interfaces.into(),
+            devices: devices.into(),
+        })
+    }
+
+    /// Blocks until there is a reason to look, or for `longest`.
+    pub(crate) fn wait(&mut self, longest: Duration) -> io::Result<()> {
+        let end = Instant::now() + longest;
+        loop {
+            let rest = end.saturating_duration_since(Instant::now());
+            let sockets = [self.interfaces.as_fd(), self.devices.as_fd()];
+            match sys::wait_for_either(sockets, Some(rest)) {
+                Ok([false, false]) => return Ok(()),
+                Ok(_) if self.take()? => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes all messages that have come. False: none of them is a reason to look.
+    pub(crate) fn take(&mut self) -> io::Result<bool> {
+        let interfaces = any(&mut self.interfaces, |_| true)?;
+        let cpus = any(&mut self.devices, is_about_a_cpu)?;
+        Ok(interfaces || cpus)
+    }
+}
+
+/// Takes all messages of a socket. Whether one of them is `wanted`.
+fn any(socket: &mut File, wanted: impl Fn(&[u8]) -> bool) -> io::Result<bool> {
+    let mut message = [0; MESSAGE];
+    let mut found = false;
+    loop {
+        match socket.read(&mut message) {
+            Ok(length) => found |= wanted(message.get(..length).unwrap_or_default()),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => return Ok(found),
+                Some(libc::EINTR) => {}
+                // More has happened than there was room to tell.
+                Some(libc::ENOBUFS) => found = true,
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// `online@/devices/system/cpu/cpu1`, and variables behind it.
+fn is_about_a_cpu(message: &[u8]) -> bool {
+    let mut parts = message.splitn(2, |byte| *byte == b'@');
+    let action = parts.next();
+    matches!(action, Some(b"online" | b"offline" | b"add" | b"remove"))
+        && parts
+            .next()
+            .is_some_and(|path| path.starts_with(b"/devices/system/cpu/cpu"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_about_cpus_are_told_apart() {
+        let of = |message: &str| is_about_a_cpu(message.as_bytes());
+        assert!(of("online@/devices/system/cpu/cpu1\0ACTION=online\0"));
+        assert!(of("offline@/devices/system/cpu/cpu1\0"));
+        assert!(!of("change@/devices/system/cpu/cpu1\0"));
+        assert!(!of("online@/devices/system/memory/memory1\0"));
+        assert!(!of("add@/devices/virtual/net/veth0\0"));
+        assert!(!of(""));
+    }
+
+    /// In a network namespace of its own: others come and go as they like.
+    #[test]
+    fn an_interface_that_comes_is_heard_of_root() {
+        let name = format!("heard{}", std::process::id());
+        std::thread::spawn(move || {
+            #[expect(unsafe_code, reason = "std has no namespaces")]
+            // SAFETY: no pointers are passed; only this thread changes over.
+            let alone = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+            assert_eq!(alone, 0);
+            let mut events = MachineEvents::listen().unwrap();
+            events.wait(Duration::ZERO).unwrap();
+            let before = Machine::look();
+            let ip = |words: &[&str]| {
+                let status = std::process::Command::new("ip").args(words).status();
+                assert!(status.unwrap().success());
+            };
+            ip(&["link", "add", &name, "type", "veth"]);
+            let began = Instant::now();
+            events.wait(Duration::from_secs(60)).unwrap();
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "it was not heard"
+            );
+            assert_ne!(Machine::look(), before);
+        })
+        .join()
+        .unwrap();
+    }
 
     #[test]
     fn there_is_a_cpu_and_the_loopback() {

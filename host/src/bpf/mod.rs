@@ -28,6 +28,7 @@ pub(crate) use self::attach::ProgramStatus;
 pub(crate) use self::cgroup_id_map::CgroupIdKeeper;
 pub(crate) use self::cgroup_id_map::KeeperError;
 pub(crate) use self::machine::Machine;
+pub(crate) use self::machine::MachineEvents;
 pub(crate) use self::map::Map;
 pub(crate) use self::map::MapInfo;
 pub(crate) use self::mark::post_attach_mark;

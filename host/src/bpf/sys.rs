@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use libbpf_rs::AsRawLibbpf as _;
 use libbpf_rs::Link;
@@ -123,6 +124,66 @@ pub(super) fn map_type(number: u32) -> MapType {
     } else {
         MapType::from(number)
     }
+}
+
+/// A socket that hears what the kernel tells these multicast groups of a netlink protocol, one bit each. It does not block.
+pub(super) fn netlink_listener(protocol: c_int, groups: u32) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    #[expect(unsafe_code, reason = "std has no netlink sockets")]
+    // SAFETY: no pointers are passed; the descriptor is new and nobody else's.
+    let socket = unsafe {
+        let socket = libc::socket(libc::AF_NETLINK, kind, protocol);
+        if socket < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(socket)
+    };
+    #[expect(unsafe_code, reason = "std has no netlink addresses")]
+    // SAFETY: all zero is a valid sockaddr_nl: plain numbers.
+    let mut address: libc::sockaddr_nl = unsafe { mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as u16;
+    address.nl_groups = groups;
+    #[expect(unsafe_code, reason = "std has no netlink addresses")]
+    // SAFETY: the address is valid for reads of the length given.
+    let bound = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            mem::size_of_val(&address) as u32,
+        )
+    };
+    if bound < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(socket)
+}
+
+/// Blocks until something can be read of one of these, or the other end of a pipe is closed, or the time is over. Says of which.
+pub(super) fn wait_for_either(
+    descriptors: [BorrowedFd<'_>; 2],
+    timeout: Option<Duration>,
+) -> io::Result<[bool; 2]> {
+    let milliseconds = timeout.map_or(-1, |timeout| {
+        c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
+    });
+    let mut entries = descriptors.map(|descriptor| libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    #[expect(unsafe_code, reason = "std has no poll")]
+    // SAFETY: there are as many entries as said, and the descriptors are open: they are borrowed.
+    let ready = unsafe {
+        libc::poll(
+            entries.as_mut_ptr(),
+            entries.len() as libc::nfds_t,
+            milliseconds,
+        )
+    };
+    if ready < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(entries.map(|entry| entry.revents != 0))
 }
 
 /// How often a perf event overflows, and thus runs its program.

@@ -123,8 +123,8 @@ fn start_ticker(engine: &wasmtime::Engine) -> Result<(), LoadError> {
         .map_err(LoadError::Thread)
 }
 
-/// How often the epoch advances while no component runs, so that an idle host stays idle.
-const IDLE_TICK: Duration = Duration::from_secs(10);
+/// How often the epoch advances while no component runs, so that an idle host stays idle: only to notice that the engine is gone.
+const IDLE_TICK: Duration = Duration::from_secs(600);
 
 /// How many are inside of components, of any engine.
 static RUNNING: Mutex<usize> = Mutex::new(0);

@@ -95,6 +95,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         },
     )
     .context("cannot watch the directories")?;
+    machine::follow(Arc::clone(&host), machine).context("cannot watch CPUs and interfaces")?;
     let listeners = web::bind(&settings.web.listen, &mut ListenFd::from_env())?;
     for listener in &listeners {
         let address = listener
@@ -117,7 +118,6 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tokio::spawn(keep_polling(Arc::clone(&host.environment.collectors)));
         tokio::spawn(demand::keep_alive(Arc::clone(&host)));
         tokio::spawn(backoff::keep_trying(Arc::clone(&host)));
-        tokio::spawn(machine::follow(Arc::clone(&host), machine));
         notify::ready(&summary);
         let stop = async {
             stop.await;

@@ -11,8 +11,10 @@ use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, Recursiv
 
 use crate::cli::settings::Watch;
 
-/// How often a watched directory is compared with what its path leads to: it may have been replaced as a whole, or come back.
+/// How often a watched directory is compared with what its path leads to, where nobody tells: a link may lead elsewhere, a directory come back.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// And where its own removal is an event: a directory above it may be moved, or something mounted over it.
+const LOOK_SELDOM: Duration = Duration::from_secs(10);
 /// Whoever only looks knows that nothing has changed only when two looks in a row have found the same.
 const QUIET_TO_LOOKS: Duration = Duration::from_millis(2500);
 /// A directory that never gets quiet is read all the same.
@@ -77,7 +79,7 @@ pub(super) fn start(
             let mut changed = look_at(&directories) != before;
             loop {
                 if !changed {
-                    match events.recv_timeout(LOOK_AGAIN) {
+                    match events.recv_timeout(watched.pause()) {
                         Ok(sign) => writing.note(sign),
                         Err(RecvTimeoutError::Timeout) if !watched.look() => continue,
                         Err(RecvTimeoutError::Timeout) => {}
@@ -161,6 +163,7 @@ fn is_ours(path: &Path) -> bool {
 }
 
 struct Watched {
+    how: Watch,
     watcher: Box<dyn Watcher + Send>,
     /// Which directory each path led to when the watch was set; none: nowhere.
     directories: BTreeMap<PathBuf, Option<(u64, u64)>>,
@@ -191,12 +194,26 @@ impl Watched {
                 .map(|watcher| Box::new(watcher) as Box<dyn Watcher + Send>),
         };
         Ok(Self {
+            how,
             watcher: watcher.map_err(std::io::Error::other)?,
             directories: directories
                 .into_iter()
                 .map(|directory| (directory, None))
                 .collect(),
         })
+    }
+
+    /// Until the next look.
+    fn pause(&self) -> Duration {
+        let told = |(path, seen): (&PathBuf, &Option<_>)| {
+            let plain = std::path::absolute(path).ok();
+            seen.is_some() && plain.is_some_and(|plain| path.canonicalize().ok() == Some(plain))
+        };
+        if self.how == Watch::Events && self.directories.iter().all(told) {
+            LOOK_SELDOM
+        } else {
+            LOOK_AGAIN
+        }
     }
 
     /// Sets the watches that are missing or on what is not there any more. True if one was on something else.
@@ -326,6 +343,22 @@ mod tests {
         reloads.recv_timeout(SOON).unwrap();
         while reloads.recv_timeout(Duration::from_millis(3000)).is_ok() {}
         std::fs::write(path.join("a.yaml"), "x").unwrap();
+        reloads.recv_timeout(SOON).unwrap();
+    }
+
+    #[test]
+    fn a_link_may_lead_elsewhere() {
+        let parent = tempfile::tempdir().unwrap();
+        let [first, second, link] =
+            ["first", "second", "conf.d"].map(|name| parent.path().join(name));
+        for directory in [&first, &second] {
+            std::fs::create_dir(directory).unwrap();
+        }
+        std::os::unix::fs::symlink(&first, &link).unwrap();
+        let reloads = reloads(&link, Watch::Events);
+        let new = parent.path().join("new");
+        std::os::unix::fs::symlink(&second, &new).unwrap();
+        std::fs::rename(&new, &link).unwrap();
         reloads.recv_timeout(SOON).unwrap();
     }
 }

@@ -8,10 +8,12 @@ mod table;
 mod tests;
 
 use std::io;
+use std::io::PipeReader;
+use std::io::PipeWriter;
+use std::os::fd::AsFd as _;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::Weak;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -30,9 +32,10 @@ use super::object::LoadedObject;
 use super::object::ObjectError;
 use super::reader::Batch;
 use super::reader::WalkStats;
+use super::sys;
 
-/// How long the thread may take to notice that it should stop.
-const POLL: Duration = Duration::from_millis(100);
+/// After buffers that cannot be read.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Rows handed out at a time.
 const BATCH: usize = 4096;
 
@@ -95,15 +98,15 @@ pub(crate) enum SampleError {
     Thread { map: String, source: io::Error },
 }
 
-/// Counts one perf event array until it is dropped, which takes up to a tenth of a second.
+/// Counts one perf event array until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SampleCounter {
     map: String,
     shared: Arc<Shared>,
-    stop: Arc<AtomicBool>,
     /// The buffers until the thread has them.
     idle: Option<Buffers>,
-    thread: Option<JoinHandle<()>>,
+    /// The thread, and what it ends with when it is closed.
+    running: Option<(PipeWriter, JoinHandle<()>)>,
     pages: usize,
     /// Copied out of the table for a walk: whoever looks at the rows may take its time.
     keys: Vec<u8>,
@@ -164,9 +167,8 @@ impl SampleCounter {
         Ok(Self {
             map: name(),
             shared,
-            stop: Arc::new(AtomicBool::new(false)),
             idle: Some(buffers),
-            thread: None,
+            running: None,
             pages,
             keys: Vec::new(),
             counts: Vec::new(),
@@ -179,19 +181,18 @@ impl SampleCounter {
         let Some(buffers) = self.idle.take() else {
             return Ok(());
         };
-        let (shared, stop, map) = (
-            Arc::clone(&self.shared),
-            Arc::clone(&self.stop),
-            self.map.clone(),
-        );
-        let thread = thread::Builder::new()
-            .name("bpf-samples".to_owned())
-            .spawn(move || poll(&buffers, &shared, &stop, &map))
-            .map_err(|source| SampleError::Thread {
-                map: self.map.clone(),
-                source,
-            })?;
-        self.thread = Some(thread);
+        let (shared, map) = (Arc::clone(&self.shared), self.map.clone());
+        let started = io::pipe().and_then(|(stopped, stop)| {
+            let thread = thread::Builder::new()
+                .name("bpf-samples".to_owned())
+                .spawn(move || poll(&buffers, &shared, &stopped, &map))?;
+            Ok((stop, thread))
+        });
+        let running = started.map_err(|source| SampleError::Thread {
+            map: self.map.clone(),
+            source,
+        })?;
+        self.running = Some(running);
         Ok(())
     }
 
@@ -234,8 +235,8 @@ impl SampleCounter {
 
 impl Drop for SampleCounter {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        if let Some((stop, thread)) = self.running.take() {
+            drop(stop);
             // It does not panic; and if it did, there is nothing left to do.
             let _ = thread.join();
         }
@@ -286,11 +287,24 @@ fn with_table(shared: &Weak<Shared>, act: impl FnOnce(&mut Table)) {
     }
 }
 
-/// The thread: until told to stop.
-fn poll(buffers: &Buffers, shared: &Shared, stop: &AtomicBool, map: &str) {
+/// The thread: until the other end of `stop` is closed. It sleeps while no samples come.
+fn poll(buffers: &Buffers, shared: &Shared, stop: &PipeReader, map: &str) {
     let mut told = false;
-    while !stop.load(Ordering::Relaxed) {
-        match buffers.buffers.poll(POLL) {
+    #[expect(unsafe_code, reason = "libbpf-rs hands out the bare number")]
+    // SAFETY: it is that of the buffers' epoll instance, which is open as long as they are.
+    let samples = unsafe { BorrowedFd::borrow_raw(buffers.buffers.epoll_fd()) };
+    loop {
+        let stopped = match sys::wait_for_either([samples, stop.as_fd()], None) {
+            Ok([_, stopped]) => stopped,
+            Err(error) => error.kind() != io::ErrorKind::Interrupted,
+        };
+        if stopped {
+            return;
+        }
+        // Before the samples are counted: they belong to the time after it. A scrape sees to it as well.
+        shared.table.lock().flush_if_due(Instant::now());
+        // All of them: perf events are ready for one look only, and that was taken above.
+        match buffers.buffers.consume() {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
@@ -299,9 +313,8 @@ fn poll(buffers: &Buffers, shared: &Shared, stop: &AtomicBool, map: &str) {
                     told = true;
                 }
                 // Whatever it is, do not spin.
-                thread::sleep(POLL);
+                thread::sleep(PAUSE);
             }
         }
-        shared.table.lock().flush_if_due(Instant::now());
     }
 }
