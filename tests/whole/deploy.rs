@@ -1,4 +1,5 @@
-//! The files of examples/deploy: that they can be read, and agree with the program and with each other. tests/image.sh builds and runs the image.
+//! The files of examples/deploy: that they can be read, and agree with the program and with each other. tests/image.sh builds and
+//! runs the image, tests/systemd.sh the unit.
 
 use std::fs;
 use std::process::Command;

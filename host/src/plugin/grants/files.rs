@@ -6,9 +6,11 @@
 //!
 //! All of it blocks.
 
+mod walk;
+
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{self as sys, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -210,9 +212,13 @@ fn along_kernel_links(parts: &[&str]) -> Option<Result<OwnedFd, Refused>> {
     None
 }
 
-fn look(at: impl std::os::fd::AsFd, path: &str, how: ResolveFlags) -> Result<OwnedFd, Errno> {
+fn look(at: impl AsFd, path: &str, how: ResolveFlags) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    sys::openat2(at, path, flags, Mode::empty(), how)
+    match sys::openat2(&at, path, flags, Mode::empty(), how) {
+        // Refused to this process, as it seems; if it is the path's own, it will be refused again.
+        Err(Errno::NOSYS | Errno::PERM) => walk::look(at.as_fd(), path, how),
+        found => found,
+    }
 }
 
 /// The very thing that was looked at, whatever is at its path now.
@@ -229,7 +235,6 @@ fn io(error: Errno) -> Refused {
     match error {
         Errno::NOENT | Errno::NOTDIR => Refused::NotFound,
         Errno::LOOP => Refused::Denied("it leads through a link to somewhere else".to_owned()),
-        Errno::NOSYS => Refused::Io("the kernel has no openat2, which is Linux 5.6".to_owned()),
         error => {
             let error = std::io::Error::from(error);
             Refused::Io(format!("{error}{}", crate::privileges::denied(&error)))
