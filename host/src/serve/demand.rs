@@ -1,4 +1,4 @@
-//! Units on demand: started by the first request for their metrics, once for all who ask meanwhile, and stopped when nobody has asked for a
+//! Units on demand: started by the first request for their metrics or for a probe of theirs, once for all who ask meanwhile, and stopped when nobody has asked for a
 //! while. That while counts from the end of the last request for the unit itself; scrapes of everything do not prolong it.
 
 use std::collections::BTreeMap;
@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::host::Host;
-use crate::config::UnitConfig;
+use crate::config::{CollectorConfig, UnitConfig};
 use crate::digest::Digest;
 use crate::telemetry::UnitState;
+use crate::web::Unavailable;
 
 /// A start that failed is not tried again for every request of a crowd.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -52,11 +53,32 @@ type Outcome = Result<(), String>;
 /// A request for a unit on demand: while there is one, the unit is not stopped.
 pub(super) struct Request(Arc<OnDemand>);
 
+/// When to ask again for what only takes a moment longer.
+pub(super) const SOON: Duration = Duration::from_secs(1);
+/// The same for what has failed.
+pub(super) const LATER: Duration = Duration::from_secs(10);
+
 /// Why a unit on demand does not answer.
 pub(super) enum Asleep {
     /// The start takes longer than whoever asks can wait. It goes on.
     Starting,
     Failed(String),
+}
+
+impl Asleep {
+    /// What whoever asked for the unit is told.
+    pub(super) fn refusal(self, unit: &str) -> Unavailable {
+        let (why, retry_after) = match self {
+            Self::Starting => (
+                format!(
+                    "the unit {unit} is being started, which takes longer than this scrape may: try again"
+                ),
+                SOON,
+            ),
+            Self::Failed(why) => (format!("the unit {unit} cannot be started: {why}"), LATER),
+        };
+        Unavailable::NotNow { why, retry_after }
+    }
 }
 
 impl Demand {
@@ -116,6 +138,17 @@ impl Demand {
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.units.lock().contains_key(name)
+    }
+
+    /// Calls `visit` with each collector, and its unit, that will be there once its unit is started.
+    pub(super) fn for_each_waiting(&self, mut visit: impl FnMut(&Arc<str>, &CollectorConfig)) {
+        for unit in self.units.lock().values() {
+            let life = unit.life.lock();
+            if !life.running {
+                let collectors = life.config.collectors.iter();
+                collectors.for_each(|collector| visit(&unit.name, collector));
+            }
+        }
     }
 
     /// None: the unit is not on demand.

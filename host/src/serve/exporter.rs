@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::account::{self, Account};
-use super::demand::Asleep;
+use super::demand::{LATER, SOON};
 use super::host::Host;
 use super::probe;
 use super::report;
@@ -21,10 +21,6 @@ use crate::web::{
 
 /// The name of the host's own families among the sources of a body.
 const HOST: &str = "exporter-host";
-/// When to ask again for what only takes a moment longer.
-const SOON: Duration = Duration::from_secs(1);
-/// The same for what has failed.
-const LATER: Duration = Duration::from_secs(10);
 
 pub(super) struct HostExporter {
     host: Arc<Host>,
@@ -56,15 +52,7 @@ impl HostExporter {
         let request = host.demand.request(name);
         if let Some(request) = &request {
             let awake = request.awaken(host, deadline).await;
-            awake.map_err(|asleep| match asleep {
-                Asleep::Starting => not_now(
-                    format!("the unit {name} is being started, which takes longer than this scrape may: try again"),
-                    SOON,
-                ),
-                Asleep::Failed(why) => {
-                    not_now(format!("the unit {name} cannot be started: {why}"), LATER)
-                }
-            })?;
+            awake.map_err(|asleep| asleep.refusal(name))?;
         }
         host.environment.facts.begin_scrape();
         let selection = Selection::Unit(name.to_owned());
@@ -260,11 +248,11 @@ impl Exporter for HostExporter {
     }
 
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'_, Probed> {
-        Box::pin(probe::probe(&self.host.environment.collectors, request))
+        Box::pin(probe::probe(&self.host, request))
     }
 
     fn probes(&self) -> Vec<ProbeView> {
-        probe::views(&self.host.environment.collectors)
+        probe::views(&self.host)
     }
 
     fn scrape_unit<'a>(

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::demand::Request;
+use super::host::Host;
 use crate::config::CollectorConfig;
 use crate::exposition::{Family, FamilyMeta, Kind, Number, Sample, Source, Value, merge};
 use crate::plugin::{CollectError, FailureKind, LogCapture};
@@ -22,25 +24,28 @@ const SECRET: [&str; 7] = [
     "auth",
 ];
 
-pub(super) fn views(index: &CollectorIndex) -> Vec<ProbeView> {
-    let view = |collector: &Arc<Collector>| ProbeView {
-        module: collector.name().to_owned(),
-        path: collector.config().probe_path.clone(),
-        needs_target: collector.config().needs_target(),
+pub(super) fn views(host: &Host) -> Vec<ProbeView> {
+    let view = |config: &CollectorConfig| ProbeView {
+        module: config.name.clone(),
+        path: config.probe_path.clone(),
+        needs_target: config.needs_target(),
     };
-    index.probes().iter().map(view).collect()
+    let running = host.environment.collectors.probes();
+    let mut views: Vec<ProbeView> = running.iter().map(|one| view(one.config())).collect();
+    host.demand.for_each_waiting(|_, config| {
+        if config.mode.probed() {
+            views.push(view(config));
+        }
+    });
+    views
 }
 
-pub(super) async fn probe(index: &CollectorIndex, request: ProbeRequest) -> Probed {
-    let collector = match &request.module {
-        Module::Path(path) => match index.by_path(path) {
-            Some(collector) => collector,
-            None => return Probed::NoPath,
-        },
-        Module::Name(name) => match index.probed(name) {
-            Ok(collector) => collector,
-            Err(error) => return Probed::Bad(error.to_string()),
-        },
+/// A unit on demand is started for it.
+pub(super) async fn probe(host: &Arc<Host>, request: ProbeRequest) -> Probed {
+    // Kept to the end: the unit is not stopped meanwhile.
+    let (collector, _unit) = match find(host, &request).await {
+        Ok(found) => found,
+        Err(none) => return none,
     };
     if request.target.is_none() && collector.config().needs_target() {
         return Probed::Bad("Target parameter is missing".to_owned());
@@ -94,6 +99,58 @@ pub(super) async fn probe(index: &CollectorIndex, request: ProbeRequest) -> Prob
             String::new()
         },
     })
+}
+
+/// The collector that is asked for, and the request for its unit if that is on demand. Its unit runs.
+async fn find(
+    host: &Arc<Host>,
+    request: &ProbeRequest,
+) -> Result<(Arc<Collector>, Option<Request>), Probed> {
+    let index = &host.environment.collectors;
+    let unit = match running(index, &request.module) {
+        Ok(collector) => Arc::clone(collector.unit()),
+        Err(none) => match waiting(host, &request.module).as_slice() {
+            [] => return Err(none),
+            [unit] => Arc::clone(unit),
+            units => {
+                let units = units.join(", ");
+                let text = format!("Several units on demand have this module: {units}");
+                return Err(Probed::Bad(text));
+            }
+        },
+    };
+    let asked = host.demand.request(&unit);
+    if let Some(asked) = &asked {
+        let awake = asked.awaken(host, request.deadline).await;
+        awake.map_err(|asleep| Probed::Unavailable(asleep.refusal(&unit)))?;
+    }
+    Ok((running(index, &request.module)?, asked))
+}
+
+fn running(index: &CollectorIndex, module: &Module) -> Result<Arc<Collector>, Probed> {
+    match module {
+        Module::Path(path) => index.by_path(path).ok_or(Probed::NoPath),
+        Module::Name(name) => index
+            .probed(name)
+            .map_err(|error| Probed::Bad(error.to_string())),
+    }
+}
+
+/// The units on demand that have the collector once they run.
+fn waiting(host: &Host, module: &Module) -> Vec<Arc<str>> {
+    let mut units = Vec::new();
+    host.demand.for_each_waiting(|unit, config| {
+        let is_it = match module {
+            Module::Path(path) => config.probe_path.as_ref() == Some(path),
+            Module::Name(name) => {
+                config.name == *name || format!("{unit}/{}", config.name) == *name
+            }
+        };
+        if is_it && config.mode.probed() {
+            units.push(Arc::clone(unit));
+        }
+    });
+    units
 }
 
 fn about_the_probe(success: bool, took: Duration) -> Vec<Family> {

@@ -18,7 +18,7 @@ pub(crate) trait Exporter: Send + Sync + 'static {
         filter: &'a Filter,
     ) -> BoxFuture<'a, Result<Vec<Family>, String>>;
 
-    /// Asks one collector about one target.
+    /// Asks one collector about one target. Its unit is started for it if it is on demand.
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'_, Probed>;
 
     /// What can be probed.
@@ -79,6 +79,8 @@ pub(crate) enum Probed {
     NoPath,
     /// The request cannot be meant.
     Bad(String),
+    /// The collector's unit does not run, and cannot be started for this.
+    Unavailable(Unavailable),
     Done(ProbeResult),
 }
 

@@ -13,6 +13,7 @@ use super::exporter::{Module, ProbeRequest, ProbeResult, Probed};
 use super::query::{self, Pairs};
 use super::routes::{self, App};
 use super::scrape::{GRACE, TIMEOUT_HEADER, answer, failed, patience, values};
+use super::unit;
 use crate::exposition::{Format, negotiate, write};
 
 pub(super) async fn by_module(
@@ -94,6 +95,7 @@ async fn probe(app: &Arc<App>, module: Module, mut pairs: Pairs, headers: &Heade
         Ok(Ok(Probed::Done(result))) => result,
         Ok(Ok(Probed::NoPath)) => return routes::not_found().await.into_response(),
         Ok(Ok(Probed::Bad(sentence))) => return bad(&sentence),
+        Ok(Ok(Probed::Unavailable(why))) => return unit::refuse(why),
         Ok(Err(error)) => return failed(&error),
         Err(_) => {
             let text = format!(

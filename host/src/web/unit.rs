@@ -45,7 +45,7 @@ pub(super) async fn metrics(
     scrape::answer_with("unit", &app, &headers, families).await
 }
 
-fn refuse(unavailable: Unavailable) -> Response {
+pub(super) fn refuse(unavailable: Unavailable) -> Response {
     match unavailable {
         Unavailable::Unknown => (
             StatusCode::NOT_FOUND,

@@ -186,3 +186,65 @@ fn probes_of_one_target_at_once_are_one_call() {
     assert!(other.join().unwrap().text().contains("params=\"other=1\""));
     assert_eq!(server.asked(), 2);
 }
+
+#[test]
+fn a_probe_starts_its_unit_and_keeps_it_up() {
+    let server = Server::start();
+    let asleep = "lifecycle: on-demand\nkeepalive: 1s\ncollectors:\n";
+    let host = with_lab("  - {name: kinds, plugin: lab}\n", &server.grant())
+        .file(
+            "sleeper.yaml",
+            format!("{asleep}  - {{name: asks, plugin: lab, options: {{does: ask, text: hello}}, mode: probe, probe_path: /lab}}\n"),
+        )
+        .file("broken.yaml", format!("{asleep}  - {{name: nowhere}}\n"))
+        .start();
+    let state = |unit: &str| {
+        let states = host.text().series("exporter_host_unit_state");
+        let mut states = states
+            .iter()
+            .filter(|(labels, value)| labels["config"] == unit && **value == 1.0);
+        states.next().expect("it is in a state").0["state"].clone()
+    };
+    let stopped = || {
+        eventually("nobody asks", || {
+            (state("sleeper") == "stopped").then_some(())
+        })
+    };
+    let landing = host.get("/", &[]);
+    assert!(landing.text().contains("<form action=\"/lab\">"));
+    for (number, path) in [
+        (1, "/probe?module=asks&target="),
+        (2, "/probe?module=sleeper/asks&target="),
+        (3, "/lab?target="),
+    ] {
+        stopped();
+        let mut log = host.log_from_now();
+        let response = host.get(&format!("{path}{}", server.address), &[]);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let body = Body::parse(Format::Text, response.text());
+        assert_eq!(body.value("probe_success", &[]), Some(1.0));
+        assert_eq!(server.asked(), number);
+        assert_eq!(state("sleeper"), "running");
+        let begun = Instant::now();
+        // Each one begins its time anew.
+        while begun.elapsed() < Duration::from_millis(1500) {
+            let again = host.get("/lab?target=", &[]);
+            assert_eq!(again.status, 400, "{}", again.text());
+            assert_eq!(state("sleeper"), "running");
+            thread::sleep(Duration::from_millis(100));
+        }
+        log.next(&["sleeper", "unit stopped"]);
+    }
+    let broken = host.get("/probe?module=nowhere", &[]);
+    assert_eq!(broken.status, 503, "{}", broken.text());
+    assert!(broken.header("retry-after").is_some());
+    assert!(
+        broken
+            .text()
+            .starts_with("the unit broken cannot be started: "),
+        "{}",
+        broken.text()
+    );
+    let unknown = host.get("/probe?module=other", &[]);
+    assert_eq!(unknown.status, 400, "{}", unknown.text());
+}
