@@ -25,11 +25,7 @@ pub(crate) fn commit(what: &str) {
         }
         "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
         "trap" => trap(),
-        "trap-third" => {
-            if third() {
-                trap()
-            }
-        }
+        "trap-third" if third() => trap(),
         "log" => {
             // 1 GB.
             let line = "log ".repeat(16 << 10);
