@@ -9,6 +9,7 @@ mod dname;
 mod errno;
 mod ifname;
 mod inet_ip;
+mod int;
 mod ksym;
 mod majorminor;
 mod pci;
@@ -24,6 +25,7 @@ pub use dname::Dname;
 pub use errno::Errno;
 pub use ifname::Ifname;
 pub use inet_ip::InetIp;
+pub use int::Int;
 pub use ksym::{Kstack, Ksym};
 pub use majorminor::MajorMinor;
 pub use pci::{PciClass, PciDevice, PciSubclass, PciVendor};
@@ -36,7 +38,7 @@ pub use uint::Uint;
 
 exporter_guest_sdk::export_plugin! {
     decoders: [
-        Cgroup, Dname, Errno, Hex, Ifname, InetIp, Kstack, Ksym, MajorMinor, PciClass, PciDevice, PciSubclass, PciVendor, Regexp,
+        Cgroup, Dname, Errno, Hex, Ifname, InetIp, Int, Kstack, Ksym, MajorMinor, PciClass, PciDevice, PciSubclass, PciVendor, Regexp,
         StaticMap, Text, Syscall, Uint,
     ],
     shapers: [Counter, Exp2, Exp2Zero, Fixed, Gauge, Linear],

@@ -34,6 +34,7 @@ mod hostile;
 mod http;
 mod kernels;
 mod kinds;
+mod labels;
 mod languages;
 mod lifecycle;
 mod map_types;

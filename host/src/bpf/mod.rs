@@ -55,3 +55,4 @@ pub(crate) use self::samples::SampleOptions;
 pub(crate) use self::samples::SampleStats;
 pub(crate) use self::types::CType;
 pub(crate) use self::types::EntryTypes;
+pub(crate) use self::types::IntType;

@@ -35,7 +35,10 @@ pub(crate) enum CType {
         members: Vec<Member>,
     },
     /// A pointer, say.
-    Other,
+    Other {
+        /// Bytes; 0 if that is not known.
+        size: usize,
+    },
 }
 
 /// An integer.
@@ -46,7 +49,7 @@ pub(crate) struct IntType {
     pub(crate) signed: bool,
     /// `_Bool`
     pub(crate) boolean: bool,
-    /// `char`, be it signed or not.
+    /// `char` by that name: part of a text.
     pub(crate) character: bool,
 }
 
@@ -102,6 +105,15 @@ impl CType {
         Ok((offset, ty))
     }
 
+    /// Bytes; 0 if that is not known.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Int(int) | Self::Enum { int, .. } => int.size,
+            Self::Float { size } | Self::Struct { size, .. } | Self::Other { size } => *size,
+            Self::Array { of, count } => of.size().saturating_mul(*count),
+        }
+    }
+
     /// For "found …".
     pub(crate) fn describe(&self) -> String {
         match self {
@@ -120,7 +132,7 @@ impl CType {
                 "a struct with {}",
                 listed(members.iter().map(|member| member.name.as_str()))
             ),
-            Self::Other => "something else, such as a pointer".to_owned(),
+            Self::Other { .. } => "something else, such as a pointer".to_owned(),
         }
     }
 }
@@ -151,6 +163,8 @@ pub(super) struct Types {
 const MAPS: &str = ".maps";
 /// Deeper than anybody nests; types of a damaged file may go round in circles.
 const MAX_DEPTH: usize = 32;
+/// Of BPF's machine, in bytes.
+const POINTER_SIZE: usize = 8;
 /// Of types in all of an object's globals and maps.
 const MAX_TYPES: usize = 20_000;
 
@@ -213,12 +227,15 @@ impl<'a> TypeReader<'a> {
     fn by_id(&mut self, id: TypeId, depth: usize) -> Arc<CType> {
         match self.btf.type_by_id(id) {
             Some(ty) => self.read(ty, depth),
-            None => Arc::new(CType::Other),
+            None => Arc::new(CType::Other { size: 0 }),
         }
     }
 
     fn read(&mut self, ty: BtfType<'a>, depth: usize) -> Arc<CType> {
-        Arc::new(self.read_plain(ty, depth).unwrap_or(CType::Other))
+        Arc::new(
+            self.read_plain(ty, depth)
+                .unwrap_or(CType::Other { size: 0 }),
+        )
     }
 
     fn read_plain(&mut self, ty: BtfType<'a>, depth: usize) -> Option<CType> {
@@ -230,8 +247,7 @@ impl<'a> TypeReader<'a> {
         Some(match ty.kind() {
             BtfKind::Int => {
                 let int = Int::try_from(ty).ok()?;
-                let name = ty.name().and_then(|name| name.to_str());
-                let character = matches!(name, Some("char" | "signed char" | "unsigned char"));
+                let character = ty.name().is_some_and(|name| name == "char");
                 CType::Int(IntType {
                     size: int.size(),
                     signed: matches!(int.encoding, IntEncoding::Signed),
@@ -279,6 +295,7 @@ impl<'a> TypeReader<'a> {
                     members,
                 }
             }
+            BtfKind::Ptr => CType::Other { size: POINTER_SIZE },
             _ => return None,
         })
     }

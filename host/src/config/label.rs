@@ -24,8 +24,8 @@ const MAX_LABEL_BYTES: i64 = 65_535;
 
 const LABEL: Schema = Schema {
     what: "a label",
-    known: &["name", "size", "padding", "decoders"],
-    later: &["member"],
+    known: &["name", "member", "size", "padding", "decoders"],
+    later: &[],
 };
 
 /// Reads `labels`. None: at least one of them could not be read, which has been said.
@@ -68,10 +68,11 @@ fn read_label(node: &Node, problems: &mut Problems) -> Option<LabelConfig> {
     let what = name.unwrap_or("?");
     let size = match fields.get("size") {
         Some(node) => bytes(node, "size", 1, problems),
-        None => {
-            problems.error(fields.at, format!("the label `{what}` needs a `size`: the number of bytes of its field in the map's key"));
-            None
-        }
+        None => Some(0),
+    };
+    let member = match fields.get("member") {
+        Some(_) => fields.text("member", problems).map(Some),
+        None => Some(None),
     };
     let padding = fields
         .get("padding")
@@ -79,7 +80,11 @@ fn read_label(node: &Node, problems: &mut Problems) -> Option<LabelConfig> {
     let decoders = read_decoders(&fields, what, problems);
     Some(LabelConfig {
         name: name?.to_owned(),
+        member: member?
+            .filter(|member| !member.is_empty())
+            .map(str::to_owned),
         size: size?,
+        offset: None,
         padding: padding?,
         decoders: decoders?,
         at: problems.position(fields.at),
@@ -101,13 +106,12 @@ fn read_decoders(
     problems: &mut Problems,
 ) -> Option<Vec<PluginUse>> {
     let nodes = label.list("decoders", "decoders", problems);
-    let is_list = label
-        .get("decoders")
-        .is_none_or(|node| matches!(node.value, NodeValue::List(_)));
-    if nodes.is_empty() && is_list {
-        let at = label.get("decoders").map_or(label.at, |node| node.at);
+    let Some(node) = label.get("decoders") else {
+        return Some(Vec::new());
+    };
+    if nodes.is_empty() && matches!(node.value, NodeValue::List(_)) {
         problems.error(
-            at,
+            node.at,
             format!("the label `{label_name}` needs `decoders`: at least one, e.g. `- name: uint`"),
         );
     }

@@ -194,6 +194,21 @@ fn read_counter(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
         );
     }
     let labels = label::read_labels(&fields, problems);
+    if let Some(MetricSource::PerfEventArray { .. }) = source {
+        for label in labels.iter().flatten().filter(|label| label.is_by_type()) {
+            let at = Mark {
+                line: label.at.line,
+                column: label.at.column,
+            };
+            problems.error(
+                at,
+                format!(
+                    "the label `{}` needs a `size` and `decoders`, and no `member`: samples of a perf event array have no type",
+                    shorten(&label.name)
+                ),
+            );
+        }
+    }
     Some(common?.into_metric(
         &fields,
         source?,

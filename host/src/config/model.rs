@@ -100,13 +100,24 @@ pub(crate) enum MetricSource {
 #[derive(Debug, Clone)]
 pub(crate) struct LabelConfig {
     pub(crate) name: String,
-    /// Bytes of the field.
+    /// The member of the key that it is, where that is called otherwise; nested ones with dots.
+    pub(crate) member: Option<String>,
+    /// Bytes of the field. 0: the member's, by its type.
     pub(crate) size: usize,
+    /// Where in the key the field is, once its member is known. None: after the one before it.
+    pub(crate) offset: Option<usize>,
     /// Bytes after the field that belong to no label.
     pub(crate) padding: usize,
-    /// At least one; each gets what the one before it gave.
+    /// Each gets what the one before it gave. None at all: those that fit the member's type.
     pub(crate) decoders: Vec<PluginUse>,
     pub(crate) at: Position,
+}
+
+impl LabelConfig {
+    /// It leaves something to the type of the key.
+    pub(crate) fn is_by_type(&self) -> bool {
+        self.member.is_some() || self.size == 0 || self.decoders.is_empty()
+    }
 }
 
 /// A decoder, shaper or collector of some plugin, by name, with its options as they are handed to the component.

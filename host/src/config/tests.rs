@@ -432,7 +432,6 @@ cgroup_id_map: {name: m, type: tree, regexps: ['[']}
         problems(yaml),
         ":3:7: warning: unknown key `nmae` in a counter, did you mean `name`?\n\
 :3:7: error: a counter needs a `name`\n\
-:6:11: error: the label `pid` needs a `size`: the number of bytes of its field in the map's key\n\
 :7:21: error: the label `pid` needs `decoders`: at least one, e.g. `- name: uint`\n\
 :8:17: error: the label name `__x` starts with `__`, which Prometheus keeps for itself\n\
 :9:17: error: expected a number of bytes from 1 to 65535 for `size`, found -4\n\

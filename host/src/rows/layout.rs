@@ -51,6 +51,11 @@ pub(crate) enum LayoutError {
 }
 
 const CPU_LABEL: &str = "cpu";
+/// Whether a label is the CPU's number, in a per-CPU map whose keys have no such field.
+pub(crate) fn is_cpu(name: &str) -> bool {
+    name == CPU_LABEL
+}
+
 const CPU_SIZE: usize = size_of::<u16>();
 const ZERO_KEY_SIZE: usize = 4;
 
@@ -64,6 +69,9 @@ impl Layout {
         source: MetricSource,
         shape: KeyShape,
     ) -> Result<Self, LayoutError> {
+        if labels.iter().any(|label| label.offset.is_some()) {
+            return Ok(Self::by_members(labels, shape.key_size));
+        }
         let total: usize = labels.iter().map(span).sum();
         if matches!(source, MetricSource::PerfEventArray { .. }) {
             return Ok(Self::plain(labels, total));
@@ -101,6 +109,23 @@ impl Layout {
             });
         }
         Ok(Self::plain(labels, shape.key_size))
+    }
+
+    /// Each label lies where its member is; one without a place is the CPU.
+    fn by_members(labels: &[LabelConfig], key_size: usize) -> Self {
+        let split_cpus = labels.iter().any(|label| label.offset.is_none());
+        let field = |label: &LabelConfig| match label.offset {
+            Some(offset) => offset..offset + label.size,
+            None => key_size..key_size + CPU_SIZE,
+        };
+        Self {
+            fields: labels.iter().map(field).collect(),
+            row_key_size: key_size + if split_cpus { CPU_SIZE } else { 0 },
+            split_cpus,
+            value_size: size_of::<u64>(),
+            number: None,
+            zero_key: false,
+        }
     }
 
     fn plain(labels: &[LabelConfig], row_key_size: usize) -> Self {
@@ -173,6 +198,8 @@ mod tests {
         };
         LabelConfig {
             name: name.into(),
+            member: None,
+            offset: None,
             size,
             padding,
             decoders: Vec::new(),

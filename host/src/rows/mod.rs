@@ -10,7 +10,7 @@ mod pipeline;
 mod series;
 mod table;
 
-pub(crate) use layout::{KeyShape, Layout};
+pub(crate) use layout::{KeyShape, Layout, is_cpu};
 pub(crate) use metric::{Entries, Metric, MetricParts, Walked};
 pub(crate) use pipeline::{Label, Plugins, SessionId, Shaper, Step};
 

@@ -7,6 +7,7 @@ mod collectors;
 mod dump;
 mod error;
 mod fleet;
+mod labels;
 mod maps;
 mod opener;
 mod plan;

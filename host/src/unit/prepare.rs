@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::collectors::Index;
 use super::error::{Failure, UnitError};
+use super::labels;
 use super::maps::{self, PinnedMaps};
 use super::source::{self, Group};
 use super::value;
@@ -154,12 +155,12 @@ pub(crate) fn prepare(
 }
 
 fn attempt(
-    config: UnitConfig,
+    mut config: UnitConfig,
     environment: &Environment,
     predecessor: Option<&SharedMaps>,
 ) -> Result<Prepared, UnitError> {
     let collectors = Arc::clone(&environment.collectors);
-    let Some(path) = &config.object else {
+    let Some(path) = config.object.clone() else {
         return Ok(Prepared {
             config,
             kernel: None,
@@ -172,9 +173,9 @@ fn attempt(
         btf: environment.btf.clone(),
         debug: environment.debug,
     };
-    let mut object = OpenObject::open(path, &options)?;
+    let mut object = OpenObject::open(&path, &options)?;
     let digest = object.digest();
-    let layouts = lay_out(&config, |map| {
+    let layouts = lay_out(&mut config, |map| {
         Ok((object.map(map)?, object.entry_types(map)))
     })?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
@@ -257,7 +258,7 @@ pub(crate) fn check(config: &UnitConfig) -> Vec<Problem> {
         }
     };
     let mut problems = Vec::new();
-    if let Err(UnitError::Config(found)) = lay_out(config, |map| {
+    if let Err(UnitError::Config(found)) = lay_out(&mut config.clone(), |map| {
         Ok((object.map(map)?, object.entry_types(map)))
     }) {
         problems.extend(found);
@@ -282,16 +283,17 @@ fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Problem> {
     problems
 }
 
-/// Lays every metric's labels over its map's keys; all that does not fit is reported at once.
+/// Lays every metric's labels over its map's keys, filling in what they leave to the keys' types; all that does not fit is reported at once.
 pub(super) fn lay_out<'a>(
-    config: &UnitConfig,
+    config: &mut UnitConfig,
     map: impl Fn(&str) -> Result<(&'a MapInfo, EntryTypes), ObjectError>,
 ) -> Result<Vec<Layout>, UnitError> {
     let mut problems = Vec::new();
     let mut layouts = Vec::new();
-    for metric in &config.metrics {
+    for metric in &mut config.metrics {
+        let name = metric.name.clone();
         let mut problem = |at: &Position, message: String| {
-            let message = format!("metric `{}`: {message}", metric.name);
+            let message = format!("metric `{name}`: {message}");
             problems.push(Problem::error(at.clone(), message));
         };
         let (map, types) = match map(&metric.map) {
@@ -302,6 +304,20 @@ pub(super) fn lay_out<'a>(
             }
         };
         let number = value::resolve(metric, map, types.value.as_deref());
+        match labels::resolve(metric, map, types.key.as_deref()) {
+            Ok(None) => {}
+            Ok(Some(labels)) => metric.labels = labels,
+            Err(found) => {
+                for (at, message) in found {
+                    problem(&at, message);
+                }
+                if let Err(message) = number {
+                    let value = metric.value.as_ref();
+                    problem(value.map_or(&metric.at, |value| &value.at), message);
+                }
+                continue;
+            }
+        }
         let layout = lay_out_metric(metric, map);
         match (layout, number) {
             (Ok(mut layout), Ok(number)) => {

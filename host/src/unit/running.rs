@@ -150,7 +150,7 @@ impl Running {
     /// counters go on. On an error the unit stays as it is.
     pub(crate) fn reshape(
         &mut self,
-        config: UnitConfig,
+        mut config: UnitConfig,
         registry: &Registry,
     ) -> Result<(), UnitError> {
         let index = self.collectors.index();
@@ -160,7 +160,7 @@ impl Running {
             self.config = config;
             return Ok(());
         };
-        let layouts = prepare::lay_out(&config, |map| {
+        let layouts = prepare::lay_out(&mut config, |map| {
             Ok((kernel.object.map_info(map)?, kernel.object.entry_types(map)))
         })?;
         let wanted = source::wanted(&config.metrics, &layouts);

@@ -143,7 +143,7 @@ fn scalar(name: &str, ty: &CType, value: &GlobalScalar) -> Result<Vec<u8>, Globa
             (None, 4 | 8) => Err(wrong("a number".to_owned(), "")),
             _ => Err(no_value(name)),
         },
-        CType::Array { .. } | CType::Struct { .. } | CType::Other => Err(no_value(name)),
+        CType::Array { .. } | CType::Struct { .. } | CType::Other { .. } => Err(no_value(name)),
     }
 }
 

@@ -187,6 +187,8 @@ fn metric(standard: &Standard, shape: Shape, plugins: &mut Plugins) -> anyhow::R
 
 fn config(name: &str, size: usize) -> LabelConfig {
     LabelConfig {
+        member: None,
+        offset: None,
         name: name.to_owned(),
         size,
         padding: 0,

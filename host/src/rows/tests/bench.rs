@@ -78,6 +78,8 @@ impl Recipe {
             column: 1,
         };
         let label = LabelConfig {
+            member: None,
+            offset: None,
             name: name.into(),
             size,
             padding,
