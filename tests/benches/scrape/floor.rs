@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crate::process;
-use crate::shape::{KEY_SIZE, MAX_BUCKET, Shape, Subject};
+use crate::shape::{MAX_BUCKET, Shape, Subject};
 
 /// Entries a call and bytes a write: what is fastest here.
 const BATCH: usize = 4096;
@@ -19,6 +20,8 @@ const PREFIX: &str = "ebpf_exporter_";
 
 pub(crate) struct Floor<'a> {
     subject: &'a Subject,
+    /// The array's numbers, if it is one.
+    mapped: &'static [AtomicU64],
     /// Text before each number, in the order of the numbers, and where each ends.
     text: Vec<u8>,
     ends: Vec<usize>,
@@ -34,22 +37,27 @@ pub(crate) struct Floor<'a> {
 impl<'a> Floor<'a> {
     /// Walks once to learn the kernel's order.
     pub(crate) fn of(subject: &'a Subject) -> Self {
+        let key_size = subject.shape.key_size();
         let mut floor = Self {
             subject,
+            mapped: match subject.shape {
+                Shape::Array => map(subject),
+                _ => &[],
+            },
             text: Vec::new(),
             ends: Vec::new(),
             slots: Vec::new(),
             slot_count: 0,
-            keys: vec![0; BATCH * KEY_SIZE],
+            keys: vec![0; BATCH * key_size],
             values: vec![0; BATCH * subject.shape.cpus() * 8],
             out: Vec::with_capacity(2 * WRITE),
             socket: drain(),
         };
         let mut keys = Vec::new();
         floor.walk(|floor, count| {
-            keys.extend_from_slice(&floor.keys[..count * KEY_SIZE]);
+            keys.extend_from_slice(&floor.keys[..count * key_size]);
         });
-        assert_eq!(keys.len() / KEY_SIZE, subject.entries);
+        assert_eq!(keys.len() / key_size, subject.entries);
         match subject.shape {
             Shape::Histogram => floor.learn_histograms(&keys),
             shape => {
@@ -58,7 +66,7 @@ impl<'a> Floor<'a> {
                 } else {
                     1
                 };
-                for key in keys.chunks_exact(KEY_SIZE) {
+                for key in keys.chunks_exact(key_size) {
                     for cpu in 0..series {
                         let labels = shape.labels(key, cpu);
                         floor.push(&format!("{PREFIX}calls_total{{{labels}}} "));
@@ -77,7 +85,7 @@ impl<'a> Floor<'a> {
     fn learn_histograms(&mut self, keys: &[u8]) {
         let mut series: HashMap<&[u8], u32> = HashMap::new();
         let width = MAX_BUCKET + 2;
-        for key in keys.chunks_exact(KEY_SIZE) {
+        for key in keys.chunks_exact(Shape::Histogram.key_size()) {
             let known = u32::try_from(series.len()).unwrap();
             let number = *series.entry(&key[..20]).or_insert_with(|| known);
             if number == known {
@@ -105,7 +113,7 @@ impl<'a> Floor<'a> {
             Shape::Split => self.numbers(|value, print| {
                 value.chunks_exact(8).for_each(|value| print(number(value)));
             }),
-            Shape::Hash | Shape::Summed => self.numbers(|value, print| {
+            Shape::Hash | Shape::Summed | Shape::Array => self.numbers(|value, print| {
                 print(value.chunks_exact(8).map(number).fold(0, u64::wrapping_add));
             }),
         };
@@ -181,8 +189,27 @@ impl<'a> Floor<'a> {
         written + flush(out, socket)
     }
 
+    fn walk_mapped(&mut self, mut visit: impl FnMut(&mut Self, usize)) {
+        let mut index = 0_u32;
+        for words in self.mapped.chunks(BATCH) {
+            self.keys.clear();
+            self.values.clear();
+            for word in words {
+                self.keys.extend_from_slice(&index.to_ne_bytes());
+                let value = word.load(Ordering::Relaxed);
+                self.values.extend_from_slice(&value.to_ne_bytes());
+                index += 1;
+            }
+            visit(self, words.len());
+        }
+    }
+
     fn walk(&mut self, mut visit: impl FnMut(&mut Self, usize)) {
-        let (mut from, mut to) = ([0_u8; KEY_SIZE], [0_u8; KEY_SIZE]);
+        if self.subject.shape == Shape::Array {
+            return self.walk_mapped(visit);
+        }
+        let key_size = self.subject.shape.key_size();
+        let (mut from, mut to) = (vec![0_u8; key_size], vec![0_u8; key_size]);
         let mut started = false;
         loop {
             let mut count = u32::try_from(BATCH).unwrap();
@@ -210,8 +237,28 @@ impl<'a> Floor<'a> {
                 assert_eq!(result, -libc::ENOENT);
                 return;
             }
-            (from, started) = (to, true);
+            std::mem::swap(&mut from, &mut to);
+            started = true;
         }
+    }
+}
+
+/// The array in our own memory, until the process ends.
+fn map(subject: &Subject) -> &'static [AtomicU64] {
+    #[expect(unsafe_code, reason = "mapping shared memory")]
+    // SAFETY: a new mapping at an address of the kernel's choice; it has so many words of 8 bytes, is never unmapped, and others write it, which is what
+    // atomics are for.
+    unsafe {
+        let address = libc::mmap(
+            std::ptr::null_mut(),
+            subject.entries * 8,
+            libc::PROT_READ,
+            libc::MAP_SHARED,
+            subject.map.as_fd().as_raw_fd(),
+            0,
+        );
+        assert_ne!(address, libc::MAP_FAILED, "the array can be mapped");
+        std::slice::from_raw_parts(address.cast(), subject.entries)
     }
 }
 

@@ -10,8 +10,9 @@ use crate::harness::maps::possible_cpus;
 use crate::harness::objects;
 use crate::harness::{Host, Setup};
 
-/// Bytes: `dev` and `op` are u32, `comm` is text.
-pub(crate) const KEY_SIZE: usize = 24;
+/// Bytes of a key: `dev` and `op` are u32, `comm` is text. An array's key is `dev` alone.
+const KEY_SIZE: usize = 24;
+const ARRAY_KEY_SIZE: usize = 4;
 /// Of a histogram's series: buckets 0 to this one, and the sum behind it.
 pub(crate) const MAX_BUCKET: u32 = 18;
 const OPS: [&str; 4] = ["read", "write", "discard", "flush"];
@@ -26,10 +27,18 @@ pub(crate) enum Shape {
     Split,
     /// exp2, 20 entries a series.
     Histogram,
+    /// An array that is mapped, so that no system call reads it.
+    Array,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 4] = [Self::Hash, Self::Summed, Self::Split, Self::Histogram];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Hash,
+        Self::Summed,
+        Self::Split,
+        Self::Histogram,
+        Self::Array,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -37,6 +46,7 @@ impl Shape {
             Self::Summed => "per-CPU hash, summed",
             Self::Split => "per-CPU hash, split by `cpu`",
             Self::Histogram => "exp2 histogram",
+            Self::Array => "array, mapped",
         }
     }
 
@@ -51,7 +61,14 @@ impl Shape {
     pub(crate) fn cpus(self) -> usize {
         match self {
             Self::Summed | Self::Split => usize::try_from(possible_cpus()).unwrap(),
-            Self::Hash | Self::Histogram => 1,
+            Self::Hash | Self::Histogram | Self::Array => 1,
+        }
+    }
+
+    pub(crate) fn key_size(self) -> usize {
+        match self {
+            Self::Array => ARRAY_KEY_SIZE,
+            _ => KEY_SIZE,
         }
     }
 
@@ -67,6 +84,9 @@ impl Shape {
             Self::Split => format!(
                 "metrics: {{counters: [{{name: calls_total, help: {help}, labels: [{labels}, {comm}, {cpu}]}}]}}"
             ),
+            Self::Array => format!(
+                "metrics: {{counters: [{{name: calls_total, help: {help}, labels: [{{name: dev, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
+            ),
             Self::Histogram => format!(
                 "metrics: {{histograms: [{{name: spent_seconds, help: {help}, bucket_type: exp2, bucket_min: 0, bucket_max: {MAX_BUCKET}, labels: [{labels}, {short}]}}]}}"
             ),
@@ -74,8 +94,11 @@ impl Shape {
     }
 
     /// The key of entry `index`.
-    pub(crate) fn key(self, index: u32) -> [u8; KEY_SIZE] {
-        let mut key = [0; KEY_SIZE];
+    pub(crate) fn key(self, index: u32) -> Vec<u8> {
+        if self == Self::Array {
+            return index.to_ne_bytes().to_vec();
+        }
+        let mut key = vec![0; KEY_SIZE];
         let (number, bucket) = match self {
             Self::Histogram => (index / (MAX_BUCKET + 2), index % (MAX_BUCKET + 2)),
             _ => (index, 0),
@@ -98,6 +121,9 @@ impl Shape {
     /// `comm="...",dev="...",op="..."`, or with the CPU.
     pub(crate) fn labels(self, key: &[u8], cpu: usize) -> String {
         let number = |at: usize| u32::from_ne_bytes(key[at..at + 4].try_into().unwrap());
+        if self == Self::Array {
+            return format!("dev=\"{}\"", number(0));
+        }
         let comm = std::str::from_utf8(&key[8..16]).unwrap();
         let cpu = match self {
             Self::Split => format!("cpu=\"{cpu}\","),
@@ -117,16 +143,18 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// A host with room for `entries`, with none yet.
+    /// A host with room for `entries`, with none yet; an array has all of them from the start.
     pub(crate) fn empty(shape: Shape, entries: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let kind = match shape {
-            Shape::Hash | Shape::Histogram => "HASH",
-            Shape::Summed | Shape::Split => "PERCPU_HASH",
+        let (kind, flags) = match shape {
+            Shape::Hash | Shape::Histogram => ("HASH", 0),
+            Shape::Summed | Shape::Split => ("PERCPU_HASH", 0),
+            Shape::Array => ("ARRAY", libbpf_sys::BPF_F_MMAPABLE),
         };
+        let key_size = shape.key_size();
         let source = format!(
             "#include <linux/bpf.h>\n#include <linux/types.h>\n#include <bpf/bpf_helpers.h>\n\
-             struct {{ __uint(type, BPF_MAP_TYPE_{kind}); __uint(max_entries, {entries}); __uint(key_size, {KEY_SIZE}); __uint(value_size, 8); }} {} SEC(\".maps\");\n\
+             struct {{ __uint(type, BPF_MAP_TYPE_{kind}); __uint(max_entries, {entries}); __uint(map_flags, {flags}); __uint(key_size, {key_size}); __uint(value_size, 8); }} {} SEC(\".maps\");\n\
              char LICENSE[] SEC(\"license\") = \"Dual MIT/GPL\";\n",
             shape.map()
         );
@@ -172,7 +200,7 @@ impl Subject {
             .flat_map(u64::to_ne_bytes)
             .collect();
         #[expect(unsafe_code, reason = "libbpf-rs has no batches for per-CPU maps")]
-        // SAFETY: there are `count` keys of KEY_SIZE bytes and as many values, each 8 bytes for each possible CPU.
+        // SAFETY: there are `count` keys of the map's size and as many values, each 8 bytes for each possible CPU.
         let result = unsafe {
             libbpf_sys::bpf_map_update_batch(
                 self.map.as_fd().as_raw_fd(),
