@@ -1,7 +1,7 @@
 //! `hex` and `string`: bytes as they are.
 
 use exporter_guest_sdk::text::push_hex_bytes;
-use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};
+use exporter_guest_sdk::{Answer, BatchDecoder, Cells, Decoded, Decoder, Error, Kernel, NoOptions};
 
 /// `hex`: any bytes, two digits each, in memory order.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Decoder for Hex {
     }
 }
 
-impl Decoder for Text {
+impl BatchDecoder for Text {
     const NAME: &'static str = "string";
     const SUMMARY: &'static str = "any bytes: those before the first NUL";
     type Options = NoOptions;
@@ -36,10 +36,30 @@ impl Decoder for Text {
         Ok(Self)
     }
 
-    fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
-        out.extend(input.iter().take_while(|&&byte| byte != 0));
-        Ok(Answer::Known)
+    fn decode_batch(&self, _: &impl Kernel, input: &Cells, out: &mut Decoded) {
+        for cell in input.iter() {
+            out.known(&cell[..before_nul(cell)]);
+        }
     }
+}
+
+/// How many bytes there are before the first NUL: eight at a time.
+fn before_nul(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut seen = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        // The lowest bit that is set belongs to the first zero byte.
+        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
+        if zeros != 0 {
+            return seen + zeros.trailing_zeros() as usize / 8;
+        }
+        seen += 8;
+    }
+    let rest = bytes[seen..].iter().position(|&byte| byte == 0);
+    rest.map_or(bytes.len(), |at| seen + at)
 }
 
 #[cfg(test)]
@@ -61,6 +81,18 @@ mod tests {
         assert_eq!(plain::<Text>(b"full"), "full");
         assert_eq!(plain::<Text>(b"\0"), "");
         assert_eq!(plain::<Text>(b""), "");
+        let long = b"a text of 27 bytes, no more";
+        for length in 0..=long.len() {
+            let mut bytes = long.to_vec();
+            bytes[length..].fill(0);
+            let text = std::str::from_utf8(&long[..length]).unwrap();
+            assert_eq!(plain::<Text>(&bytes), text);
+            // A byte of 1 behind the NUL, which borrows.
+            if let Some(byte) = bytes.get_mut(length + 1) {
+                *byte = 1;
+            }
+            assert_eq!(plain::<Text>(&bytes), text);
+        }
     }
 
     #[test]

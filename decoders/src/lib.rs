@@ -70,7 +70,7 @@ mod testing {
 
 #[cfg(test)]
 mod tests {
-    use exporter_guest_sdk::{Decoder, Shaper};
+    use exporter_guest_sdk::{BatchDecoder, Shaper};
 
     use super::*;
 
@@ -86,12 +86,12 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        assert_eq!(options(Regexp::OPTIONS_SCHEMA), "regexps");
+        assert_eq!(options(<Regexp as BatchDecoder>::OPTIONS_SCHEMA), "regexps");
         assert_eq!(
             options(StaticMap::OPTIONS_SCHEMA),
             "allow_unknown static_map"
         );
-        let schema = <Syscall as exporter_guest_sdk::BatchDecoder>::OPTIONS_SCHEMA;
+        let schema = <Syscall as BatchDecoder>::OPTIONS_SCHEMA;
         assert_eq!(options(schema), "arch names");
         let range = "bucket_keys bucket_max bucket_min bucket_multiplier value";
         assert_eq!(options(Exp2::OPTIONS_SCHEMA), range);

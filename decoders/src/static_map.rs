@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use exporter_guest_sdk::options::Text;
-use exporter_guest_sdk::{Answer, Decoder, Error};
+use exporter_guest_sdk::{BatchDecoder, Cells, Decoded, Error, Kernel};
+use foldhash::fast::FixedState;
 use serde::Deserialize;
 
 /// Replaces a text by another one.
 #[derive(Debug)]
 pub struct StaticMap {
     /// None: the YAML has no table.
-    map: Option<HashMap<Vec<u8>, String>>,
+    map: Option<HashMap<Vec<u8>, String, FixedState>>,
     allow_unknown: bool,
 }
 
@@ -22,7 +23,7 @@ pub struct Options {
     allow_unknown: bool,
 }
 
-impl Decoder for StaticMap {
+impl BatchDecoder for StaticMap {
     const NAME: &'static str = "static_map";
     const SUMMARY: &'static str = "any text: the text that the table has for it";
     const OPTIONS_SCHEMA: &'static str = r#"{"type":"object","properties":{"static_map":{"type":"object","additionalProperties":{"type":["string","number","boolean"]}},"allow_unknown":{"type":"boolean","default":false}}}"#;
@@ -40,25 +41,23 @@ impl Decoder for StaticMap {
         })
     }
 
-    fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
-        match &self.map {
-            None => out.extend_from_slice(b"empty mapping"),
-            Some(map) => match map.get(input) {
-                Some(text) => out.extend_from_slice(text.as_bytes()),
-                None => {
-                    if !self.allow_unknown {
-                        out.extend_from_slice(b"unknown:");
-                    }
-                    out.extend_from_slice(input);
-                }
-            },
+    fn decode_batch(&self, _: &impl Kernel, input: &Cells, out: &mut Decoded) {
+        for cell in input.iter() {
+            match &self.map {
+                None => out.known(b"empty mapping"),
+                Some(map) => match map.get(cell) {
+                    Some(text) => out.known(text.as_bytes()),
+                    None if self.allow_unknown => out.known(cell),
+                    None => out.known(&[b"unknown:", cell].concat()),
+                },
+            }
         }
-        Ok(Answer::Known)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use exporter_guest_sdk::Answer;
     use exporter_guest_sdk::testing::{FakeKernel, decode_one, open};
 
     use super::*;

@@ -1,13 +1,12 @@
 //! `uint`: an integer of the map's key, in decimal.
 
-use exporter_guest_sdk::text::push_number;
-use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};
+use exporter_guest_sdk::{BatchDecoder, Cells, Decoded, Error, Kernel, NoOptions};
 
 /// 1, 2, 4 or 8 bytes in the machine's byte order.
 #[derive(Debug)]
 pub struct Uint;
 
-impl Decoder for Uint {
+impl BatchDecoder for Uint {
     const NAME: &'static str = "uint";
     const SUMMARY: &'static str = "1, 2, 4 or 8 bytes: an unsigned integer, in decimal";
     type Options = NoOptions;
@@ -16,17 +15,27 @@ impl Decoder for Uint {
         Ok(Self)
     }
 
-    fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
-        match *input {
-            [a] => push_number(out, a),
-            [a, b] => push_number(out, u16::from_ne_bytes([a, b])),
-            [a, b, c, d] => push_number(out, u32::from_ne_bytes([a, b, c, d])),
-            [a, b, c, d, e, f, g, h] => {
-                push_number(out, u64::from_ne_bytes([a, b, c, d, e, f, g, h]))
-            }
-            _ => return Err(format!("uint wants 1, 2, 4 or 8 bytes, got {}", input.len()).into()),
+    fn decode_batch(&self, _: &impl Kernel, input: &Cells, out: &mut Decoded) {
+        let mut digits = itoa::Buffer::new();
+        for cell in input.iter() {
+            let number: u64 = match *cell {
+                [a] => a.into(),
+                [a, b] => u16::from_ne_bytes([a, b]).into(),
+                [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]).into(),
+                [a, b, c, d, e, f, g, h] => u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+                _ => {
+                    let length = cell.len();
+                    out.row(|_| Err(format!("uint wants 1, 2, 4 or 8 bytes, got {length}").into()));
+                    continue;
+                }
+            };
+            // Narrow numbers are printed in narrow steps.
+            let text = match u32::try_from(number) {
+                Ok(number) => digits.format(number),
+                Err(_) => digits.format(number),
+            };
+            out.known(text.as_bytes());
         }
-        Ok(Answer::Known)
     }
 }
 

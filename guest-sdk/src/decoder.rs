@@ -105,7 +105,7 @@ pub trait BatchDecoder: Sized + 'static {
     /// See [`Decoder::open`].
     fn open(options: Self::Options) -> Result<Self, Error>;
 
-    /// Calls [`Decoded::row`] once per cell of `input`, in order.
+    /// Calls [`Decoded::row`] or [`Decoded::known`] once per cell of `input`, in order.
     ///
     /// `kernel` is a type parameter and no trait object so that a plugin that never asks does not import the kernel interface.
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded);
@@ -176,6 +176,12 @@ impl Decoded {
             }
         }
         self.cells.push(&self.scratch);
+    }
+
+    /// Answers the next row with [`Answer::Known`]: as `row`, in one copy.
+    #[inline]
+    pub fn known(&mut self, text: &[u8]) {
+        self.cells.push(text);
     }
 
     /// The text of each row; empty for rows without an answer.
