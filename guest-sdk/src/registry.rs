@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::families::{Families, Family};
 use crate::kernel::Kernel;
 use crate::options;
-use crate::shaper::{Metric, Placed, Shape, Shaper};
+use crate::shaper::{Metric, Placed, Placement, Shape, Shaper};
 
 /// One thing the plugin offers by name; `F` opens it.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub trait OpenDecoder<K> {
 
 /// A shaper behind a handle.
 pub trait OpenShaper {
+    fn uniform(&self) -> Vec<Placement>;
     fn place(&self, rows: u32, keys: &Cells, labels: &[Cells]) -> Placed;
 }
 
@@ -146,6 +147,10 @@ impl<K: Kernel, D: BatchDecoder> OpenDecoder<K> for D {
 // === impl OpenShaper ===
 
 impl<S: Shaper> OpenShaper for S {
+    fn uniform(&self) -> Vec<Placement> {
+        Shaper::uniform(self)
+    }
+
     fn place(&self, rows: u32, keys: &Cells, labels: &[Cells]) -> Placed {
         let mut out = Placed::with_capacity(rows);
         Shaper::place(self, rows, keys, labels, &mut out);

@@ -45,6 +45,12 @@ pub trait Shaper: Sized + 'static {
     /// Called once per metric. An error is shown to the operator beside the place in the YAML.
     fn open(options: Self::Options, metric: &Metric) -> Result<(Self, Shape), Error>;
 
+    /// Where the number of every key goes, if that is the same for all: then [`Shaper::place`] is not called. The `row` of these placements
+    /// means nothing.
+    fn uniform(&self) -> Vec<Placement> {
+        Vec::new()
+    }
+
     /// Places a batch of new keys. `labels` has one column per label of the metric; a column may be missing only if the metric
     /// has no such label.
     fn place(&self, rows: u32, keys: &Cells, labels: &[Cells], out: &mut Placed);
@@ -177,7 +183,7 @@ impl Family {
 
 impl Placement {
     /// The first number, unscaled, into `slot` of the first family.
-    pub fn of(row: u32, slot: Slot) -> Self {
+    pub const fn of(row: u32, slot: Slot) -> Self {
         Self {
             row,
             family: 0,

@@ -22,7 +22,7 @@ use collector_world::exporter::plugin::{files, net};
 use collector_world::exports::exporter::plugin::collecting;
 use decoder_world::exporter::plugin::{kernel, log, types};
 use decoder_world::exports::exporter::plugin::decoding;
-use shaper_world::exports::exporter::plugin::shaping;
+use shaper_world::exports::exporter::plugin::{shaping, uniform_shaping};
 
 /// Three worlds rather than one that has everything: a plugin's exports are those whose macro it calls.
 #[allow(
@@ -51,7 +51,7 @@ pub mod decoder_world {
 pub mod shaper_world {
     wit_bindgen::generate!({
         path: "../wit",
-        world: "shaper-plugin",
+        world: "uniform-shaper-plugin",
         pub_export_macro: true,
         default_bindings_module: "exporter_guest_sdk::wasm::shaper_world",
         with: {
@@ -207,6 +207,14 @@ impl<P: ShaperPlugin> shaping::Guest for P {
             labels: labels.into_iter().map(types::Cells::from).collect(),
             errors: row_errors(errors),
         }
+    }
+}
+
+impl<P: ShaperPlugin> uniform_shaping::Guest for P {
+    fn placements(shaper: u32) -> Vec<shaping::Placement> {
+        let placements = SHAPERS.with_borrow(|open| open.get(shaper).map(|open| open.uniform()));
+        let placements = placements.unwrap_or_default().into_iter();
+        placements.map(shaping::Placement::from).collect()
     }
 }
 

@@ -36,6 +36,10 @@ impl Shaper for Counter {
         Ok((Self(values), shape))
     }
 
+    fn uniform(&self) -> Vec<Placement> {
+        vec![self.0.placement(0)]
+    }
+
     fn place(&self, rows: u32, _: &Cells, _: &[Cells], out: &mut Placed) {
         self.0.place(rows, out);
     }
@@ -50,6 +54,10 @@ impl Shaper for Gauge {
     fn open(options: Options, metric: &Metric) -> Result<(Self, Shape), Error> {
         let (values, shape) = Values::open(&options, metric, Kind::Gauge)?;
         Ok((Self(values), shape))
+    }
+
+    fn uniform(&self) -> Vec<Placement> {
+        vec![self.0.placement(0)]
     }
 
     fn place(&self, rows: u32, _: &Cells, _: &[Cells], out: &mut Placed) {
@@ -76,12 +84,16 @@ impl Values {
         Ok((Self { scale }, shape))
     }
 
+    fn placement(&self, row: u32) -> Placement {
+        Placement {
+            scale: self.scale,
+            ..Placement::of(row, Slot::Value)
+        }
+    }
+
     fn place(&self, rows: u32, out: &mut Placed) {
         for row in 0..rows {
-            out.place(Placement {
-                scale: self.scale,
-                ..Placement::of(row, Slot::Value)
-            });
+            out.place(self.placement(row));
         }
     }
 }
@@ -106,6 +118,7 @@ mod tests {
             ("calls", "Calls")
         );
         assert_eq!((family.labels.len(), shape.numbers.len()), (2, 0));
+        assert_eq!(counter.uniform(), [Placement::of(0, Slot::Value)]);
         let placed = place(&counter, 2, &[]);
         let expected = [Placement::of(0, Slot::Value), Placement::of(1, Slot::Value)];
         assert_eq!(placed.placements(), expected);

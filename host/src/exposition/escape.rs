@@ -2,7 +2,7 @@
 
 /// Appends a label value's text, without the quotes: backslash, newline and double quote are escaped, in both formats alike.
 pub(crate) fn label_value(out: &mut String, value: &str) {
-    escaped(out, value, &['\\', '\n', '"']);
+    escaped(out, value, &LABEL_SPECIALS);
 }
 
 /// Appends a HELP text of format 0.0.4, where quotes stay as they are.
@@ -15,13 +15,22 @@ pub(super) fn help_open_metrics(out: &mut String, help: &str) {
     escaped(out, help, &['\\', '\n', '"']);
 }
 
-fn escaped<const N: usize>(out: &mut String, text: &str, special: &[char; N]) {
-    // Nearly no text has any; without a way out of the loop it looks at many bytes at once.
+const LABEL_SPECIALS: [char; 3] = ['\\', '\n', '"'];
+
+/// Whether a text is a label value as it is: nothing in it has to be escaped.
+pub(crate) fn is_plain(text: &str) -> bool {
+    !has_any(text, &LABEL_SPECIALS)
+}
+
+/// Nearly no text has any; without a way out of the loop it looks at many bytes at once.
+fn has_any<const N: usize>(text: &str, special: &[char; N]) -> bool {
     let special_at = |byte: u8| special.iter().any(|&char| char as u32 == u32::from(byte));
-    if !text
-        .bytes()
+    text.bytes()
         .fold(false, |found, byte| found | special_at(byte))
-    {
+}
+
+fn escaped<const N: usize>(out: &mut String, text: &str, special: &[char; N]) {
+    if !has_any(text, special) {
         return out.push_str(text);
     }
     let mut rest = text;
@@ -62,7 +71,7 @@ pub(super) fn unescape_strict(text: &str) -> Option<String> {
 /// The order and the fixed text of a family's label block: made once, rendered for every new row.
 #[derive(Debug, Clone)]
 pub(crate) struct LabelTemplate {
-    /// By label name: the index of the value and `name="`, with the comma that separates it from the one before.
+    /// By label name: the index of the value and `name="`, with the quote and comma behind the one before.
     parts: Vec<(usize, String)>,
 }
 
@@ -74,7 +83,7 @@ impl LabelTemplate {
             .into_iter()
             .enumerate()
             .map(|(place, (index, name))| {
-                let comma = if place == 0 { "" } else { "," };
+                let comma = if place == 0 { "" } else { "\"," };
                 (index, format!("{comma}{name}=\""))
             })
             .collect();
@@ -87,9 +96,17 @@ impl LabelTemplate {
         out: &mut String,
         value_of: impl Fn(usize) -> V,
     ) {
+        self.render_with(out, |out, index| label_value(out, value_of(index).as_ref()));
+    }
+
+    /// As `render_into`; `write` appends the value of the name at that index, escaped.
+    #[inline]
+    pub(crate) fn render_with(&self, out: &mut String, write: impl Fn(&mut String, usize)) {
         for (index, text) in &self.parts {
             out.push_str(text);
-            label_value(out, value_of(*index).as_ref());
+            write(out, *index);
+        }
+        if !self.parts.is_empty() {
             out.push('"');
         }
     }

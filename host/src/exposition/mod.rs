@@ -18,7 +18,7 @@ mod text;
 
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Packer;
-pub(crate) use escape::LabelTemplate;
+pub(crate) use escape::{LabelTemplate, is_plain, label_value};
 pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};

@@ -232,11 +232,28 @@ impl LabelBlocks {
 
     /// Adds a block at the end. `None` if there is no more room: 4 GiB of text.
     pub(crate) fn push(&mut self, block: &str) -> Option<u32> {
-        let place = u32::try_from(self.ends.len()).ok()?;
-        let end = u32::try_from(self.text.len() + block.len()).ok()?;
-        self.text.push_str(block);
+        self.push_with(|text| text.push_str(block))
+    }
+
+    /// As `push`, of what `write` appends.
+    #[inline]
+    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut String)) -> Option<u32> {
+        let start = self.text.len();
+        write(&mut self.text);
+        let place = u32::try_from(self.ends.len());
+        let (Ok(place), Ok(end)) = (place, u32::try_from(self.text.len())) else {
+            self.text.truncate(start);
+            return None;
+        };
         self.ends.push(end);
         Some(place)
+    }
+
+    /// Takes the last block away.
+    pub(crate) fn pop(&mut self) {
+        self.ends.pop();
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.text.truncate(end as usize);
     }
 
     /// The block at this place; empty if there is none.

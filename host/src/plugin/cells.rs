@@ -1,5 +1,7 @@
 //! A column of byte strings laid end to end, as it crosses the boundary to a component.
 
+use std::ops::Range;
+
 /// N byte strings: cell i is `bytes[ends[i-1]..ends[i]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cells {
@@ -57,6 +59,14 @@ impl Cells {
         }
     }
 
+    /// Appends empty cells until there are `count`.
+    pub(crate) fn fill_up(&mut self, count: usize) {
+        if self.ends.len() < count {
+            let end = self.ends.last().copied().unwrap_or(0);
+            self.ends.resize(count, end);
+        }
+    }
+
     /// Appends a cell. Returns false, and appends nothing, if the column would pass 4 GiB.
     pub(crate) fn push(&mut self, cell: &[u8]) -> bool {
         let Ok(end) = u32::try_from(self.bytes.len() + cell.len()) else {
@@ -68,14 +78,50 @@ impl Cells {
     }
 
     /// Cell `index`; empty if there is none.
+    #[inline]
     pub(crate) fn get(&self, index: usize) -> &[u8] {
-        let Some(&end) = self.ends.get(index) else {
-            return &[];
+        self.bytes.get(self.range(index)).unwrap_or_default()
+    }
+
+    /// Where in `bytes` cell `index` lies; empty if there is none.
+    #[inline]
+    pub(crate) fn range(&self, index: usize) -> Range<usize> {
+        let end = self.ends.get(index).copied().unwrap_or(0);
+        let start = match index.checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(0),
+            None => 0,
         };
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        self.bytes
-            .get(start as usize..end as usize)
-            .unwrap_or_default()
+        start as usize..end as usize
+    }
+
+    /// A column of the same part of every cell; empty for cells that don't reach so far.
+    pub(crate) fn parts(&self, part: Range<usize>) -> Self {
+        let size = part.len();
+        let mut column = Self {
+            bytes: Vec::with_capacity(size * self.len()),
+            ends: Vec::with_capacity(self.len()),
+        };
+        for index in 0..self.len() {
+            let cell = self.get(index).get(part.clone()).unwrap_or_default();
+            // Of constant size where that is usual: a few moves in place of a call.
+            match size {
+                2 => column.extend::<2>(cell),
+                4 => column.extend::<4>(cell),
+                8 => column.extend::<8>(cell),
+                16 => column.extend::<16>(cell),
+                _ => column.bytes.extend_from_slice(cell),
+            }
+            // No longer than the cells that it is made of.
+            column.ends.push(column.bytes.len() as u32);
+        }
+        column
+    }
+
+    #[inline]
+    fn extend<const SIZE: usize>(&mut self, cell: &[u8]) {
+        if let Ok(cell) = <[u8; SIZE]>::try_from(cell) {
+            self.bytes.extend_from_slice(&cell);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

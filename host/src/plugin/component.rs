@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
-use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping};
+use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping, uniform_shaping};
 use super::budget::LogBudget;
 use super::diagnosis::{self, Interfaces};
 use super::engine::Engine;
@@ -33,6 +33,7 @@ pub(crate) struct Plugin {
     pub(super) pre: InstancePre<HostState>,
     pub(super) decoding: Option<decoding::GuestIndices>,
     pub(super) shaping: Option<shaping::GuestIndices>,
+    pub(super) uniform: Option<uniform_shaping::GuestIndices>,
     pub(super) collecting: Option<CollectorPre>,
     /// What it may reach and use.
     pub(super) terms: Terms,
@@ -135,6 +136,11 @@ impl Plugin {
             .then(|| shaping::GuestIndices::new(&pre))
             .transpose()
             .map_err(wrong_export)?;
+        let uniform = exports
+            .has("uniform-shaping")
+            .then(|| uniform_shaping::GuestIndices::new(&pre))
+            .transpose()
+            .map_err(wrong_export)?;
         let collecting = exports
             .full_name("collecting")
             .map(|interface| CollectorPre::new(engine, component, interface))
@@ -145,6 +151,7 @@ impl Plugin {
             pre,
             decoding,
             shaping,
+            uniform,
             collecting,
             terms: Terms::none(),
             denials: Arc::default(),
@@ -164,6 +171,7 @@ impl Plugin {
             pre: self.pre.clone(),
             decoding: self.decoding.clone(),
             shaping: self.shaping.clone(),
+            uniform: self.uniform.clone(),
             collecting: self.collecting.clone(),
             slots: Arc::new(Slots::new(terms.limits.instances)),
             terms,

@@ -8,7 +8,7 @@ use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::exporter::plugin::types::Description;
-use super::bindings::exports::exporter::plugin::{decoding, shaping};
+use super::bindings::exports::exporter::plugin::{decoding, shaping, uniform_shaping};
 use super::cells::Cells;
 use super::component::{Offered, Offers, Plugin};
 use super::engine::{Ticking, epochs};
@@ -17,12 +17,13 @@ use super::grants::Limits;
 use super::guard::guarded;
 use super::imports::HostState;
 use super::stats::PluginStats;
-use super::world::{self, Decoded, NumberSource, Placed, ShapeLimits, ShapedFamily};
+use super::world::{self, Decoded, NumberSource, Placed, Placement, ShapeLimits, ShapedFamily};
 
 pub(super) struct Instance {
     store: Store<HostState>,
     decoding: Option<decoding::Guest>,
     shaping: Option<shaping::Guest>,
+    uniform: Option<uniform_shaping::Guest>,
     collectors: Option<CollectorCatalogue>,
     limits: Limits,
     stats: Arc<PluginStats>,
@@ -35,6 +36,7 @@ type CollectorCatalogue = TypedFunc<(), (Vec<Description>,)>;
 struct Exports<'a> {
     decoding: Option<&'a decoding::Guest>,
     shaping: Option<&'a shaping::Guest>,
+    uniform: Option<&'a uniform_shaping::Guest>,
 }
 
 /// What `open` of a shaper gave.
@@ -71,18 +73,24 @@ impl Instance {
                 .as_ref()
                 .map(|indices| indices.load(&mut store, &instance))
                 .transpose()?;
+            let uniform = plugin
+                .uniform
+                .as_ref()
+                .map(|indices| indices.load(&mut store, &instance))
+                .transpose()?;
             let collectors = plugin
                 .collecting
                 .as_ref()
                 .map(|collecting| instance.get_typed_func(&mut store, collecting.catalogue))
                 .transpose()?;
-            Ok((decoding, shaping, collectors))
+            Ok((decoding, shaping, uniform, collectors))
         };
         match unharmed(make) {
-            Ok((decoding, shaping, collectors)) => Ok(Self {
+            Ok((decoding, shaping, uniform, collectors)) => Ok(Self {
                 store,
                 decoding,
                 shaping,
+                uniform,
                 collectors,
                 limits,
                 stats: Arc::clone(&plugin.stats),
@@ -157,6 +165,24 @@ impl Instance {
         })
     }
 
+    /// Where a shaper that treats all keys alike puts each; none: it wants to be asked.
+    pub(super) fn uniform(
+        &mut self,
+        handle: u32,
+        limits: &ShapeLimits,
+    ) -> Result<Vec<Placement>, CallError> {
+        if self.uniform.is_none() {
+            return Ok(Vec::new());
+        }
+        let answer = self.call(0, |store, exports| {
+            let uniform = exports.uniform;
+            let uniform = uniform
+                .ok_or_else(|| wasmtime::format_err!("it does not export uniform-shaping"))?;
+            uniform.call_placements(store, handle)
+        })?;
+        self.checked(world::uniform(answer, limits))
+    }
+
     pub(super) fn place(
         &mut self,
         handle: u32,
@@ -198,6 +224,7 @@ impl Instance {
         let exports = Exports {
             decoding: self.decoding.as_ref(),
             shaping: self.shaping.as_ref(),
+            uniform: self.uniform.as_ref(),
         };
         let answer = unharmed(|| enter(&mut self.store, &exports));
         self.stats

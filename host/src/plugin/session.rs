@@ -12,7 +12,7 @@ use super::error::{CallError, OpenError};
 use super::instance::Instance;
 use super::slots::Slot;
 use super::stats::{OpenBreaker, PluginStats};
-use super::world::{Decoded, NumberSource, Placed, ShapeLimits, ShapedFamily};
+use super::world::{Decoded, NumberSource, Placed, Placement, ShapeLimits, ShapedFamily};
 use crate::digest::Digest;
 
 /// A decoder that a session has opened.
@@ -129,6 +129,19 @@ impl Session {
             opened.families,
             opened.numbers,
         ))
+    }
+
+    /// Where this shaper puts every key, if it treats all alike; none: `place` says it.
+    pub(crate) fn uniform(&mut self, shaper: ShaperId) -> Result<Vec<Placement>, CallError> {
+        self.revive()?;
+        let live = self.live.as_mut().ok_or_else(gone)?;
+        let (Some(&handle), Some((_, limits))) =
+            (live.shapers.get(shaper.0), self.shapers.get(shaper.0))
+        else {
+            return Err(gone());
+        };
+        let answer = live.instance.uniform(handle, limits);
+        self.settle(answer)
     }
 
     pub(crate) fn decode(

@@ -69,7 +69,7 @@ pub(crate) struct Placement {
 }
 
 /// A shaper's answer to one batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Placed {
     pub(crate) placements: Vec<Placement>,
     /// The new label columns, one cell a row each.
@@ -146,53 +146,12 @@ pub(super) fn placed(
         .into_iter()
         .map(|error| (error.row, error.message))
         .collect();
-    check_rows(
-        answer
-            .placements
-            .iter()
-            .map(|placement| &placement.row)
-            .chain(errors.iter().map(|(row, _)| row)),
-        rows,
-    )?;
-    let mut placements = Vec::with_capacity(answer.placements.len());
-    for placement in answer.placements {
-        let Some(&(kind, bounds)) = shape.families.get(placement.family as usize) else {
-            return malformed(format!(
-                "a placement names family {}, there are {}",
-                placement.family,
-                shape.families.len()
-            ));
-        };
-        if placement.number as usize >= shape.numbers {
-            return malformed(format!(
-                "a placement names number {}, there are {}",
-                placement.number, shape.numbers
-            ));
-        }
-        if !placement.scale.is_finite() {
-            return malformed(format!("a placement has the scale {}", placement.scale));
-        }
-        let slot = match (placement.slot, kind) {
-            (shaping::Slot::None, _) => Slot::None,
-            (shaping::Slot::Value, kind) if kind != Kind::Histogram => Slot::Value,
-            (shaping::Slot::Sum, Kind::Histogram) => Slot::Sum,
-            (shaping::Slot::Bucket(bucket), Kind::Histogram) if bucket as usize <= bounds => {
-                Slot::Bucket(bucket)
-            }
-            (slot, kind) => {
-                return malformed(format!(
-                    "a placement puts {slot:?} into a family of kind {kind:?} with {bounds} bounds"
-                ));
-            }
-        };
-        placements.push(Placement {
-            row: placement.row,
-            family: placement.family,
-            slot,
-            number: placement.number,
-            scale: placement.scale,
-        });
-    }
+    check_rows(errors.iter().map(|(row, _)| row), rows)?;
+    // Of the same size: the list is turned into the other one where it lies.
+    let placements = answer.placements.into_iter();
+    let placements = placements
+        .map(|placement| checked_placement(&placement, rows, shape))
+        .collect::<Result<_, _>>()?;
     if answer.labels.len() != shape.new_labels {
         return malformed(format!(
             "expected {} new label columns, found {}",
@@ -209,6 +168,93 @@ pub(super) fn placed(
         placements,
         labels,
         errors,
+    })
+}
+
+/// The placements of one key that stand for those of all.
+pub(super) fn uniform(
+    answer: Vec<shaping::Placement>,
+    shape: &ShapeLimits,
+) -> Result<Vec<Placement>, CallError> {
+    if !answer.is_empty() && shape.new_labels > 0 {
+        return Err(CallError::Malformed(format!(
+            "it places all keys alike and has {} labels of its own: it has to be asked for these",
+            shape.new_labels
+        )));
+    }
+    let placements = answer.iter();
+    placements
+        .map(|placement| checked_placement(placement, 1, shape))
+        .collect()
+}
+
+#[inline]
+fn checked_placement(
+    placement: &shaping::Placement,
+    rows: usize,
+    shape: &ShapeLimits,
+) -> Result<Placement, CallError> {
+    let shaping::Placement {
+        row,
+        family,
+        number,
+        scale,
+        ..
+    } = *placement;
+    let known = shape.families.get(family as usize);
+    let slot = match (placement.slot, known) {
+        (shaping::Slot::None, Some(_)) => Some(Slot::None),
+        (shaping::Slot::Value, Some((kind, _))) if *kind != Kind::Histogram => Some(Slot::Value),
+        (shaping::Slot::Sum, Some((Kind::Histogram, _))) => Some(Slot::Sum),
+        (shaping::Slot::Bucket(bucket), Some((Kind::Histogram, bounds)))
+            if bucket as usize <= *bounds =>
+        {
+            Some(Slot::Bucket(bucket))
+        }
+        _ => None,
+    };
+    match slot {
+        Some(slot)
+            if (row as usize) < rows && (number as usize) < shape.numbers && scale.is_finite() =>
+        {
+            Ok(Placement {
+                row,
+                family,
+                slot,
+                number,
+                scale,
+            })
+        }
+        _ => Err(malformed_placement(placement, rows, shape)),
+    }
+}
+
+#[cold]
+fn malformed_placement(
+    placement: &shaping::Placement,
+    rows: usize,
+    shape: &ShapeLimits,
+) -> CallError {
+    if let Err(error) = check_rows([placement.row].iter(), rows) {
+        return error;
+    }
+    CallError::Malformed(match shape.families.get(placement.family as usize) {
+        None => format!(
+            "a placement names family {}, there are {}",
+            placement.family,
+            shape.families.len()
+        ),
+        Some(_) if placement.number as usize >= shape.numbers => format!(
+            "a placement names number {}, there are {}",
+            placement.number, shape.numbers
+        ),
+        Some(_) if !placement.scale.is_finite() => {
+            format!("a placement has the scale {}", placement.scale)
+        }
+        Some((kind, bounds)) => format!(
+            "a placement puts {:?} into a family of kind {kind:?} with {bounds} bounds",
+            placement.slot
+        ),
     })
 }
 

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::accumulate;
+use super::batch::{Complaints, Outcome, Outcomes, Target};
 use super::layout::Layout;
-use super::pipeline::{
-    BATCH, Complaints, Label, Outcome, Pipeline, Plugins, Shaper, Target, Targets,
-};
+use super::pipeline::{BATCH, Label, Pipeline, Plugins, Shaper};
 use super::series::{GONE, SeriesSet, SlotId};
 use super::table::{EntryId, KeyTable};
 use crate::exposition::{Family, Number};
@@ -245,22 +244,22 @@ impl Metric {
         let mut complaints = Complaints::default();
         let outcomes = if plugins.out_of_time() {
             self.walked.postponed += pending.rows.len() as u64;
-            vec![Outcome::Unanswered; pending.rows.len()]
+            Outcomes::none(pending.rows.len())
         } else {
             self.walked.decoded += pending.rows.len() as u64;
             self.pipeline
                 .resolve(plugins, &pending.keys, &mut self.series, &mut complaints)
         };
         self.walked.complain(complaints);
-        for (index, (outcome, row)) in outcomes.into_iter().zip(&pending.rows).enumerate() {
+        for (index, (outcome, row)) in outcomes.iter().zip(&pending.rows).enumerate() {
             let meaning = match outcome {
                 Outcome::Dropped => Meaning::Dropped,
                 Outcome::Failed { by, provisional } => {
-                    self.walked.leave_out(&by);
+                    self.walked.leave_out(by);
                     if provisional {
-                        Meaning::of(Targets::None, true)
+                        Meaning::of(&[], true)
                     } else {
-                        Meaning::Failed(Box::new(by))
+                        Meaning::Failed(Box::new(Arc::clone(by)))
                     }
                 }
                 Outcome::Unanswered => match row.entry.and_then(|id| self.table.get(id)) {
@@ -297,6 +296,9 @@ impl Metric {
 
     /// Ends a scrape: its families, and what it did.
     pub(crate) fn finish(&mut self) -> (Vec<Family>, Walked) {
+        if let Some(moved) = self.series.sort() {
+            self.table.retain(|entry| entry.meaning.remap(&moved));
+        }
         let families = self.series.families(self.scrape);
         self.sweep();
         (families, std::mem::take(&mut self.walked))
@@ -340,7 +342,8 @@ impl Metric {
     }
 
     /// What the keys mean, as last decoded; for people.
-    pub(crate) fn descriptions(&self) -> Descriptions<'_> {
+    pub(crate) fn descriptions(&mut self) -> Descriptions<'_> {
+        self.table.make_index();
         Descriptions {
             metric: self,
             owners: self.series.owners(),
@@ -411,8 +414,8 @@ impl Numbers<'_> {
 }
 
 impl Meaning {
-    fn of(targets: Targets, provisional: bool) -> Self {
-        if let (Targets::One(target), false) = (&targets, provisional)
+    fn of(targets: &[(u32, Target)], provisional: bool) -> Self {
+        if let ([(_, target)], false) = (targets, provisional)
             && target.scale == 1.0
             && let Ok(number) = u16::try_from(target.number)
         {
@@ -422,7 +425,7 @@ impl Meaning {
             };
         }
         Self::Many(Box::new(Many {
-            targets: targets.into_vec(),
+            targets: targets.iter().map(|(_, target)| *target).collect(),
             provisional,
         }))
     }

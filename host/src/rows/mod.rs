@@ -4,8 +4,11 @@
 //! business of `bpf`, writing text that of `exposition`.
 
 mod accumulate;
+mod batch;
+mod index;
 mod layout;
 mod metric;
+mod order;
 mod pipeline;
 mod series;
 mod table;

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::batch::{Batch, Complaints, NO_NUMBER, Outcomes, Target};
 use super::layout::Layout;
-use super::series::{FamilyShape, SeriesSet, SlotId};
-use crate::exposition::{FamilyMeta, LabelTemplate};
+use super::series::{FamilyShape, SeriesSet};
+use crate::exposition::{FamilyMeta, LabelTemplate, is_plain, label_value};
 use crate::plugin::{
-    CallError, Cells, DecoderId, NumberSource, Session, ShapedFamily, ShaperId, Slot,
+    Cells, DecoderId, NumberSource, Placed, Placement, Session, ShapedFamily, ShaperId, Slot,
 };
 
 /// Keys per call: smaller batches stay in the cache, and one batch bounds what a call can cost.
@@ -83,69 +84,8 @@ pub(crate) struct Shaper {
     pub(crate) id: ShaperId,
     pub(crate) families: Vec<ShapedFamily>,
     pub(crate) numbers: Vec<NumberSource>,
-}
-
-/// Of a target without a number.
-const NO_NUMBER: u32 = u32::MAX;
-
-/// Where a key's number goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Target {
-    pub(super) slot: SlotId,
-    /// `NO_NUMBER` adds nothing, but keeps the slot's series alive.
-    pub(super) number: u32,
-    pub(super) scale: f64,
-}
-
-/// Where one key's numbers go: nearly always to one place, which takes no allocation.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Targets {
-    None,
-    One(Target),
-    Many(Vec<Target>),
-}
-
-impl Targets {
-    fn push(&mut self, target: Target) {
-        match self {
-            Self::None => *self = Self::One(target),
-            Self::One(first) => *self = Self::Many(vec![*first, target]),
-            Self::Many(targets) => targets.push(target),
-        }
-    }
-
-    pub(super) fn into_vec(self) -> Vec<Target> {
-        match self {
-            Self::None => Vec::new(),
-            Self::One(target) => vec![target],
-            Self::Many(targets) => targets,
-        }
-    }
-}
-
-/// The answer to one key.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Outcome {
-    /// A filter said no.
-    Dropped,
-    /// This decoder or shaper can't make sense of it. Stays so, unless it was about a provisional text.
-    Failed { by: Arc<str>, provisional: bool },
-    /// No answer: a call failed. Asked again at the next scrape.
-    Unanswered,
-    Placed {
-        targets: Targets,
-        /// To be asked again at the next scrape.
-        provisional: bool,
-    },
-}
-
-/// What went wrong in one batch, for the log and the counters.
-#[derive(Debug, Default)]
-pub(super) struct Complaints {
-    /// The first message of each decoder or shaper that rejected rows.
-    pub(super) rejected: Vec<(Arc<str>, String)>,
-    /// Calls without an answer.
-    pub(super) failed: Vec<(Arc<str>, CallError)>,
+    /// Where every key goes. None: the shaper has to be asked.
+    pub(crate) uniform: Vec<Placement>,
 }
 
 /// The labels of one family: where each comes from, in the order in which they are written.
@@ -226,26 +166,26 @@ impl Pipeline {
         self.shaper.families.iter().map(shape).collect()
     }
 
-    /// Answers every key of a batch, in order. `keys` have `layout.row_key_size` bytes each.
+    /// Answers every key of a batch. `keys` have `layout.row_key_size` bytes each.
     pub(super) fn resolve(
         &self,
         plugins: &mut Plugins,
         keys: &Cells,
         series: &mut SeriesSet,
         complaints: &mut Complaints,
-    ) -> Vec<Outcome> {
+    ) -> Outcomes {
         let mut batch = Batch::new(keys.len());
         let mut columns = Vec::with_capacity(self.labels.len());
+        let runs = self.layout.split_cpus;
         for (label, field) in self.labels.iter().zip(&self.layout.fields) {
-            let fields =
-                (0..keys.len()).map(|row| keys.get(row).get(field.clone()).unwrap_or_default());
-            let mut column: Cells = fields.collect();
+            let mut column = keys.parts(field.clone());
             for step in &label.chain {
-                column = batch.decode(plugins, step, &column, complaints);
+                column = batch.decode(plugins, step, column, runs, complaints);
             }
             columns.push(column);
         }
-        self.place(plugins, keys, &columns, series, batch, complaints)
+        self.place(plugins, keys, &columns, series, &mut batch, complaints);
+        batch.into_outcomes()
     }
 
     fn place(
@@ -254,228 +194,101 @@ impl Pipeline {
         keys: &Cells,
         columns: &[Cells],
         series: &mut SeriesSet,
-        batch: Batch,
+        batch: &mut Batch,
         complaints: &mut Complaints,
-    ) -> Vec<Outcome> {
-        let Batch {
-            mut outcomes,
-            alive,
-            provisional,
-        } = batch;
-        if alive.is_empty() {
-            return outcomes
-                .into_iter()
-                .map(|outcome| outcome.unwrap_or(Outcome::Unanswered))
-                .collect();
+    ) {
+        if batch.alive().is_empty() {
+            return;
         }
-        let everything = alive.len() == outcomes.len();
-        let narrowed = |column: &Cells| -> Cells {
-            alive.iter().map(|&row| column.get(row as usize)).collect()
+        let Some(session) = plugins.get(self.shaper.session) else {
+            return;
         };
-        let (keys, columns): (Cow<'_, Cells>, Cow<'_, [Cells]>) = if everything {
+        let (keys, columns): (Cow<'_, Cells>, Cow<'_, [Cells]>) = if batch.everything_is_alive() {
             (Cow::Borrowed(keys), Cow::Borrowed(columns))
         } else {
-            let columns = columns.iter().map(narrowed).collect();
-            (Cow::Owned(narrowed(keys)), Cow::Owned(columns))
+            let columns = columns.iter().map(|column| batch.narrowed(column));
+            (Cow::Owned(batch.narrowed(keys)), columns.collect())
         };
-        let answer = match plugins.get(self.shaper.session) {
-            Some(session) => session.place(self.shaper.id, &keys, &columns),
-            None => return vec![Outcome::Unanswered; outcomes.len()],
-        };
-        let placed = match answer {
-            Ok(placed) => placed,
-            Err(error) => {
-                complaints
-                    .failed
-                    .push((Arc::clone(&self.shaper.name), error));
-                return outcomes
-                    .into_iter()
-                    .map(|outcome| outcome.unwrap_or(Outcome::Unanswered))
-                    .collect();
-            }
-        };
-        for &row in &alive {
-            let provisional = provisional[row as usize];
-            outcomes[row as usize] = Some(Outcome::Placed {
-                targets: Targets::None,
-                provisional,
+        let mut placed = Placed::default();
+        if self.shaper.uniform.is_empty() {
+            placed = match session.place(self.shaper.id, &keys, &columns) {
+                Ok(placed) => placed,
+                Err(error) => {
+                    let name = Arc::clone(&self.shaper.name);
+                    complaints.failed.push((name, error));
+                    return;
+                }
+            };
+        } else {
+            let rows = 0..keys.len() as u32;
+            let uniform = self.shaper.uniform.iter();
+            let placements = rows.flat_map(|row| {
+                let of_row = uniform.clone();
+                of_row.map(move |placement| Placement { row, ..*placement })
             });
+            placed.placements = placements.collect();
         }
-        let mut text = String::new();
-        let cell = |column: usize, row: u32| {
-            let column = columns
-                .get(column)
-                .or_else(|| placed.labels.get(column.checked_sub(columns.len())?));
-            let bytes = column.map(|cells| cells.get(row as usize));
-            let bytes = bytes.unwrap_or_default();
-            // The check alone is several times faster than the repair, and nearly all pass.
-            match std::str::from_utf8(bytes) {
-                Ok(text) => Cow::Borrowed(text),
-                Err(_) => String::from_utf8_lossy(bytes),
-            }
-        };
+        let texts = columns.iter().chain(&placed.labels).map(Column::new);
+        let texts: Vec<Column<'_>> = texts.collect();
+        let mut targets = Vec::with_capacity(placed.placements.len());
+        let mut adding = series.adding();
         for placement in &placed.placements {
-            let (Some(&row), Some(family)) = (
-                alive.get(placement.row as usize),
-                self.families.get(placement.family as usize),
-            ) else {
+            let Some(family) = self.families.get(placement.family as usize) else {
                 continue;
             };
-            text.clear();
-            family.template.render_into(&mut text, |label| {
-                cell(
-                    family.columns.get(label).copied().unwrap_or(usize::MAX),
-                    placement.row,
-                )
+            let row = placement.row as usize;
+            let slot = adding.slot(placement.family, placement.slot, |block| {
+                family.template.render_with(block, |block, label| {
+                    let column = family.columns.get(label);
+                    if let Some(column) = column.and_then(|column| texts.get(*column)) {
+                        column.write(block, row);
+                    }
+                });
             });
-            let target = series.slot(placement.family, &text, placement.slot);
-            if let (Some(slot), Some(Some(Outcome::Placed { targets, .. }))) =
-                (target, outcomes.get_mut(row as usize))
-            {
+            if let Some(slot) = slot {
                 let number = match placement.slot {
                     Slot::None => NO_NUMBER,
                     _ => placement.number,
                 };
-                targets.push(Target {
+                let scale = placement.scale;
+                let target = Target {
                     slot,
                     number,
-                    scale: placement.scale,
-                });
+                    scale,
+                };
+                targets.push((placement.row, target));
             }
         }
-        reject(
-            &mut outcomes,
-            &provisional,
-            placed
-                .errors
-                .into_iter()
-                .filter_map(|(row, why)| Some((*alive.get(row as usize)?, why))),
-            &self.shaper.name,
-            complaints,
-        );
-        outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or(Outcome::Unanswered))
-            .collect()
+        batch.placed(targets, placed.errors, &self.shaper.name, complaints);
     }
 }
 
-/// A batch on its way through the decoders.
-struct Batch {
-    /// What is settled.
-    outcomes: Vec<Option<Outcome>>,
-    /// Rows that go on, ascending.
-    alive: Vec<u32>,
-    provisional: Vec<bool>,
+/// A column of label values on its way into label blocks. What can be looked at for all cells together is.
+struct Column<'a> {
+    cells: &'a Cells,
+    /// All cells, if that is text.
+    text: Option<&'a str>,
+    plain: bool,
 }
 
-impl Batch {
-    fn new(rows: usize) -> Self {
+impl<'a> Column<'a> {
+    fn new(cells: &'a Cells) -> Self {
+        let text = std::str::from_utf8(cells.bytes()).ok();
         Self {
-            outcomes: vec![None; rows],
-            alive: (0..rows as u32).collect(),
-            provisional: vec![false; rows],
+            cells,
+            text,
+            plain: text.is_some_and(is_plain),
         }
     }
 
-    /// Runs one decoder over the rows that are still alive. Gives a column with a cell for every row of the batch.
-    fn decode(
-        &mut self,
-        plugins: &mut Plugins,
-        step: &Step,
-        input: &Cells,
-        complaints: &mut Complaints,
-    ) -> Cells {
-        let rows = self.outcomes.len();
-        let everything = self.alive.len() == rows;
-        if self.alive.is_empty() {
-            return Cells::empty(rows);
-        }
-        let answer = match plugins.get(step.session) {
-            Some(session) if everything => session.decode(step.decoder, input),
-            Some(session) => {
-                let narrowed: Cells = self
-                    .alive
-                    .iter()
-                    .map(|&row| input.get(row as usize))
-                    .collect();
-                session.decode(step.decoder, &narrowed)
-            }
-            None => return Cells::empty(rows),
-        };
-        let decoded = match answer {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                complaints.failed.push((Arc::clone(&step.name), error));
-                for row in self.alive.drain(..) {
-                    self.outcomes[row as usize] = Some(Outcome::Unanswered);
-                }
-                return Cells::empty(rows);
-            }
-        };
-        let row_of = |index: &u32| self.alive.get(*index as usize).copied();
-        for row in decoded.provisional.iter().filter_map(row_of) {
-            self.provisional[row as usize] = true;
-        }
-        for row in decoded.dropped.iter().filter_map(row_of) {
-            // What was filtered on a provisional text may pass later; for now it goes nowhere, wherever it went before.
-            let dropped = if self.provisional[row as usize] {
-                Outcome::Placed {
-                    targets: Targets::None,
-                    provisional: true,
-                }
-            } else {
-                Outcome::Dropped
-            };
-            self.outcomes[row as usize] = Some(dropped);
-        }
-        let errors: Vec<(u32, String)> = decoded
-            .errors
-            .iter()
-            .filter_map(|(index, why)| Some((row_of(index)?, why.clone())))
-            .collect();
-        reject(
-            &mut self.outcomes,
-            &self.provisional,
-            errors.into_iter(),
-            &step.name,
-            complaints,
-        );
-        let column = if everything {
-            decoded.cells
-        } else {
-            let mut answers = self.alive.iter().enumerate().peekable();
-            let cell_of = |row: usize| match answers.next_if(|(_, alive)| **alive as usize == row) {
-                Some((index, _)) => decoded.cells.get(index),
-                None => &[],
-            };
-            (0..rows).map(cell_of).collect()
-        };
-        self.alive
-            .retain(|&row| self.outcomes[row as usize].is_none());
-        column
-    }
-}
-
-fn reject(
-    outcomes: &mut [Option<Outcome>],
-    provisional: &[bool],
-    errors: impl Iterator<Item = (u32, String)>,
-    name: &Arc<str>,
-    complaints: &mut Complaints,
-) {
-    for (row, why) in errors {
-        if let (Some(outcome), Some(&provisional)) = (
-            outcomes.get_mut(row as usize),
-            provisional.get(row as usize),
-        ) {
-            *outcome = Some(Outcome::Failed {
-                by: Arc::clone(name),
-                provisional,
-            });
-        }
-        if !complaints.rejected.iter().any(|(known, _)| known == name) {
-            complaints.rejected.push((Arc::clone(name), why));
+    /// Appends the cell of a row as a label value; what is no UTF-8 is repaired.
+    #[inline]
+    fn write(&self, block: &mut String, row: usize) {
+        // A cell may begin or end inside a character even where all of them together are text.
+        match self.text.and_then(|text| text.get(self.cells.range(row))) {
+            Some(cell) if self.plain => block.push_str(cell),
+            Some(cell) => label_value(block, cell),
+            None => label_value(block, &String::from_utf8_lossy(self.cells.get(row))),
         }
     }
 }

@@ -3,13 +3,11 @@
 //! All of it lies in the order of the output, so that a scrape goes through memory once from front to back: the label blocks, the series, and
 //! (by their first slot) the numbers. New series are put in their place when the next scrape ends; what entries remember are slots, which do not move.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-
 use super::accumulate;
+use super::index::Index;
+use super::order::Order;
 use crate::exposition::{
     ColumnValues, Columns, Family, FamilyMeta, Kind, LabelBlocks, Number, Places,
 };
@@ -50,9 +48,7 @@ pub(super) struct SeriesSet {
     blocks: Arc<LabelBlocks>,
     /// So many of them are in the order of the output: by family and labels.
     sorted: usize,
-    /// Places, by family and labels.
-    index: HashTable<u32>,
-    hasher: RandomState,
+    index: Index,
     /// None: nothing has been added in this scrape.
     slots: Vec<Option<Number>>,
 }
@@ -65,11 +61,13 @@ struct Series {
     seen: u32,
 }
 
-/// What a new series is sorted by: the beginning of its labels decides nearly always.
-struct SortKey {
-    family: u32,
-    place: u32,
-    start: u64,
+/// The set while series are added to it.
+pub(super) struct Adding<'a> {
+    families: &'a [FamilyShape],
+    series: &'a mut Vec<Series>,
+    blocks: &'a mut LabelBlocks,
+    index: &'a mut Index,
+    slots: &'a mut Vec<Option<Number>>,
 }
 
 impl SeriesSet {
@@ -79,56 +77,20 @@ impl SeriesSet {
             series: Vec::new(),
             blocks: Arc::default(),
             sorted: 0,
-            index: HashTable::new(),
-            hasher: RandomState::default(),
+            index: Index::default(),
             slots: Vec::new(),
         }
     }
 
-    /// The slot of the series of `family` with these labels; the series is made if it is new. None: no such family, or no more room.
-    /// For `Slot::None` any slot of the series: see `touch`.
-    pub(super) fn slot(&mut self, family: u32, labels: &str, slot: Slot) -> Option<SlotId> {
-        let shape = self.families.get(family as usize)?;
-        let offset = match slot {
-            Slot::Value | Slot::None => 0,
-            Slot::Bucket(bucket) => bucket,
-            Slot::Sum => u32::try_from(shape.bounds.len() + 1).ok()?,
-        };
-        let slots = shape.slots();
-        let hash = self.hasher.hash_one((family, labels));
-        let (series, blocks) = (&self.series, &self.blocks);
-        let known = self.index.find(hash, |&place| {
-            series[place as usize].family == family && blocks.get(place) == labels
-        });
-        let place = match known {
-            Some(&place) => place,
-            None => self.add(family, labels, slots, hash)?,
-        };
-        self.series[place as usize].first_slot.checked_add(offset)
-    }
-
-    fn add(&mut self, family: u32, labels: &str, slots: usize, hash: u64) -> Option<u32> {
-        let first_slot = SlotId::try_from(self.slots.len()).ok()?;
-        let end = SlotId::try_from(self.slots.len() + slots).ok()?;
-        // Copies the blocks if a body of the last scrape is still being sent; that is rare.
-        let place = Arc::make_mut(&mut self.blocks).push(labels)?;
-        self.slots.resize(end as usize, None);
-        self.series.push(Series {
-            family,
-            first_slot,
-            seen: 0,
-        });
-        let Self {
-            series,
-            blocks,
-            index,
-            hasher,
-            ..
-        } = self;
-        index.insert_unique(hash, place, |&place| {
-            hasher.hash_one((series[place as usize].family, blocks.get(place)))
-        });
-        Some(place)
+    pub(super) fn adding(&mut self) -> Adding<'_> {
+        Adding {
+            families: &self.families,
+            series: &mut self.series,
+            // Copies the blocks if a body of the last scrape is still being sent; that is rare.
+            blocks: Arc::make_mut(&mut self.blocks),
+            index: &mut self.index,
+            slots: &mut self.slots,
+        }
     }
 
     #[cfg(test)]
@@ -156,6 +118,9 @@ impl SeriesSet {
     /// Takes all numbers away for a new scrape.
     pub(super) fn reset(&mut self) {
         self.slots.fill(None);
+        // Slots of a histogram are many: it is worth while to know early that a series is there.
+        let small = self.families.iter().all(|family| family.slots() == 1);
+        self.index.begin(self.series.is_empty() && small);
     }
 
     /// Adds to a slot, and so makes its series part of this scrape.
@@ -186,33 +151,31 @@ impl SeriesSet {
     pub(super) fn compact(&mut self, oldest: u32) -> Vec<SlotId> {
         let mut kept = Self::new(std::mem::take(&mut self.families));
         let mut moved = vec![GONE; self.slots.len()];
+        let mut adding = kept.adding();
+        let mut sorted = 0;
         for (place, series) in (0..).zip(&self.series) {
-            let slots = kept.families.get(series.family as usize);
-            let Some(slots) = slots.map(FamilyShape::slots) else {
+            let Some(shape) = adding.families.get(series.family as usize) else {
                 continue;
             };
-            if series.seen < oldest {
+            if series.seen < oldest || adding.blocks.push(self.blocks.get(place)).is_none() {
                 continue;
             }
-            let labels = self.blocks.get(place);
-            let hash = kept.hasher.hash_one((series.family, labels));
-            let Some(new) = kept.add(series.family, labels, slots, hash) else {
-                continue;
-            };
-            kept.series[new as usize].seen = series.seen;
-            let (from, to) = (series.first_slot, kept.series[new as usize].first_slot);
-            for (slot, new) in moved[from as usize..][..slots].iter_mut().zip(to..) {
+            let slots = shape.slots();
+            let first_slot = adding.push(series.family, slots, series.seen);
+            let from = series.first_slot as usize;
+            for (slot, new) in moved[from..][..slots].iter_mut().zip(first_slot..) {
                 *slot = new;
             }
-            kept.sorted += usize::from((place as usize) < self.sorted);
+            sorted += usize::from((place as usize) < self.sorted);
         }
+        kept.sorted = sorted;
         *self = kept;
         moved
     }
 
     /// The families with the series that this scrape, number `scrape`, has added to, sorted by their labels. Families without series are left out.
+    /// Call `sort` before.
     pub(super) fn families(&mut self, scrape: u32) -> Vec<Family> {
-        self.sort();
         let mut families: Vec<Family> = Vec::new();
         let mut start = 0;
         let Self {
@@ -251,67 +214,90 @@ impl SeriesSet {
         families
     }
 
-    /// Puts new series in their place. Costs nothing if there are none, else a comparison and a copy for each series.
-    fn sort(&mut self) {
+    /// Puts new series in their place. Costs nothing if there are none, else a comparison and a copy for each series. Gives the new place of each
+    /// slot if there were series of the same labels, which are one now.
+    pub(super) fn sort(&mut self) -> Option<Vec<SlotId>> {
         if self.sorted == self.series.len() {
-            return;
+            return None;
         }
-        let mut order: Vec<u32> = (0..self.sorted as u32).collect();
-        order.extend(self.sorted_new());
         let (series, blocks) = (&self.series, &self.blocks);
-        if self.sorted > 0 {
-            // Two sorted runs, which a stable sort joins in one go.
-            order.sort_by(|&a, &b| {
-                let (family_a, family_b) = (series[a as usize].family, series[b as usize].family);
-                (family_a.cmp(&family_b)).then_with(|| blocks.get(a).cmp(blocks.get(b)))
-            });
+        let family = |place: u32| series[place as usize].family;
+        let Order { places, twins } = Order::of(blocks, family, self.sorted, series.len());
+        let mut moved = None;
+        for (kept, twin) in twins {
+            // Only families with one slot a series get here.
+            let slot = |place: u32| series[place as usize].first_slot;
+            let (to, from) = (slot(kept), slot(twin));
+            let number = self.slots[from as usize].take();
+            if let Some(number) = number {
+                let sum = &mut self.slots[to as usize];
+                *sum = Some(sum.map_or(number, |sum| accumulate::add(sum, number)));
+            }
+            let all = 0..self.slots.len() as SlotId;
+            moved.get_or_insert_with(|| all.collect::<Vec<_>>())[from as usize] = to;
         }
-        let mut new_places = vec![0; order.len()];
-        let mut new_blocks = LabelBlocks::with_capacity(order.len(), blocks.text_len());
-        let mut new_series = Vec::with_capacity(order.len());
-        for (new, &old) in (0..).zip(&order) {
-            new_places[old as usize] = new;
+        let mut new_blocks = LabelBlocks::with_capacity(places.len(), blocks.text_len());
+        let mut new_series = Vec::with_capacity(places.len());
+        for &old in &places {
             // The same text in another order: there is room.
             new_blocks.push(blocks.get(old));
             new_series.push(series[old as usize]);
         }
-        self.index
-            .iter_mut()
-            .for_each(|place| *place = new_places[*place as usize]);
+        self.index.move_to(&places, series.len());
         self.blocks = Arc::new(new_blocks);
         self.series = new_series;
         self.sorted = self.series.len();
+        moved
     }
+}
 
-    /// The places of the series that are not sorted yet, in the order of the output.
-    fn sorted_new(&self) -> impl Iterator<Item = u32> + use<> {
-        let new = || self.sorted as u32..self.series.len() as u32;
-        let text = |place: u32| self.blocks.get(place).as_bytes();
-        let first = text(self.sorted as u32);
-        let common = |place| {
-            let pairs = first.iter().zip(text(place));
-            pairs.take_while(|(a, b)| a == b).count()
+impl Adding<'_> {
+    /// The slot of the series of `family` with the labels that `render` appends; the series is made if it is new. None: no such family, or no
+    /// more room. For `Slot::None` any slot of the series: see `touch`.
+    #[inline]
+    pub(super) fn slot(
+        &mut self,
+        family: u32,
+        slot: Slot,
+        render: impl FnOnce(&mut String),
+    ) -> Option<SlotId> {
+        let shape = self.families.get(family as usize)?;
+        let offset = match slot {
+            Slot::Value | Slot::None => 0,
+            Slot::Bucket(bucket) => bucket,
+            Slot::Sum => u32::try_from(shape.bounds.len() + 1).ok()?,
         };
-        // What all of them begin with says nothing about their order.
-        let skip = new().map(common).min().unwrap_or(0);
-        let key = |place: u32| {
-            let mut start = [0; 8];
-            let rest = text(place).get(skip..).unwrap_or_default();
-            let length = rest.len().min(start.len());
-            start[..length].copy_from_slice(&rest[..length]);
-            SortKey {
-                family: self.series[place as usize].family,
-                place,
-                start: u64::from_be_bytes(start),
+        let slots = shape.slots();
+        let fresh = self.blocks.push_with(render)?;
+        let known = if SlotId::try_from(self.slots.len() + slots).is_err() {
+            None
+        } else {
+            let series = &*self.series;
+            let labels = |place| (series[place as usize].family, self.blocks.get(place));
+            let wanted = (family, self.blocks.get(fresh));
+            match self.index.find_or_add(wanted, fresh, labels) {
+                None => return Some(self.push(family, slots, 0) + offset),
+                known => known,
             }
         };
-        let mut keys: Vec<SortKey> = new().map(key).collect();
-        keys.sort_unstable_by(|a, b| {
-            (a.family, a.start)
-                .cmp(&(b.family, b.start))
-                .then_with(|| text(a.place).cmp(text(b.place)))
+        self.blocks.pop();
+        self.series
+            .get(known? as usize)?
+            .first_slot
+            .checked_add(offset)
+    }
+
+    /// Makes the series of the last block.
+    fn push(&mut self, family: u32, slots: usize, seen: u32) -> SlotId {
+        let first_slot = self.slots.len();
+        self.slots.resize(first_slot + slots, None);
+        let first_slot = first_slot as SlotId;
+        self.series.push(Series {
+            family,
+            first_slot,
+            seen,
         });
-        keys.into_iter().map(|key| key.place)
+        first_slot
     }
 }
 

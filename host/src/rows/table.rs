@@ -1,7 +1,8 @@
 //! The key table: raw key bytes -> what the key adds to, laid out in the order in which the keys were first met.
 //!
 //! A kernel map that didn't change is walked in the same order every time, so the entry after the one found last is nearly always the one
-//! looked for: comparing its key costs a fraction of a hash look-up.
+//! looked for: comparing its key costs a fraction of a hash look-up. The hash index is made when that guess fails for the first time, and
+//! never for a map that stays as it is.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -18,10 +19,34 @@ pub(super) struct KeyTable<T> {
     /// Keys end to end; entry i is at `i * key_size`.
     keys: Vec<u8>,
     entries: Vec<T>,
-    index: HashTable<EntryId>,
+    /// Of every entry, once it was needed.
+    index: Option<HashTable<Indexed>>,
     hasher: FixedState,
     /// Where the next look-up begins.
     next: usize,
+    /// The table was empty when the walk began: no key of it is known, so there is nothing to look for.
+    filling: bool,
+}
+
+/// An entry and half of its key's hash: the index grows without a look at the keys, and compares few of them.
+#[derive(Debug, Clone, Copy)]
+struct Indexed {
+    hash: u32,
+    id: EntryId,
+}
+
+impl Indexed {
+    fn new(hash: u64, id: EntryId) -> Self {
+        Self {
+            hash: (hash >> 32) as u32,
+            id,
+        }
+    }
+
+    /// The same for the same half of a hash; as the table wants it, both ends vary.
+    fn spread(self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
+    }
 }
 
 impl<T> KeyTable<T> {
@@ -32,9 +57,10 @@ impl<T> KeyTable<T> {
             key_size,
             keys: Vec::new(),
             entries: Vec::new(),
-            index: HashTable::new(),
+            index: None,
             hasher: FixedState::with_seed(seed),
             next: 0,
+            filling: true,
         }
     }
 
@@ -45,11 +71,15 @@ impl<T> KeyTable<T> {
     /// Call before a walk: the first key is guessed to be the first entry.
     pub(super) fn rewind(&mut self) {
         self.next = 0;
+        self.filling = self.entries.is_empty();
     }
 
     /// The entry of a key of `key_size` bytes.
     #[inline]
     pub(super) fn find(&mut self, key: &[u8]) -> Option<EntryId> {
+        if self.filling {
+            return None;
+        }
         let guess = self.next;
         let start = guess * self.key_size;
         if self.keys.get(start..start + self.key_size) == Some(key) && guess < self.entries.len() {
@@ -61,47 +91,66 @@ impl<T> KeyTable<T> {
         Some(found)
     }
 
-    fn look_up(&self, key: &[u8]) -> Option<EntryId> {
-        self.index
-            .find(self.hasher.hash_one(key), |&id| self.key(id) == key)
-            .copied()
+    fn look_up(&mut self, key: &[u8]) -> Option<EntryId> {
+        self.make_index();
+        self.indexed(key)
     }
 
-    /// Sets the entry of a key, which need not be in the table yet. Nothing is done if the table is full (2^32 entries).
+    fn indexed(&self, key: &[u8]) -> Option<EntryId> {
+        let wanted = Indexed::new(self.hasher.hash_one(key), 0);
+        let found = self.index.as_ref()?.find(wanted.spread(), |known| {
+            known.hash == wanted.hash && self.key(known.id) == key
+        });
+        found.map(|known| known.id)
+    }
+
+    /// From now on keys are found in any order.
+    pub(super) fn make_index(&mut self) {
+        if self.index.is_some() {
+            return;
+        }
+        let mut index = HashTable::with_capacity(self.entries.len());
+        for id in 0..self.entries.len() as EntryId {
+            let known = Indexed::new(self.hasher.hash_one(self.key(id)), id);
+            index.insert_unique(known.spread(), known, |known| known.spread());
+        }
+        self.index = Some(index);
+    }
+
+    /// Sets the entry of a key, which `find` did not find. Nothing is done if the table is full (2^32 entries).
     pub(super) fn put(&mut self, key: &[u8], entry: T) {
         debug_assert_eq!(key.len(), self.key_size);
-        let Ok(new) = EntryId::try_from(self.entries.len()) else {
+        let Ok(id) = EntryId::try_from(self.entries.len()) else {
             return;
         };
         let Self {
             key_size,
             keys,
             index,
-            hasher,
             ..
         } = self;
-        let key_of = |id: EntryId| {
-            let start = id as usize * *key_size;
-            &keys[start..start + *key_size]
-        };
-        let slot = index.entry(
-            hasher.hash_one(key),
-            |&id| key_of(id) == key,
-            |&id| hasher.hash_one(key_of(id)),
-        );
-        match slot {
-            Entry::Occupied(known) => self.entries[*known.get() as usize] = entry,
-            Entry::Vacant(place) => {
-                place.insert(new);
-                keys.extend_from_slice(key);
-                self.entries.push(entry);
-            }
+        if let Some(index) = index {
+            let fresh = Indexed::new(self.hasher.hash_one(key), id);
+            let same = |known: &Indexed| {
+                let start = known.id as usize * *key_size;
+                known.hash == fresh.hash && &keys[start..start + *key_size] == key
+            };
+            // The same key may have come twice since it was not found.
+            match index.entry(fresh.spread(), same, |known| known.spread()) {
+                Entry::Occupied(known) => {
+                    self.entries[known.get().id as usize] = entry;
+                    return;
+                }
+                Entry::Vacant(place) => place.insert(fresh),
+            };
         }
+        keys.extend_from_slice(key);
+        self.entries.push(entry);
     }
 
-    /// Like `find`, for a look from aside.
+    /// Like `find`, for a look from aside. Call `make_index` first.
     pub(super) fn peek(&self, key: &[u8]) -> Option<&T> {
-        self.get(self.look_up(key)?)
+        self.get(self.indexed(key)?)
     }
 
     pub(super) fn key(&self, id: EntryId) -> &[u8] {
@@ -119,15 +168,26 @@ impl<T> KeyTable<T> {
 
     /// Keeps the entries that `keep` says, in their order; entry ids change.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
-        let mut kept = Self::new(self.key_size);
-        let entries = std::mem::take(&mut self.entries);
-        for (id, mut entry) in entries.into_iter().enumerate() {
-            if keep(&mut entry) {
-                let start = id * self.key_size;
-                kept.put(&self.keys[start..start + self.key_size], entry);
+        let size = self.key_size;
+        let (mut from, mut to) = (0, 0);
+        let keys = &mut self.keys;
+        self.entries.retain_mut(|entry| {
+            let kept = keep(entry);
+            if kept {
+                keys.copy_within(from..from + size, to);
+                to += size;
             }
+            from += size;
+            kept
+        });
+        keys.truncate(to);
+        self.index = None;
+        self.next = 0;
+        // What stays behind of a map that was larger is given back.
+        if self.entries.capacity() > 4 * self.entries.len() {
+            self.keys.shrink_to_fit();
+            self.entries.shrink_to_fit();
         }
-        *self = kept;
     }
 }
 
@@ -140,6 +200,7 @@ mod tests {
         for number in 0..count {
             table.put(&number.to_le_bytes(), number * 10);
         }
+        table.rewind();
         table
     }
 
@@ -151,6 +212,22 @@ mod tests {
             assert_eq!(table.get(id), Some(&(number * 10)));
         }
         assert_eq!(table.find(&5000_u32.to_le_bytes()), None);
+    }
+
+    #[test]
+    fn an_index_is_made_when_the_order_is_another() {
+        let mut table = filled(3);
+        for number in 0..3_u32 {
+            assert_eq!(table.find(&number.to_le_bytes()), Some(number));
+        }
+        assert!(table.index.is_none());
+        assert_eq!(table.find(&7_u32.to_le_bytes()), None);
+        assert!(table.index.is_some());
+        table.put(&7_u32.to_le_bytes(), 70);
+        table.put(&7_u32.to_le_bytes(), 71);
+        assert_eq!(table.len(), 4);
+        let id = table.find(&7_u32.to_le_bytes()).unwrap();
+        assert_eq!(table.get(id), Some(&71));
     }
 
     #[test]
@@ -168,6 +245,7 @@ mod tests {
         let mut table = KeyTable::new(0);
         assert_eq!(table.find(&[]), None);
         table.put(&[], 'x');
+        table.rewind();
         assert_eq!(table.find(&[]), Some(0));
         table.rewind();
         assert_eq!(table.find(&[]), Some(0));

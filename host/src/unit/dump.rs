@@ -17,7 +17,7 @@ impl Fleet {
             for group in &mut unit.groups {
                 let mut rows = 0_usize;
                 let mut lines = String::new();
-                let metrics: Vec<_> = group.metrics.iter().map(Metric::descriptions).collect();
+                let metrics: Vec<_> = group.metrics.iter_mut().map(Metric::descriptions).collect();
                 let walked = group.source.walk(|batch| {
                     for (key, value) in batch.rows().take(MAX_ROWS.saturating_sub(rows)) {
                         let labels: Vec<String> =

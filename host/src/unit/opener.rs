@@ -150,17 +150,17 @@ impl Opener<'_> {
                 fields.insert("scale".into(), json!(value.scale));
             }
         }
-        let opened = self
-            .plugins
-            .get(session)?
-            .open_shaper(bare, &options.to_string(), &labels);
+        let plugin = self.plugins.get(session)?;
+        let opened = plugin.open_shaper(bare, &options.to_string(), &labels);
+        let opened = opened.and_then(|opened| Ok((plugin.uniform(opened.0)?, opened)));
         match opened {
-            Ok((id, families, numbers)) => Some(Shaper {
+            Ok((uniform, (id, families, numbers))) => Some(Shaper {
                 name: wanted.name.as_str().into(),
                 session,
                 id,
                 families,
                 numbers,
+                uniform,
             }),
             Err(error) => self.problem(
                 wanted,

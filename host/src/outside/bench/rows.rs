@@ -224,15 +224,17 @@ fn open_shaper(
     labels: &[&str],
 ) -> anyhow::Result<Shaper> {
     options["metric"] = json!({ "name": "calls_total", "help": "Calls.", "labels": labels });
-    let opened = plugins.get(session).context("the session is there")?;
-    let (id, families, numbers) = opened
+    let plugin = plugins.get(session).context("the session is there")?;
+    let (id, families, numbers) = plugin
         .open_shaper(name, &options.to_string(), labels)
         .map_err(|error| anyhow!("shaper {name}: {error}"))?;
+    let uniform = plugin.uniform(id)?;
     Ok(Shaper {
         name: name.into(),
         session,
         id,
         families,
         numbers,
+        uniform,
     })
 }

@@ -123,12 +123,14 @@ impl Recipe {
         let (id, families, numbers) = opened
             .open_shaper(shaper, &options.to_string(), &names)
             .unwrap();
+        let uniform = opened.uniform(id).unwrap();
         let shaper = Shaper {
             name: shaper.into(),
             session,
             id,
             families,
             numbers,
+            uniform,
         };
         let labels = self.labels.into_iter().map(|(label, chain)| Label {
             name: label.name,
