@@ -4,7 +4,7 @@ use crate::exposition::Kind;
 use crate::plugin::CallError;
 use crate::plugin::bindings::exporter::plugin::types;
 use crate::plugin::bindings::exports::exporter::plugin::shaping;
-use crate::plugin::world::{Placed, ShapeLimits, Slot, opened, placed};
+use crate::plugin::world::{self, Placed, ShapeLimits, Slot, opened, placed};
 
 fn family(kind: types::Kind, bounds: &[f64]) -> shaping::Family {
     shaping::Family {
@@ -167,4 +167,24 @@ fn placements_are_checked() {
         place(Vec::new(), 2).unwrap_err(),
         "expected 1 new label columns, found 2"
     );
+}
+
+#[test]
+fn placements_of_all_keys_are_checked_too() {
+    use shaping::Slot::{Sum, Value};
+    let uniform = |placement, new_labels| {
+        let limits = ShapeLimits {
+            new_labels,
+            ..LIMITS()
+        };
+        let checked = world::uniform(vec![placement], &limits);
+        checked.map_err(|error| error.to_string())
+    };
+    let good = uniform(placement(0, 0, Value), 0).unwrap();
+    assert_eq!((good[0].family, good[0].slot), (0, Slot::Value));
+    let bad = |placement, new_labels| uniform(placement, new_labels).unwrap_err();
+    assert!(bad(placement(0, 0, Sum), 0).contains("a placement puts"));
+    assert!(bad(placement(1, 0, Value), 0).contains("row 1"));
+    assert!(bad(placement(0, 0, Value), 1).contains("1 labels of its own"));
+    assert_eq!(world::uniform(Vec::new(), &LIMITS()).unwrap(), []);
 }

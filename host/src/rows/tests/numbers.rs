@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::bench::{Recipe, Seen, text, uint};
+use super::bench::{Recipe, Seen, regexp, static_map, text, uint};
 use crate::exposition::Number;
 
 #[test]
@@ -50,6 +50,77 @@ fn cpus_are_split_where_they_are_a_label() {
     }
     let scraped = bench.scrape_cpus(&[([6], [8, 9])]);
     assert_eq!(scraped.text(), r#"cpu="0",id="6" 8, cpu="1",id="6" 9"#);
+}
+
+#[test]
+fn what_is_said_of_a_key_holds_for_all_its_cpus() {
+    let mut bench = Recipe::counter()
+        .label("name", 2, vec![text(), regexp("^[a-z]+$")])
+        .label("cpu", 2, vec![uint()])
+        .label("kind", 1, vec![uint(), regexp("^[0-6]$")])
+        .key_size(3)
+        .per_cpu(3)
+        .bench();
+    let entries = [
+        (*b"a\0\x05", [1, 2, 3]),
+        (*b"A\0\x05", [4, 5, 6]),
+        (*b"a\0\x07", [7, 8, 9]),
+        (*b"b\0\x05", [10, 11, 12]),
+    ];
+    for decoded in [12, 0] {
+        let scraped = bench.scrape_cpus(&entries);
+        assert_eq!(
+            scraped.text(),
+            r#"cpu="0",kind="5",name="a" 1, cpu="0",kind="5",name="b" 10, cpu="1",kind="5",name="a" 2, cpu="1",kind="5",name="b" 11, cpu="2",kind="5",name="a" 3, cpu="2",kind="5",name="b" 12"#
+        );
+        assert_eq!(scraped.counts().2, decoded);
+    }
+}
+
+/// Thousands of keys whose labels are all different, and then as many with the same labels.
+#[test]
+fn keys_of_the_same_labels_are_one_series_however_late_they_come() {
+    const SERIES: u32 = 6000;
+    let second = static_map(json!({ "0": "x", "1": "x", "2": "x" }));
+    let mut bench = Recipe::counter()
+        .label("id", 4, vec![uint()])
+        .label("kind", 1, vec![uint(), second])
+        .bench();
+    let key = |id: u32, kind: u8| {
+        let mut key = id.to_ne_bytes().to_vec();
+        key.push(kind);
+        key
+    };
+    let mut entries: Vec<(Vec<u8>, u64)> = (0..SERIES).map(|id| (key(id, 0), 1)).collect();
+    entries.extend((0..SERIES).map(|id| (key(id, 1), u64::from(id))));
+    let expected = |id: u32, more: u64| Some(Number::Unsigned(1 + u64::from(id) + more));
+    for scrape in 0..3 {
+        if scrape == 2 {
+            // Among known ones: one of each kind.
+            entries.extend([(key(7, 2), 100), (key(SERIES, 2), 5)]);
+        }
+        let scraped = bench.scrape(&entries);
+        let number = |id: u32| match scraped
+            .series
+            .get(&format!("unit_calls{{id=\"{id}\",kind=\"x\"}}"))
+        {
+            Some(Seen::Number(number)) => Some(*number),
+            _ => None,
+        };
+        for id in (0..SERIES).filter(|id| *id != 7) {
+            assert_eq!(number(id), expected(id, 0), "scrape {scrape}, series {id}");
+        }
+        let (more, new) = if scrape == 2 {
+            (100, Some(Number::Unsigned(5)))
+        } else {
+            (0, None)
+        };
+        assert_eq!((number(7), number(SERIES)), (expected(7, more), new));
+        assert_eq!(
+            scraped.series.len(),
+            SERIES as usize + usize::from(scrape == 2)
+        );
+    }
 }
 
 #[test]
