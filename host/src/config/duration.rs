@@ -28,13 +28,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
     }
-    if let Some(magnitude) = text.strip_prefix('-') {
-        return match parse_duration(magnitude)? {
-            Duration::ZERO => Ok(Duration::ZERO),
-            _ => Err(DurationError::Negative(own())),
-        };
-    }
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(magnitude) => (true, magnitude),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
     // The only duration that needs no unit.
     if rest == "0" {
         return Ok(Duration::ZERO);
@@ -74,6 +71,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
     if total.as_nanos() > i64::MAX as u128 {
         return Err(DurationError::TooLong(own()));
+    }
+    if negative && total > Duration::ZERO {
+        return Err(DurationError::Negative(own()));
     }
     Ok(total)
 }
@@ -138,6 +138,10 @@ mod tests {
             ),
             ("-5s", "the duration `-5s` is negative"),
             (
+                "--5s",
+                "expected a duration such as `90s` or `1h30m`, found `--5s`",
+            ),
+            (
                 "3000000h",
                 "the duration `3000000h` is longer than 292 years",
             ),
@@ -152,5 +156,14 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_file_full_of_signs_is_no_duration() {
+        let signs = "-".repeat(1 << 20);
+        assert!(matches!(
+            parse_duration(&signs),
+            Err(DurationError::Malformed(_))
+        ));
     }
 }

@@ -27,7 +27,7 @@ mod programs;
 mod scalar;
 mod shaped;
 pub(crate) mod sidecar;
-mod unit;
+pub(crate) mod unit;
 mod value;
 
 pub(crate) use globals::{GlobalScalar, GlobalValue};

@@ -38,7 +38,9 @@ pub(super) fn parse(bytes: &[u8], expected: &str, problems: &mut Problems) -> Op
         let (event, span) = match parser.next_event() {
             Some(Ok(next)) => next,
             Some(Err(error)) => {
-                let (at, hint) = (mark(error.marker()), syntax_hint(error.info()));
+                // The parser puts what it misses at the end on a line behind it.
+                let end = mark_of_offset(bytes, bytes.len());
+                let (at, hint) = (mark(error.marker()).min(end), syntax_hint(error.info()));
                 problems.error(at, format!("not YAML: {}{hint}", error.info()));
                 return None;
             }
@@ -117,18 +119,24 @@ fn mark(marker: &Marker) -> Mark {
     }
 }
 
+/// Lines as YAML ends them: by `\n`, `\r` or both.
 fn mark_of_offset(bytes: &[u8], offset: usize) -> Mark {
     let before = bytes.get(..offset).unwrap_or(bytes);
-    let line_start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let ends = |at: usize| match before.get(at) {
+        Some(b'\n') => true,
+        Some(b'\r') => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    let breaks = (0..before.len()).filter(|at| ends(*at));
+    let (count, line_start) = breaks.fold((0, 0), |(count, _), at| (count + 1, at + 1));
     let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default())
         .chars()
         .count()
         + 1;
-    Mark { line, column }
+    Mark {
+        line: count + 1,
+        column,
+    }
 }
 
 /// A finished node and how large it is.

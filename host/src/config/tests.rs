@@ -717,3 +717,14 @@ fn maps() {
         problems(&format!("maps: [a]\n{COUNTER}")).contains("`maps: {NAME: {max_entries: 1024}}`")
     );
 }
+
+#[test]
+fn what_is_missing_at_the_end_is_in_the_last_line() {
+    let message = "error: not YAML: simple key expected";
+    for (text, at) in [
+        ("metrics:\n  a: b\n  c", ":3:4"),
+        ("metrics:\r  a: b\r\n  c", ":3:4"),
+    ] {
+        assert_eq!(problems(text), format!("{at}: {message}"));
+    }
+}
