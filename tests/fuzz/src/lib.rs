@@ -4,8 +4,11 @@ use std::path::Path;
 
 pub use exporter_host::outside::fuzz::yaml;
 
+/// What a target is.
+pub type Target = fn(&[u8]);
+
 /// All of them. Each is a program in fuzz_targets/ and has its seeds in seeds/.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("yaml", yaml)];
+pub const TARGETS: &[(&str, Target)] = &[("yaml", yaml)];
 
 /// The program of one target: with the workspace's wrapper a fuzzer, else one that runs the target over the files that it is given.
 #[macro_export]
