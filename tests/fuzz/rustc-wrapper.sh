@@ -8,7 +8,7 @@ case " $* " in
     exec "$@" --cfg fuzzing \
         -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
         -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
-        -Copt-level=2 -Cdebug-assertions=on -Coverflow-checks=on
+        -Copt-level=1 -Cdebug-assertions=on -Coverflow-checks=on
     ;;
 # Cargo asks what this compiler is.
 *) exec "$@" ;;

@@ -85,11 +85,7 @@ impl OpenObject {
         if options.debug {
             log::enable_debug();
         }
-        let name = path.display().to_string();
         let elf = read(path)?;
-        if let Some(why) = symbols::not_bpf(&elf) {
-            return Err(ObjectError::NotBpf { path: name, why });
-        }
         let mut builder = ObjectBuilder::default();
         if let Some(btf) = &options.btf {
             let unreadable = |source| ObjectError::Btf {
@@ -101,9 +97,26 @@ impl OpenObject {
                 .btf_custom_path(btf)
                 .map_err(|error| unreadable(io::Error::other(error.to_string())))?;
         }
+        Self::parse_with(builder, path, &elf)
+    }
+
+    /// As [`Self::open`], of a file's content.
+    pub(crate) fn parse(path: &str, elf: &[u8]) -> Result<Self, ObjectError> {
+        Self::parse_with(ObjectBuilder::default(), Path::new(path), elf)
+    }
+
+    fn parse_with(
+        mut builder: ObjectBuilder,
+        path: &Path,
+        elf: &[u8],
+    ) -> Result<Self, ObjectError> {
+        let name = path.display().to_string();
+        if let Some(why) = symbols::not_bpf(elf) {
+            return Err(ObjectError::NotBpf { path: name, why });
+        }
         let (opened, said) = log::capture(|| {
             builder.name(object_name(path))?;
-            builder.open_memory(&elf)
+            builder.open_memory(elf)
         });
         let failed = |error: &libbpf_rs::Error| ObjectError::Open {
             path: name.clone(),
@@ -130,17 +143,16 @@ impl OpenObject {
         Ok(Self {
             types: types.unwrap_or_default(),
             path: name,
-            digest: Digest::of(&elf),
+            digest: Digest::of(elf),
             object,
             maps,
             programs,
-            globals: symbols::globals(&elf),
+            globals: symbols::globals(elf),
         })
     }
 
     /// All maps with their declared sizes, internal ones included.
-    #[cfg(test)]
-    pub(super) fn maps(&self) -> &[MapInfo] {
+    pub(crate) fn maps(&self) -> &[MapInfo] {
         &self.maps
     }
 

@@ -33,20 +33,21 @@ pub(super) fn parse(bytes: &[u8], expected: &str, problems: &mut Problems) -> Op
         nodes: 0,
         root: None,
     };
+    // The parser puts what it misses at the end on a line behind it.
+    let end = mark_of_offset(bytes, bytes.len());
+    let place = |marker: &Marker| mark(marker).min(end);
     let mut parser = Parser::new_from_str(text);
     loop {
         let (event, span) = match parser.next_event() {
             Some(Ok(next)) => next,
             Some(Err(error)) => {
-                // The parser puts what it misses at the end on a line behind it.
-                let end = mark_of_offset(bytes, bytes.len());
-                let (at, hint) = (mark(error.marker()).min(end), syntax_hint(error.info()));
+                let (at, hint) = (place(error.marker()), syntax_hint(error.info()));
                 problems.error(at, format!("not YAML: {}{hint}", error.info()));
                 return None;
             }
             None => break,
         };
-        let at = mark(&span.start);
+        let at = place(&span.start);
         if builder.root.is_some() {
             match event {
                 Event::DocumentEnd => continue,

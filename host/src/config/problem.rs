@@ -21,7 +21,7 @@ pub(crate) enum Severity {
 pub(crate) struct Problem {
     pub(crate) severity: Severity,
     pub(crate) at: Position,
-    /// What was expected, what was found and what to do: lower case, no full stop.
+    /// What was expected, what was found and what to do: lower case, no full stop, one line.
     pub(crate) message: String,
 }
 
@@ -91,18 +91,24 @@ impl fmt::Display for Position {
 
 impl Problem {
     pub(crate) fn error(at: Position, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            at,
-            message: message.into(),
-        }
+        Self::new(Severity::Error, at, message.into())
     }
 
     pub(crate) fn warning(at: Position, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, at, message.into())
+    }
+
+    /// What it quotes from the file neither breaks the line nor tells a terminal anything.
+    fn new(severity: Severity, at: Position, message: String) -> Self {
+        let message = if message.contains(char::is_control) {
+            message.replace(char::is_control, " ")
+        } else {
+            message
+        };
         Self {
-            severity: Severity::Warning,
+            severity,
             at,
-            message: message.into(),
+            message,
         }
     }
 }
@@ -163,11 +169,7 @@ impl Problems {
         self.any_error |= severity == Severity::Error;
         if self.list.len() < MAX_LISTED {
             let at = self.position(mark);
-            self.list.push(Problem {
-                severity,
-                at,
-                message,
-            });
+            self.list.push(Problem::new(severity, at, message));
         } else {
             self.left_out += 1;
         }

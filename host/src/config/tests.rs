@@ -727,4 +727,26 @@ fn what_is_missing_at_the_end_is_in_the_last_line() {
     ] {
         assert_eq!(problems(text), format!("{at}: {message}"));
     }
+    let key = "metrics:\n  a:\n?  b:\n   c - d: e";
+    assert!(
+        problems(key).starts_with(":4:13: error: "),
+        "{}",
+        problems(key)
+    );
+}
+
+#[test]
+fn nothing_in_a_file_reaches_the_terminal_as_it_is() {
+    let labels = "labels: [{name: \"a\\e[2J\\nb\", size: 4}]";
+    let said = problems(&format!(
+        "metrics: {{counters: [{{name: c, help: h, {labels}}}]}}"
+    ));
+    assert!(
+        said.contains("the label `a [2J b` needs `decoders`"),
+        "{said}"
+    );
+    assert_eq!(
+        said.matches(char::is_control).count(),
+        said.lines().count() - 1
+    );
 }

@@ -18,6 +18,7 @@ mod guard;
 mod imports;
 mod instance;
 mod meter;
+pub(crate) mod outside;
 mod registry;
 mod session;
 mod slots;

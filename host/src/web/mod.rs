@@ -9,6 +9,7 @@ mod exporter;
 mod landing;
 mod listen;
 mod options;
+pub(crate) mod outside;
 mod probe;
 mod query;
 mod routes;

@@ -2,13 +2,49 @@
 
 use std::path::Path;
 
-pub use exporter_host::outside::fuzz::yaml;
+use exporter_host::outside::fuzz;
+
+pub use collector_hdhomerun::fuzz::hdhomerun;
+pub use collector_textfile::fuzz::textfile;
+pub use decoders::{decoders, dname, shapers};
+pub use fuzz::{cells, exposition, object, request, sidecar, yaml};
+
+mod decoders;
+
+/// An object with maps of several kinds, whose BTF is replaced: maps.bpf.c, without its debug sections.
+const MAPS: &[u8] = include_bytes!("../maps.bpf.o");
+
+/// Labels over the maps that a BTF declares.
+pub fn label_layout(data: &[u8]) {
+    fuzz::label_layout(MAPS, data);
+}
+
+/// A collector's answer. As text it is one that our textfile collector takes, too.
+pub fn families(data: &[u8]) {
+    if let Some(text) = fuzz::families(data) {
+        collector_textfile::fuzz::is_good(text.as_bytes());
+    }
+}
 
 /// What a target is.
 pub type Target = fn(&[u8]);
 
 /// All of them. Each is a program in fuzz_targets/ and has its seeds in seeds/.
-pub const TARGETS: &[(&str, Target)] = &[("yaml", yaml)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("cells", cells),
+    ("decoders", decoders),
+    ("dname", dname),
+    ("exposition", exposition),
+    ("families", families),
+    ("hdhomerun", hdhomerun),
+    ("label_layout", label_layout),
+    ("object", object),
+    ("request", request),
+    ("shapers", shapers),
+    ("sidecar", sidecar),
+    ("textfile", textfile),
+    ("yaml", yaml),
+];
 
 /// The program of one target: with the workspace's wrapper a fuzzer, else one that runs the target over the files that it is given.
 #[macro_export]
@@ -46,8 +82,9 @@ mod tests {
             assert!(!seeds.is_empty(), "{name} has no seeds");
             for seed in seeds {
                 let seed = seed.unwrap().path();
-                println!("{}", seed.display());
-                target(&std::fs::read(&seed).unwrap());
+                let data = std::fs::read(&seed).unwrap();
+                let outcome = std::panic::catch_unwind(|| target(&data));
+                assert!(outcome.is_ok(), "{}", seed.display());
             }
         }
     }

@@ -11,6 +11,9 @@ mod debug;
 mod device;
 mod discovery;
 mod frame;
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod reply;
 mod report;
 mod request;

@@ -6,6 +6,9 @@
 
 mod age;
 mod collector;
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod merge;
 mod parse;
 mod paths;

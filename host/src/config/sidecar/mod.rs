@@ -219,7 +219,10 @@ fn unreadable(path: &Arc<PathBuf>, error: &io::Error) -> Problem {
 }
 
 /// `Ok`: with warnings. `Err`: at least one is an error.
-fn read(path: &Arc<PathBuf>, bytes: &[u8]) -> Result<(Sidecar, Vec<Problem>), Vec<Problem>> {
+pub(crate) fn read(
+    path: &Arc<PathBuf>,
+    bytes: &[u8],
+) -> Result<(Sidecar, Vec<Problem>), Vec<Problem>> {
     let mut problems = Problems::new(path, true);
     let expected = "a mapping with `grants`, `limits` or `sha256`";
     let sidecar = parse::parse(bytes, expected, &mut problems)

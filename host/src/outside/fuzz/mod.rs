@@ -1,0 +1,318 @@
+//! One function for each way on which bytes come in that somebody else wrote. Each takes any bytes, and panics where what it reads does not hold.
+
+mod input;
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bpf::{MapInfo, OpenObject};
+use crate::config::model::Position;
+use crate::config::sidecar::{self, EndpointPattern, Sidecar};
+use crate::config::unit::read_unit;
+use crate::config::{LabelConfig, MetricSource, Problem, UnitConfig};
+use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
+use crate::rows::{KeyShape, Layout};
+use crate::{plugin, web};
+
+pub(crate) use input::Input;
+
+/// A unit's YAML.
+pub fn yaml(data: &[u8]) {
+    let file = Arc::new(PathBuf::from("conf.d/unit.yaml"));
+    let mut strict_is_good = None;
+    for strict_keys in [true, false] {
+        match read_unit("unit", &file, data, strict_keys) {
+            Ok(read) => {
+                problems_lie_in(&read.warnings, data);
+                unit_is_whole(&read.config);
+                strict_is_good.get_or_insert(true);
+            }
+            Err(unreadable) => {
+                problems_lie_in(&unreadable.problems, data);
+                assert!(!unreadable.problems.is_empty());
+                let strict_only = strict_is_good.replace(false) == Some(true);
+                assert!(!strict_only, "only strict keys are fine");
+            }
+        }
+    }
+}
+
+/// What other rooms take for granted.
+fn unit_is_whole(unit: &UnitConfig) {
+    for metric in &unit.metrics {
+        assert!(!metric.name.is_empty() && !metric.help.is_empty() && !metric.map.is_empty());
+        if let MetricSource::PerfEventArray { flush_interval } = metric.source {
+            assert!(flush_interval > Duration::ZERO);
+        }
+        for label in &metric.labels {
+            assert!(label.size > 0 && !label.decoders.is_empty());
+            let objects = label.decoders.iter().map(|decoder| &decoder.options);
+            assert!(objects.into_iter().all(serde_json::Value::is_object));
+        }
+        assert!(metric.shape.options.is_object());
+        // Whatever it says, it can be laid over any key.
+        for key_size in [0, 4, 8, 64] {
+            for per_cpu in [false, true] {
+                let shape = KeyShape { key_size, per_cpu };
+                layout_fits(&metric.labels, metric.source, shape);
+            }
+        }
+    }
+    for (index, collector) in unit.collectors.iter().enumerate() {
+        let others = &unit.collectors[..index];
+        assert!(others.iter().all(|other| other.name != collector.name));
+        assert!(collector.plugin.options.is_object());
+        assert!(collector.interval.is_none_or(|span| span > Duration::ZERO));
+    }
+}
+
+/// Positions are of the text, its end included, or of the file as a whole; messages are one line.
+fn problems_lie_in(problems: &[Problem], text: &[u8]) {
+    // In YAML either ends a line, or both.
+    let breaks = text.iter().enumerate().filter(|(at, byte)| match byte {
+        b'\n' => true,
+        b'\r' => text.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    });
+    let lines = breaks.count() + 1;
+    for problem in problems {
+        assert!(problem.at.line <= lines, "{lines} lines: {problem}");
+        assert!(!problem.message.contains(char::is_control), "{problem:?}");
+    }
+}
+
+/// A plugin's sidecar.
+pub fn sidecar(data: &[u8]) {
+    let file = Arc::new(PathBuf::from("name.plugin.yaml"));
+    match sidecar::read(&file, data) {
+        Ok((read, warnings)) => {
+            problems_lie_in(&warnings, data);
+            grants_are_what_they_say(&read);
+        }
+        Err(problems) => {
+            problems_lie_in(&problems, data);
+            assert!(!problems.is_empty());
+        }
+    }
+}
+
+/// Patterns mean the same when they are read from what they are shown as, and every path can be held against them.
+fn grants_are_what_they_say(sidecar: &Sidecar) {
+    let grants = &sidecar.grants;
+    for endpoint in grants.tcp.iter().chain(&grants.udp) {
+        let again = EndpointPattern::parse(&endpoint.to_string());
+        assert_eq!(again.as_ref(), Ok(endpoint));
+    }
+    for name in &grants.dns {
+        assert_eq!(sidecar::host_name(name).as_ref(), Ok(name));
+    }
+    for pattern in grants.read.iter().chain(&grants.file_systems) {
+        for path in [&[][..], &["proc"], &["proc", "1", "stat"]] {
+            // What matches is on the way to itself.
+            let reached = (0..path.len()).all(|length| pattern.leads_on(&path[..length]));
+            assert!(!pattern.matches(path) || reached, "{pattern}: {path:?}");
+        }
+    }
+    let limits = sidecar.limits;
+    assert!(limits.memory != Some(0) && limits.cpu != Some(Duration::ZERO));
+    assert!(limits.instances != Some(0));
+}
+
+/// Labels over the maps of an object. `object`: a whole ELF file, whose BTF is taken out; `data`: labels, and then another BTF.
+pub fn label_layout(object: &[u8], data: &[u8]) {
+    let mut input = Input::new(data);
+    let labels = labels(&mut input);
+    let source = if input.flag() {
+        let flush_interval = Duration::from_secs(1);
+        MetricSource::PerfEventArray { flush_interval }
+    } else {
+        MetricSource::Map
+    };
+    let Some(elf) = with_btf(object, input.rest()) else {
+        return;
+    };
+    for map in maps(&elf) {
+        let shape = KeyShape {
+            key_size: map.key_size,
+            per_cpu: map.is_per_cpu(),
+        };
+        layout_fits(&labels, source, shape);
+    }
+}
+
+/// A BPF object, as it is opened.
+pub fn object(data: &[u8]) {
+    maps(data);
+}
+
+fn maps(elf: &[u8]) -> Vec<MapInfo> {
+    // Errors are text for operators, which nothing in the file may break.
+    match OpenObject::parse("fuzz.bpf.o", elf) {
+        Ok(object) => {
+            assert!(object.sections().all(|section| !section.contains('\0')));
+            object.maps().to_vec()
+        }
+        Err(error) => {
+            let message = error.to_string();
+            assert!(!message.contains('\n'), "{message:?}");
+            Vec::new()
+        }
+    }
+}
+
+/// `elf` with `btf` behind it as its section `.BTF`. None: it has no such section.
+fn with_btf(elf: &[u8], btf: &[u8]) -> Option<Vec<u8>> {
+    use object::elf::{FileHeader64, SectionHeader64};
+    use object::endian::NativeEndian;
+    use object::read::elf::{FileHeader as _, SectionHeader as _};
+
+    type Section = SectionHeader64<NativeEndian>;
+    let header = FileHeader64::<NativeEndian>::parse(elf).ok()?;
+    let sections = header.sections(NativeEndian, elf).ok()?;
+    let is_btf = |section: &&Section| sections.section_name(NativeEndian, *section) == Ok(b".BTF");
+    let index = sections.iter().position(|section| is_btf(&section))?;
+    let at = usize::try_from(header.e_shoff(NativeEndian)).ok()? + index * size_of::<Section>();
+    debug_assert!(sections.iter().nth(index)?.sh_size(NativeEndian) > 0);
+    // sh_offset and sh_size.
+    let mut made = elf.to_vec();
+    let (offset, size) = (
+        (elf.len() as u64).to_ne_bytes(),
+        (btf.len() as u64).to_ne_bytes(),
+    );
+    made.get_mut(at + 24..at + 32)?.copy_from_slice(&offset);
+    made.get_mut(at + 32..at + 40)?.copy_from_slice(&size);
+    made.extend_from_slice(btf);
+    Some(made)
+}
+
+fn labels(input: &mut Input<'_>) -> Vec<LabelConfig> {
+    let at = Position::whole(&Arc::new(PathBuf::from("unit.yaml")));
+    let count = input.up_to(6);
+    (0..count)
+        .map(|_| LabelConfig {
+            name: input.name(),
+            // As many as the YAML may say.
+            size: usize::from(input.u16()).max(1),
+            padding: usize::from(input.u8()),
+            decoders: Vec::new(),
+            at: at.clone(),
+        })
+        .collect()
+}
+
+/// Fields lie in the key, one after the other, and the CPU's behind it.
+fn layout_fits(labels: &[LabelConfig], source: MetricSource, shape: KeyShape) {
+    match Layout::new(labels, source, shape) {
+        Ok(layout) => {
+            assert_eq!(layout.fields.len(), labels.len());
+            let samples = matches!(source, MetricSource::PerfEventArray { .. });
+            assert!(samples || layout.row_key_size >= shape.key_size);
+            let mut before = 0;
+            let mut fields = layout.fields.clone();
+            fields.sort_by_key(|field| field.start);
+            for field in fields {
+                assert!(field.start >= before && field.end <= layout.row_key_size);
+                before = field.end;
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What decoders and shapers answer.
+pub fn cells(data: &[u8]) {
+    plugin::outside::cells(&mut Input::new(data));
+}
+
+/// What a collector answers. Gives the body in the text format if it may stand in one.
+pub fn families(data: &[u8]) -> Option<String> {
+    let families = plugin::outside::families(&mut Input::new(data))?;
+    let source = Source {
+        name: "collector".into(),
+        families,
+    };
+    let (families, _) = merge(vec![source]);
+    reads_again(&families);
+    let mut text = String::new();
+    write(&mut text, &families, Format::Text004);
+    Some(text)
+}
+
+/// The reader of OpenMetrics: what it takes is written as it was understood.
+pub fn exposition(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match parse(text) {
+        Ok(families) => {
+            let source = Source {
+                name: "text".into(),
+                families,
+            };
+            let (families, clashes) = merge(vec![source]);
+            // Names that the format gives to one family may be two of ours.
+            if clashes.is_empty() {
+                reads_again(&families);
+            }
+        }
+        Err(error) => assert!(error.line.get() <= text.split_terminator('\n').count() + 1),
+    }
+}
+
+/// OpenMetrics that is written can be read, and then says the same.
+fn reads_again(families: &[Family]) {
+    let mut text = String::new();
+    write(&mut text, families, Format::OpenMetrics100);
+    let again = match parse(&text) {
+        Ok(again) => again,
+        Err(error) => fail(&text, &error),
+    };
+    let filled: Vec<&Family> = families
+        .iter()
+        .filter(|family| !family.samples.is_empty())
+        .collect();
+    assert_eq!(again.len(), filled.len(), "{text}");
+    for (read, family) in again.iter().zip(filled) {
+        assert_eq!(read.meta.name, family.meta.name);
+        assert_eq!(read.meta.help, family.meta.help);
+        let labels = read.samples.iter().map(|sample| sample.labels);
+        assert!(labels.eq(family.samples.iter().map(|sample| sample.labels)));
+    }
+    let mut twice = String::new();
+    write(&mut twice, &again, Format::OpenMetrics100);
+    // A sum that the format has no place for is read as 0, and then has one.
+    let mut written = twice.lines();
+    if !text.lines().all(|line| written.any(|other| other == line)) {
+        fail(&text, &twice);
+    }
+}
+
+#[expect(clippy::panic, reason = "that is what a fuzz target says")]
+fn fail(text: &str, why: &dyn Debug) -> ! {
+    panic!("{text}\n{why:#?}")
+}
+
+/// What a scraper says of itself: a query, and in lines after it headers `Accept` and `Accept-Encoding` by turns.
+pub fn request(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.split('\n');
+    let query = lines.next().unwrap_or_default();
+    web::outside::query(query);
+    let (accept, encoding): (Vec<_>, Vec<_>) = lines.enumerate().partition(|(at, _)| at % 2 == 0);
+    let only = |lines: Vec<(usize, &'_ str)>| -> Vec<String> {
+        lines.into_iter().map(|(_, line)| line.to_owned()).collect()
+    };
+    let (accept, encoding) = (only(accept), only(encoding));
+    let texts = |lines: &'_ [String]| -> Vec<String> { lines.to_vec() };
+    let negotiated = negotiate(
+        texts(&accept).iter().map(String::as_str),
+        texts(&encoding).iter().map(String::as_str),
+    );
+    // The answer to one list is that to its parts, and can stand in a header.
+    let joined = (accept.join(","), encoding.join(","));
+    let again = negotiate([joined.0.as_str()], [joined.1.as_str()]);
+    assert_eq!(negotiated, again);
+    assert!(axum::http::HeaderValue::from_str(&negotiated.content_type()).is_ok());
+}

@@ -1,0 +1,2 @@
+#![cfg_attr(fuzzing, no_main)]
+exporter_host_fuzz::target!(textfile);
