@@ -29,7 +29,7 @@ pub(crate) struct Answer {
 }
 
 /// Checks and converts. `limit`: how many series there may be, as a scraper counts them: a histogram is as many as it has buckets, and three
-/// more. `labels` are added to every series.
+/// more. `labels`, no two of one name, are added to every series.
 pub(super) fn checked(
     answer: Vec<collecting::Family>,
     limit: usize,

@@ -154,7 +154,10 @@ fn placement(input: &mut Input<'_>) -> shaping::Placement {
 /// A collector's families, checked. None: they may not stand in a body.
 pub(crate) fn families(input: &mut Input<'_>) -> Option<Vec<Family>> {
     let limit = usize::from(input.u8());
-    let labels = input.list(|input| (input.name(), input.text()));
+    let mut labels = input.list(|input| (input.name(), input.text()));
+    // The config has seen to it.
+    labels.sort();
+    labels.dedup_by(|one, other| one.0 == other.0);
     let labels: Vec<(&str, &str)> = labels
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
