@@ -6,6 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 setup_build
 need iproute2 has ip
+# Of the fuzz targets.
+need g++ has c++
 # promtool.
 need prometheus has promtool
 # Whose families the collector procfs is held against.
@@ -51,6 +53,8 @@ export EXPORTER_HOST_BIN
 cargo test --release --workspace --doc
 cargo test --release --workspace --lib --bins
 cargo test --release --workspace --test '*' --no-run
+say "Tests: fuzz targets, each for some seconds"
+PROFILE=release tests/fuzz.sh 5
 # Two other kernels in virtual machines; tests/kernels.sh alone takes all of them. Without an emulator it says so and goes on.
 tests/kernels.sh 6.1 6.12
 say "Tests: the whole program with BPF in this kernel"
