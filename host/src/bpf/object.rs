@@ -330,6 +330,10 @@ impl OpenObject {
         }
     }
 
+    pub(crate) fn global_names(&self) -> impl Iterator<Item = &str> {
+        self.globals.iter().map(|global| global.name.as_str())
+    }
+
     fn no_global(&self, name: &str, there: bool) -> String {
         let path = &self.path;
         if there {
@@ -337,10 +341,12 @@ impl OpenObject {
                 "the type of the global variable `{name}` of the BPF object {path} is not known: compile it with -g, declared as `const volatile`"
             );
         }
-        let known = || self.globals.iter().map(|global| global.name.as_str());
-        let hint = match nearest(name, known()) {
+        let hint = match nearest(name, self.global_names()) {
             Some(near) => format!(", did you mean `{near}`?"),
-            None => error::list(": it has", &known().map(str::to_owned).collect::<Vec<_>>()),
+            None => {
+                let known: Vec<String> = self.global_names().map(str::to_owned).collect();
+                error::list(": it has", &known)
+            }
         };
         format!("the BPF object {path} has no global variable `{name}`{hint}")
     }
@@ -498,9 +504,12 @@ fn write_global(object: &mut libbpf_rs::OpenObject, global: &Global, bytes: &[u8
     let mut map = object
         .maps_mut()
         .find(|map| is_internal(map) && map.name().to_string_lossy().ends_with(&global.section))?;
-    let end = global.offset.checked_add(bytes.len())?;
+    let end = global.offset.checked_add(global.size)?;
     let slot = map.initial_value_mut()?.get_mut(global.offset..end)?;
-    slot.copy_from_slice(bytes);
+    // What a text or list leaves over is zero.
+    let (value, rest) = slot.split_at_mut_checked(bytes.len())?;
+    value.copy_from_slice(bytes);
+    rest.fill(0);
     Some(())
 }
 

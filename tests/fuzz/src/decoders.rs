@@ -120,7 +120,7 @@ fn run<D: BatchDecoder>(options: &str, cell: &[u8]) {
     for (row, cell) in (0_u32..).zip(column) {
         let alone = decode(&decoder, &kernel, &[cell]).into_parts();
         assert_eq!(alone.0.get(0), together.0.get(row as usize));
-        let same = |alone: &[u32], rows: &[u32]| !alone.is_empty() == rows.contains(&row);
+        let same = |alone: &[u32], rows: &[u32]| alone.is_empty() != rows.contains(&row);
         assert!(same(&alone.1, &together.1) && same(&alone.2, &together.2));
         let error = together.3.iter().find(|error| error.row == row);
         let messages = (

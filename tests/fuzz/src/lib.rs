@@ -11,12 +11,12 @@ pub use fuzz::{cells, exposition, object, request, sidecar, yaml};
 
 mod decoders;
 
-/// An object with maps of several kinds, whose BTF is replaced: maps.bpf.c, without its debug sections.
-const MAPS: &[u8] = include_bytes!("../maps.bpf.o");
+/// An object with maps of several kinds and globals, whose BTF is replaced.
+const OBJECT: &[u8] = include_bytes!("../object.bpf.o");
 
 /// Labels over the maps that a BTF declares.
 pub fn label_layout(data: &[u8]) {
-    fuzz::label_layout(MAPS, data);
+    fuzz::label_layout(OBJECT, data);
 }
 
 /// A collector's answer. As text it is one that our textfile collector takes, too.

@@ -12,7 +12,7 @@ pub(crate) enum GlobalError {
     Value(String),
 }
 
-/// `value` as it lies in memory. `size`: the variable's, in bytes.
+/// `value` as it lies in memory, less zeros behind it. `size`: the variable's, in bytes, as a symbol says: it may be anything.
 pub(super) fn encode(
     name: &str,
     variable: &Variable,
@@ -68,15 +68,12 @@ pub(super) fn encode(
         (ty, GlobalValue::One(value)) => scalar(name, ty, value)?,
         _ => return Err(no_value(name)),
     };
-    // What a text or list leaves over is zero.
-    let mut bytes = bytes;
     if bytes.len() > size {
         return Err(GlobalError::Variable(format!(
             "the global variable `{name}` has {size} bytes by the object's symbols, but {} by its types: compile it again",
             bytes.len()
         )));
     }
-    bytes.resize(size, 0);
     Ok(bytes)
 }
 

@@ -166,3 +166,24 @@ fn objects_may_change_threads() {
     is_send::<OpenObject>();
     is_send::<LoadedObject>();
 }
+
+#[test]
+fn a_symbol_of_any_size_is_no_danger() {
+    let compiled = testing::compile(&format!(
+        "const volatile u32 list[4] = {{ 1, 2 }};\n{COUNTER}"
+    ));
+    let mut object = open(&compiled.path).unwrap();
+    let one = crate::config::GlobalScalar {
+        text: "1".to_owned(),
+        integer: Some(1),
+        float: Some(1.0),
+        boolean: None,
+    };
+    let value = crate::config::GlobalValue::List(vec![one]);
+    assert_eq!(object.set_global("list", &value), Ok(()));
+    for global in &mut object.globals {
+        global.size = usize::MAX - 64;
+    }
+    let error = object.set_global("list", &value).unwrap_err();
+    assert!(matches!(error, GlobalError::Variable(_)), "{error:?}");
+}

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bpf::{MapInfo, OpenObject};
+use crate::bpf::{GlobalError, MapInfo, OpenObject};
 use crate::config::model::Position;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
 use crate::config::unit::read_unit;
-use crate::config::{LabelConfig, MetricSource, Problem, UnitConfig};
+use crate::config::{GlobalScalar, GlobalValue, LabelConfig, MetricSource, Problem, UnitConfig};
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
 use crate::rows::{KeyShape, Layout};
 use crate::{plugin, web};
@@ -150,8 +150,9 @@ pub fn object(data: &[u8]) {
 fn maps(elf: &[u8]) -> Vec<MapInfo> {
     // Errors are text for operators, which nothing in the file may break.
     match OpenObject::parse("fuzz.bpf.o", elf) {
-        Ok(object) => {
+        Ok(mut object) => {
             assert!(object.sections().all(|section| !section.contains('\0')));
+            set_globals(&mut object);
             object.maps().to_vec()
         }
         Err(error) => {
@@ -159,6 +160,35 @@ fn maps(elf: &[u8]) -> Vec<MapInfo> {
             assert!(!message.contains('\n'), "{message:?}");
             Vec::new()
         }
+    }
+}
+
+/// All of them, whatever they are, to values of all kinds.
+fn set_globals(object: &mut OpenObject) {
+    let scalar = |text: &str, number: Option<i128>| GlobalScalar {
+        text: text.to_owned(),
+        integer: number,
+        float: number.map(|number| number as f64),
+        boolean: number.is_some().then_some(true),
+    };
+    let values = [
+        GlobalValue::One(scalar("1", Some(1))),
+        GlobalValue::One(scalar("-9e18", Some(-9_000_000_000_000_000_000))),
+        GlobalValue::One(scalar("FAST", None)),
+        GlobalValue::List(vec![scalar("1", Some(1)), scalar("x", None)]),
+        GlobalValue::List(vec![scalar("0", Some(0)); 4]),
+    ];
+    let names: Vec<String> = object.global_names().map(str::to_owned).collect();
+    for name in names.iter().take(16) {
+        for value in &values {
+            if let Err(GlobalError::Variable(text) | GlobalError::Value(text)) =
+                object.set_global(name, value)
+            {
+                assert!(!text.is_empty());
+            }
+        }
+        let symbol = name.strip_prefix("kaddr_").unwrap_or(name);
+        object.set_kaddr(symbol, 1).err();
     }
 }
 
