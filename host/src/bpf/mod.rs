@@ -4,6 +4,7 @@
 //! Calls block (system calls, compilation in the kernel): from async code they belong into `spawn_blocking`. Nothing here needs a runtime.
 
 mod attach;
+mod btf;
 mod cgroup_id_map;
 mod cpus;
 mod errno;

@@ -23,6 +23,7 @@ pub(crate) use self::globals::GlobalError;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
 use super::attach::ProgramStatus;
+use super::btf;
 use super::errno;
 use super::log;
 use super::map::Map;
@@ -111,7 +112,7 @@ impl OpenObject {
         elf: &[u8],
     ) -> Result<Self, ObjectError> {
         let name = path.display().to_string();
-        if let Some(why) = symbols::not_bpf(elf) {
+        if let Some(why) = symbols::not_bpf(elf).or_else(|| btf::endless(elf)) {
             return Err(ObjectError::NotBpf { path: name, why });
         }
         let (opened, said) = log::capture(|| {

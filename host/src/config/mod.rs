@@ -39,7 +39,7 @@ pub(crate) use model::{
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;
 pub(crate) use programs::Enabled;
-pub(crate) use value::{ValuePlace, ValueType};
+pub(crate) use value::{ValueConfig, ValuePlace, ValueType};
 
 #[cfg(test)]
 mod testing;

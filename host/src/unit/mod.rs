@@ -10,6 +10,7 @@ mod fleet;
 mod labels;
 mod maps;
 mod opener;
+pub(crate) mod outside;
 mod plan;
 mod prepare;
 mod report;

@@ -3,18 +3,23 @@
 mod input;
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bpf::{GlobalError, MapInfo, OpenObject};
+use crate::bpf::{GlobalError, OpenObject};
 use crate::config::model::Position;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
 use crate::config::unit::read_unit;
-use crate::config::{GlobalScalar, GlobalValue, LabelConfig, MetricSource, Problem, UnitConfig};
+use crate::config::{
+    GlobalScalar, GlobalValue, LabelConfig, MetricSource, PluginUse, Problem, UnitConfig,
+    ValueConfig, ValuePlace, ValueType,
+};
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
+use crate::plugin::NumberSource;
 use crate::rows::{KeyShape, Layout};
-use crate::{plugin, web};
+use crate::{plugin, unit, web};
 
 pub(crate) use input::Input;
 
@@ -47,7 +52,6 @@ fn unit_is_whole(unit: &UnitConfig) {
             assert!(flush_interval > Duration::ZERO);
         }
         for label in &metric.labels {
-            assert!(label.size > 0 && !label.decoders.is_empty());
             let objects = label.decoders.iter().map(|decoder| &decoder.options);
             assert!(objects.into_iter().all(serde_json::Value::is_object));
         }
@@ -56,7 +60,9 @@ fn unit_is_whole(unit: &UnitConfig) {
         for key_size in [0, 4, 8, 64] {
             for per_cpu in [false, true] {
                 let shape = KeyShape { key_size, per_cpu };
-                layout_fits(&metric.labels, metric.source, shape);
+                if metric.labels.iter().all(|label| !label.is_by_type()) {
+                    layout_fits(&metric.labels, metric.source, shape);
+                }
             }
         }
     }
@@ -120,45 +126,73 @@ fn grants_are_what_they_say(sidecar: &Sidecar) {
     assert!(limits.instances != Some(0));
 }
 
-/// Labels over the maps of an object. `object`: a whole ELF file, whose BTF is taken out; `data`: labels, and then another BTF.
+/// Labels and numbers by the types of an object. `object`: a whole ELF file, whose BTF is taken out; `data`: metrics, and then another BTF.
 pub fn label_layout(object: &[u8], data: &[u8]) {
     let mut input = Input::new(data);
-    let labels = labels(&mut input);
     let source = if input.flag() {
         let flush_interval = Duration::from_secs(1);
         MetricSource::PerfEventArray { flush_interval }
     } else {
         MetricSource::Map
     };
+    let labels = labels(&mut input);
+    let value = value(&mut input);
     let Some(elf) = with_btf(object, input.rest()) else {
         return;
     };
-    for map in maps(&elf) {
+    let Some(object) = open(&elf) else { return };
+    let unit = "metrics: {counters: [{name: c, help: h}]}".as_bytes();
+    let file = Arc::new(PathBuf::from("unit.yaml"));
+    let Ok(read) = read_unit("unit", &file, unit, true) else {
+        return;
+    };
+    for map in object.maps() {
         let shape = KeyShape {
             key_size: map.key_size,
             per_cpu: map.is_per_cpu(),
         };
-        layout_fits(&labels, source, shape);
+        let sized = labels.iter().all(|label| !label.is_by_type());
+        if sized {
+            layout_fits(&labels, source, shape);
+        }
+        let mut config = read.config.clone();
+        for metric in &mut config.metrics {
+            metric.map.clone_from(&map.name);
+            metric.labels.clone_from(&labels);
+            metric.value.clone_from(&value);
+        }
+        for layout in unit::outside::layouts(&mut config, &object) {
+            let fits = |field: &Range<usize>| field.end <= layout.row_key_size;
+            assert!(layout.fields.iter().all(fits), "{layout:?}");
+            let cpu = if layout.split_cpus { 2 } else { 0 };
+            assert_eq!(layout.row_key_size, map.key_size + cpu);
+            let end = |number: NumberSource| number.offset + number.encoding.size();
+            assert!(
+                layout
+                    .number
+                    .is_none_or(|number| end(number) <= map.value_size)
+            );
+        }
     }
 }
 
 /// A BPF object, as it is opened.
 pub fn object(data: &[u8]) {
-    maps(data);
+    open(data);
 }
 
-fn maps(elf: &[u8]) -> Vec<MapInfo> {
+fn open(elf: &[u8]) -> Option<OpenObject> {
     // Errors are text for operators, which nothing in the file may break.
     match OpenObject::parse("fuzz.bpf.o", elf) {
         Ok(mut object) => {
             assert!(object.sections().all(|section| !section.contains('\0')));
             set_globals(&mut object);
-            object.maps().to_vec()
+            Some(object)
         }
         Err(error) => {
             let message = error.to_string();
             assert!(!message.contains('\n'), "{message:?}");
-            Vec::new()
+            None
         }
     }
 }
@@ -217,19 +251,60 @@ fn with_btf(elf: &[u8], btf: &[u8]) -> Option<Vec<u8>> {
     Some(made)
 }
 
+/// Members of the keys and values of tests/fuzz/object.bpf.c.
+const MEMBERS: [&str; 8] = [
+    "pid", "address", "low", "comm", "flag", "mode", "rest", "high.x",
+];
+
+fn member(input: &mut Input<'_>) -> String {
+    match input.up_to(9) {
+        index @ 0..8 => MEMBERS[usize::from(index)].to_owned(),
+        _ => input.text(),
+    }
+}
+
 fn labels(input: &mut Input<'_>) -> Vec<LabelConfig> {
     let at = Position::whole(&Arc::new(PathBuf::from("unit.yaml")));
+    let uint = || PluginUse {
+        name: "uint".to_owned(),
+        options: serde_json::json!({}),
+        at: at.clone(),
+    };
     let count = input.up_to(6);
     (0..count)
         .map(|_| LabelConfig {
-            name: input.name(),
+            name: if input.flag() {
+                input.name()
+            } else {
+                member(input)
+            },
+            member: input.flag().then(|| member(input)),
             // As many as the YAML may say.
-            size: usize::from(input.u16()).max(1),
+            size: usize::from(input.u16()),
+            offset: None,
             padding: usize::from(input.u8()),
-            decoders: Vec::new(),
+            decoders: input.list(|_| uint()),
             at: at.clone(),
         })
         .collect()
+}
+
+fn value(input: &mut Input<'_>) -> Option<ValueConfig> {
+    let place = match input.up_to(3) {
+        0 => return None,
+        1 => ValuePlace::Whole,
+        2 => ValuePlace::At {
+            offset: usize::from(input.u16()),
+            kind: ValueType::U32,
+        },
+        _ => ValuePlace::Member(member(input)),
+    };
+    let at = Position::whole(&Arc::new(PathBuf::from("unit.yaml")));
+    Some(ValueConfig {
+        place,
+        scale: 1.0,
+        at,
+    })
 }
 
 /// Fields lie in the key, one after the other, and the CPU's behind it.
