@@ -229,7 +229,7 @@ impl Host {
 
     /// The lines of the log from now on.
     pub(crate) fn log_from_now(&self) -> LogLines<'_> {
-        self.log.from_now()
+        self.log.lines_from_now()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -78,7 +78,7 @@ impl Log {
     }
 
     /// The lines from now on.
-    pub(super) fn from_now(&self) -> LogLines<'_> {
+    pub(super) fn lines_from_now(&self) -> LogLines<'_> {
         LogLines {
             read: self.state.lock().unwrap().lines.len(),
             log: self,
