@@ -33,7 +33,7 @@ pub(crate) struct Columns {
 pub(crate) enum Places {
     /// All of these, as is usual.
     Range(Range<u32>),
-    /// These, ascending.
+    /// These, in this order.
     List(Vec<u32>),
 }
 
@@ -167,6 +167,19 @@ impl SampleRef<'_> {
     }
 }
 
+// === impl Places ===
+
+impl Places {
+    /// These places of `order`.
+    pub(crate) fn through(&self, order: &[u32]) -> Self {
+        let place = |place: u32| order.get(place as usize).copied();
+        Self::List(match self {
+            Self::Range(range) => range.clone().filter_map(place).collect(),
+            Self::List(list) => list.iter().copied().filter_map(place).collect(),
+        })
+    }
+}
+
 // === impl Columns ===
 
 impl Columns {
@@ -247,6 +260,22 @@ impl LabelBlocks {
         };
         self.ends.push(end);
         Some(place)
+    }
+
+    /// Makes room for `blocks` of them in all, once it is known how much text they take on average.
+    pub(crate) fn reserve(&mut self, blocks: usize) {
+        let known = self.ends.len();
+        if known == 0 || known >= blocks {
+            return;
+        }
+        let more = blocks - known;
+        // Where there is none to reserve, it grows step by step.
+        let _ = self.ends.try_reserve_exact(more);
+        // Numbers in labels get longer.
+        let average = self.text.len() / known + 4;
+        if self.text.capacity() - self.text.len() < average {
+            let _ = self.text.try_reserve_exact(average.saturating_mul(more));
+        }
     }
 
     /// Takes the last block away.

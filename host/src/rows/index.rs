@@ -54,6 +54,10 @@ impl Index {
         self.known = 0;
     }
 
+    pub(super) fn is_filling(&self) -> bool {
+        self.filling
+    }
+
     /// The place of the series with these labels; None, and it is added with the place `fresh`, if it is not known. `labels`: of each series
     /// before `fresh`.
     #[inline]

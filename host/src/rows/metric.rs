@@ -17,6 +17,9 @@ const KEEP_SCRAPES: u32 = 10;
 /// Unseen keys are swept out together once there are this many and they are as many as the others.
 const SWEEP_AT: usize = 1024;
 
+/// Entries for which room is reserved before the first scrape.
+const MOST_RESERVED: usize = 1 << 20;
+
 /// What a metric is made of.
 pub(crate) struct MetricParts {
     pub(crate) name: Arc<str>,
@@ -137,12 +140,17 @@ impl Metric {
         &self.name
     }
 
-    /// Begins a scrape.
-    pub(crate) fn begin(&mut self) {
+    /// Begins a scrape. `most`: how many entries there may be, for a first one to make room; 0 if that is not known.
+    pub(crate) fn begin(&mut self, most: usize) {
         self.scrape += 1;
         self.walked = Walked::default();
         self.table.rewind();
         self.series.reset();
+        if self.table.len() == 0 {
+            let most = most.min(MOST_RESERVED);
+            self.table.reserve(most);
+            self.series.expect(most);
+        }
     }
 
     /// Takes a batch of entries. What it costs for each, beside some 300 ns for the kernel's walk (2.5 GHz, all in the cache):
@@ -296,6 +304,10 @@ impl Metric {
 
     /// Ends a scrape: its families, and what it did.
     pub(crate) fn finish(&mut self) -> (Vec<Family>, Walked) {
+        if self.table.is_filling() {
+            self.table.shrink();
+            self.series.shrink();
+        }
         if let Some(moved) = self.series.sort() {
             self.table.retain(|entry| entry.meaning.remap(&moved));
         }
@@ -345,8 +357,8 @@ impl Metric {
     pub(crate) fn descriptions(&mut self) -> Descriptions<'_> {
         self.table.make_index();
         Descriptions {
-            metric: self,
             owners: self.series.owners(),
+            metric: self,
         }
     }
 }

@@ -46,6 +46,11 @@ pub(super) struct SeriesSet {
     series: Vec<Series>,
     /// Shared with the bodies that are still being sent.
     blocks: Arc<LabelBlocks>,
+    /// After a first scrape, the places of the labels in `blocks` by those of their series: a scrape that has a lot to do already leaves the
+    /// copying of all labels to the next one.
+    scattered: Option<Vec<u32>>,
+    /// So many series are likely to come, where that is known.
+    expected: usize,
     /// So many of them are in the order of the output: by family and labels.
     sorted: usize,
     index: Index,
@@ -76,18 +81,41 @@ impl SeriesSet {
             families,
             series: Vec::new(),
             blocks: Arc::default(),
+            scattered: None,
+            expected: 0,
             sorted: 0,
             index: Index::default(),
             slots: Vec::new(),
         }
     }
 
+    /// Says how many series a first scrape may find. Room is reserved: memory that isn't written to costs nothing, moving what has grown does.
+    pub(super) fn expect(&mut self, series: usize) {
+        self.expected = series;
+        // Where there is none to reserve, it grows step by step.
+        let _ = self.series.try_reserve_exact(series);
+        if self.is_small() {
+            let _ = self.slots.try_reserve_exact(series);
+        }
+    }
+
+    /// Gives back what was reserved and is not needed.
+    pub(super) fn shrink(&mut self) {
+        self.series.shrink_to_fit();
+        self.slots.shrink_to_fit();
+    }
+
     pub(super) fn adding(&mut self) -> Adding<'_> {
+        self.arrange();
+        // Copies the blocks if a body of the last scrape is still being sent; that is rare.
+        let blocks = Arc::make_mut(&mut self.blocks);
+        if self.index.is_filling() {
+            blocks.reserve(self.expected);
+        }
         Adding {
             families: &self.families,
             series: &mut self.series,
-            // Copies the blocks if a body of the last scrape is still being sent; that is rare.
-            blocks: Arc::make_mut(&mut self.blocks),
+            blocks,
             index: &mut self.index,
             slots: &mut self.slots,
         }
@@ -99,7 +127,8 @@ impl SeriesSet {
     }
 
     /// Where to find the series that a slot belongs to: its first slot and its place, ascending.
-    pub(super) fn owners(&self) -> Vec<(SlotId, u32)> {
+    pub(super) fn owners(&mut self) -> Vec<(SlotId, u32)> {
+        self.arrange();
         let mut owners: Vec<_> = (0..)
             .zip(&self.series)
             .map(|(place, series)| (series.first_slot, place))
@@ -108,7 +137,7 @@ impl SeriesSet {
         owners
     }
 
-    /// The labels of the series that a slot belongs to.
+    /// The labels of the series that a slot belongs to. `owners`: of `self.owners()`.
     pub(super) fn labels(&self, owners: &[(SlotId, u32)], slot: SlotId) -> Option<&str> {
         let after = owners.partition_point(|&(first, _)| first <= slot);
         let (_, place) = *owners.get(after.checked_sub(1)?)?;
@@ -119,8 +148,12 @@ impl SeriesSet {
     pub(super) fn reset(&mut self) {
         self.slots.fill(None);
         // Slots of a histogram are many: it is worth while to know early that a series is there.
-        let small = self.families.iter().all(|family| family.slots() == 1);
-        self.index.begin(self.series.is_empty() && small);
+        self.index.begin(self.series.is_empty() && self.is_small());
+    }
+
+    /// Whether every series has one slot.
+    fn is_small(&self) -> bool {
+        self.families.iter().all(|family| family.slots() == 1)
     }
 
     /// Adds to a slot, and so makes its series part of this scrape.
@@ -149,6 +182,7 @@ impl SeriesSet {
 
     /// Leaves out the series that no scrape since `oldest` has added to. Gives the new place of each slot, or `GONE`.
     pub(super) fn compact(&mut self, oldest: u32) -> Vec<SlotId> {
+        self.arrange();
         let mut kept = Self::new(std::mem::take(&mut self.families));
         let mut moved = vec![GONE; self.slots.len()];
         let mut adding = kept.adding();
@@ -183,6 +217,7 @@ impl SeriesSet {
             series,
             blocks,
             slots,
+            scattered,
             ..
         } = self;
         for of_family in series.chunk_by_mut(|a, b| a.family == b.family) {
@@ -198,6 +233,10 @@ impl SeriesSet {
                 histograms(shape, of_family, slots, range, scrape)
             } else {
                 numbers(of_family, slots, range, scrape)
+            };
+            let places = match scattered {
+                Some(scattered) => places.through(scattered),
+                None => places,
             };
             let columns = Columns {
                 blocks: Arc::clone(blocks),
@@ -217,12 +256,14 @@ impl SeriesSet {
     /// Puts new series in their place. Costs nothing if there are none, else a comparison and a copy for each series. Gives the new place of each
     /// slot if there were series of the same labels, which are one now.
     pub(super) fn sort(&mut self) -> Option<Vec<SlotId>> {
+        self.arrange();
         if self.sorted == self.series.len() {
             return None;
         }
         let (series, blocks) = (&self.series, &self.blocks);
         let family = |place: u32| series[place as usize].family;
         let Order { places, twins } = Order::of(blocks, family, self.sorted, series.len());
+        let first = self.sorted == 0 && twins.is_empty();
         let mut moved = None;
         for (kept, twin) in twins {
             // Only families with one slot a series get here.
@@ -236,18 +277,28 @@ impl SeriesSet {
             let all = 0..self.slots.len() as SlotId;
             moved.get_or_insert_with(|| all.collect::<Vec<_>>())[from as usize] = to;
         }
-        let mut new_blocks = LabelBlocks::with_capacity(places.len(), blocks.text_len());
-        let mut new_series = Vec::with_capacity(places.len());
-        for &old in &places {
-            // The same text in another order: there is room.
-            new_blocks.push(blocks.get(old));
-            new_series.push(series[old as usize]);
-        }
         self.index.move_to(&places, series.len());
-        self.blocks = Arc::new(new_blocks);
-        self.series = new_series;
+        self.series = places.iter().map(|&old| series[old as usize]).collect();
         self.sorted = self.series.len();
+        self.scattered = Some(places);
+        if !first {
+            self.arrange();
+        }
         moved
+    }
+
+    /// Lays the labels in the order of their series, where they are not.
+    fn arrange(&mut self) {
+        let Some(scattered) = self.scattered.take() else {
+            return;
+        };
+        let blocks = &self.blocks;
+        let mut arranged = LabelBlocks::with_capacity(scattered.len(), blocks.text_len());
+        for place in scattered {
+            // The same text in another order: there is room.
+            arranged.push(blocks.get(place));
+        }
+        self.blocks = Arc::new(arranged);
     }
 }
 

@@ -68,10 +68,29 @@ impl<T> KeyTable<T> {
         self.entries.len()
     }
 
+    /// Whether it was empty when the walk began.
+    pub(super) fn is_filling(&self) -> bool {
+        self.filling
+    }
+
     /// Call before a walk: the first key is guessed to be the first entry.
     pub(super) fn rewind(&mut self) {
         self.next = 0;
         self.filling = self.entries.is_empty();
+    }
+
+    /// Makes room for so many entries: memory that isn't written to costs nothing, moving what has grown does.
+    pub(super) fn reserve(&mut self, entries: usize) {
+        // Where there is none to reserve, they grow step by step.
+        let bytes = entries.saturating_mul(self.key_size);
+        let _ = self.keys.try_reserve_exact(bytes);
+        let _ = self.entries.try_reserve_exact(entries);
+    }
+
+    /// Gives back what was reserved and is not needed.
+    pub(super) fn shrink(&mut self) {
+        self.keys.shrink_to_fit();
+        self.entries.shrink_to_fit();
     }
 
     /// The entry of a key of `key_size` bytes.
@@ -185,8 +204,7 @@ impl<T> KeyTable<T> {
         self.next = 0;
         // What stays behind of a map that was larger is given back.
         if self.entries.capacity() > 4 * self.entries.len() {
-            self.keys.shrink_to_fit();
-            self.entries.shrink_to_fit();
+            self.shrink();
         }
     }
 }

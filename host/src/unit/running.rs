@@ -311,8 +311,9 @@ impl Running {
             .and_then(|kernel| kernel.keeper.as_ref());
         scrape.cgroup_errors = keeper.map_or(0, |keeper| keeper.stats().errors);
         for group in &mut self.groups {
+            let most = group.source.max_entries().unwrap_or(0);
             for metric in &mut group.metrics {
-                metric.begin();
+                metric.begin(most);
             }
             let started = Instant::now();
             let Group {

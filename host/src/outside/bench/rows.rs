@@ -83,7 +83,7 @@ impl Rows {
 
     /// Begins a scrape, finds every entry's row and adds its number.
     pub fn take(&mut self) {
-        self.metric.begin();
+        self.metric.begin(self.keys.len() / KEY_SIZE);
         let keys = self.keys.chunks(BATCH * KEY_SIZE);
         for (keys, values) in keys.zip(self.values.chunks(BATCH * self.value_stride)) {
             let entries = Entries {

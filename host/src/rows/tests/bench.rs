@@ -215,7 +215,7 @@ impl Bench {
         &mut self,
         entries: &[(K, [u64; CPUS])],
     ) -> Scraped {
-        self.metric.begin();
+        self.metric.begin(entries.len());
         for batch in entries.chunks(self.batch) {
             let mut keys = Vec::new();
             let mut values = Vec::new();
