@@ -127,3 +127,30 @@ fn yaml_of_1_1_and_unknown_keys_are_taken() {
     );
     crate::harness::host::assert_says(&host.log(), &["unit.yaml", "unknown_key"]);
 }
+
+#[test]
+fn labels_of_the_whole_unit() {
+    let yaml = "config_labels: {team: \"a \\\"b\\\"\", n2: 1}\nmetrics:\n  \
+        counters:\n  - {name: hash_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}\n  \
+        - {name: single_total, help: Test.}\n  \
+        histograms: [{name: h4, help: Test., bucket_type: linear, bucket_max: 1, labels: [{name: bucket, size: 4, decoders: [{name: uint}]}]}]\n";
+    let host = Host::start("maps", yaml);
+    host.map("hash_total").set(&number(1), 5);
+    host.map("single_total").set(&number(0), 6);
+    host.map("h4").set(&number(1), 7);
+    let own = [("n2", "1"), ("team", "a \"b\"")];
+    let of = |more: &[(&str, &str)]| labels(&[&own[..], more].concat());
+    assert_eq!(
+        host.series("ebpf_exporter_hash_total")[&of(&[("n", "1")])],
+        5.0
+    );
+    assert_eq!(host.series("ebpf_exporter_single_total")[&of(&[])], 6.0);
+    let body = host.text();
+    let bucket = [&own[..], &[("le", "1")]].concat();
+    assert_eq!(body.value("ebpf_exporter_h4_bucket", &bucket), Some(7.0));
+    // The host's own series have nothing to do with it.
+    assert_eq!(
+        host.series(names::ENABLED_CONFIGS)[&labels(&[("name", "unit")])],
+        1.0
+    );
+}

@@ -95,7 +95,7 @@ fn read_collector(node: &Node, problems: &mut Problems) -> Option<CollectorConfi
     let options = read_options(&fields, problems);
     let targets = read_targets(&fields, problems);
     let target_label = read_target_label(&fields, problems);
-    let labels = read_labels(&fields, problems);
+    let labels = read_labels("labels", &fields, problems);
     if let Some(node) = fields.get("labels")
         && labels.iter().any(|(name, _)| *name == target_label)
     {
@@ -211,15 +211,20 @@ fn read_target_label(fields: &Fields<'_>, problems: &mut Problems) -> String {
     label.to_owned()
 }
 
-fn read_labels(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, String)> {
-    let Some(node) = fields.get("labels") else {
+/// A mapping of label names and their values.
+pub(super) fn read_labels(
+    key: &str,
+    fields: &Fields<'_>,
+    problems: &mut Problems,
+) -> Vec<(String, String)> {
+    let Some(node) = fields.get(key) else {
         return Vec::new();
     };
     let NodeValue::Mapping(entries) = &node.value else {
         problems.error(
             node.at,
             format!(
-                "expected a mapping of label names and values for `labels`, found {}",
+                "expected a mapping of label names and values for `{key}`, found {}",
                 node.describe()
             ),
         );

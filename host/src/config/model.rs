@@ -46,6 +46,8 @@ pub(crate) struct UnitConfig {
     /// Written into the object before it is loaded.
     pub(crate) globals: Vec<GlobalConfig>,
     pub(crate) programs: Vec<ProgramConfig>,
+    /// Labels of all series made from maps, with their values; collectors have them among their own.
+    pub(crate) config_labels: Vec<(String, String)>,
 }
 
 /// When a unit runs.

@@ -19,6 +19,8 @@ use super::metric;
 use super::metric::Metrics;
 use super::model::CgroupIdMap;
 use super::model::CgroupIdMapKind;
+use super::model::CollectorConfig;
+use super::model::MetricConfig;
 use super::model::Position;
 use super::model::UnitConfig;
 use super::names;
@@ -49,10 +51,11 @@ const UNIT: Schema = Schema {
         "kernel",
         "globals",
         "programs",
+        "config_labels",
         "name",
         "bpfpath",
     ],
-    later: &["tracing", "config_labels", "processes"],
+    later: &["tracing", "processes"],
 };
 
 const CGROUP_ID_MAP: Schema = Schema {
@@ -134,6 +137,15 @@ fn read_root(
     let kernel = kernel::read(&fields, problems);
     let globals = globals::read(&fields, problems);
     let programs = programs::read(&fields, problems);
+    let config_labels = collector::read_labels("config_labels", &fields, problems);
+    let mut collectors = collectors;
+    add_labels(
+        &config_labels,
+        &mut collectors,
+        &metrics.list,
+        &fields,
+        problems,
+    );
     Some(UnitConfig {
         digest,
         name: name.to_owned(),
@@ -153,7 +165,55 @@ fn read_root(
         kernel,
         globals,
         programs,
+        config_labels,
     })
+}
+
+/// Gives the labels of the unit to its collectors, where they say nothing else, and sees that no metric has them already.
+fn add_labels(
+    labels: &[(String, String)],
+    collectors: &mut [CollectorConfig],
+    metrics: &[MetricConfig],
+    fields: &Fields<'_>,
+    problems: &mut Problems,
+) {
+    let at = fields
+        .get("config_labels")
+        .map_or(fields.at, |node| node.at);
+    for (name, value) in labels {
+        if name == "le" {
+            problems.error(
+                at,
+                "the label `le` of `config_labels` is that of buckets: choose another name",
+            );
+        }
+        for metric in metrics {
+            if metric.labels.iter().any(|label| label.name == *name) {
+                problems.error(
+                    at,
+                    format!(
+                        "the label `{}` of `config_labels` is one of the metric `{}` already",
+                        shorten(name),
+                        shorten(&metric.name)
+                    ),
+                );
+            }
+        }
+        for collector in &mut *collectors {
+            if collector.target_label == *name && !collector.targets.is_empty() {
+                problems.error(
+                    at,
+                    format!(
+                        "the label `{}` of `config_labels` is the `target_label` of the collector `{}`",
+                        shorten(name),
+                        shorten(&collector.name)
+                    ),
+                );
+            } else if !collector.labels.iter().any(|(known, _)| known == name) {
+                collector.labels.push((name.clone(), value.clone()));
+            }
+        }
+    }
 }
 
 fn read_namespace(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
@@ -252,4 +312,53 @@ fn read_cgroup_id_map(node: &Node, problems: &mut Problems) -> Option<CgroupIdMa
         regexps,
         at: problems.position(fields.at),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{good, problems};
+
+    #[test]
+    fn a_units_labels_are_its_collectors_too() {
+        let unit = good(
+            "config_labels: {team: kernel, site: 1}\ncollectors: [{name: a, labels: {team: net}}, {name: b}]\n",
+        );
+        let own = |text: &[(&str, &str)]| -> Vec<(String, String)> {
+            let pairs = text.iter();
+            pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        assert_eq!(
+            unit.config_labels,
+            own(&[("team", "kernel"), ("site", "1")])
+        );
+        // What a collector says of itself stays.
+        assert_eq!(
+            unit.collectors[0].labels,
+            own(&[("team", "net"), ("site", "1")])
+        );
+        assert_eq!(unit.collectors[1].labels, unit.config_labels);
+    }
+
+    #[test]
+    fn labels_that_are_taken() {
+        let found = problems(
+            "config_labels: {le: x, l: x, instance: x, a-b: x}\n\
+             metrics: {counters: [{name: c, help: h, labels: [{name: l, size: 4, decoders: [{name: uint}]}]}]}\n\
+             collectors: [{name: k, targets: [t]}]\n",
+        );
+        for expected in [
+            ":1:16: error: the label `le` of `config_labels` is that of buckets: choose another name\n",
+            ":1:16: error: the label `l` of `config_labels` is one of the metric `c` already\n",
+            ":1:16: error: the label `instance` of `config_labels` is the `target_label` of the collector `k`\n",
+            ":1:43: error: the label name `a-b` has a '-', but a label's name is made of letters",
+        ] {
+            assert!(found.contains(expected), "{expected}\n{found}");
+        }
+        assert!(
+            problems("config_labels: [a]\ncollectors: [{name: k}]\n")
+                .contains("for `config_labels`, found a list")
+        );
+    }
 }

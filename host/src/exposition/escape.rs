@@ -73,21 +73,46 @@ pub(super) fn unescape_strict(text: &str) -> Option<String> {
 pub(crate) struct LabelTemplate {
     /// By label name: the index of the value and `name="`, with the quote and comma behind the one before.
     parts: Vec<(usize, String)>,
+    /// What comes after the last value.
+    tail: String,
 }
 
 impl LabelTemplate {
     pub(crate) fn new<N: AsRef<str>>(names: &[N]) -> Self {
-        let mut sorted: Vec<(usize, &str)> = names.iter().map(AsRef::as_ref).enumerate().collect();
-        sorted.sort_by_key(|&(_, name)| name);
-        let parts = sorted
-            .into_iter()
-            .enumerate()
-            .map(|(place, (index, name))| {
-                let comma = if place == 0 { "" } else { "\"," };
-                (index, format!("{comma}{name}=\""))
-            })
-            .collect();
-        Self { parts }
+        Self::with_constants(names, &[])
+    }
+
+    /// `constants`: further labels, each with its value; no name twice.
+    pub(crate) fn with_constants<N: AsRef<str>>(
+        names: &[N],
+        constants: &[(String, String)],
+    ) -> Self {
+        let of_rows = names.iter().enumerate();
+        let of_rows = of_rows.map(|(index, name)| (name.as_ref(), Err(index)));
+        let constants = constants.iter();
+        let constants = constants.map(|(name, value)| (name.as_str(), Ok(value)));
+        let mut sorted: Vec<(&str, Result<&String, usize>)> = of_rows.chain(constants).collect();
+        sorted.sort_by_key(|&(name, _)| name);
+        let (mut parts, mut text) = (Vec::with_capacity(names.len()), String::new());
+        for (place, (name, value)) in sorted.into_iter().enumerate() {
+            if place > 0 {
+                text.push(',');
+            }
+            text.push_str(name);
+            text.push_str("=\"");
+            match value {
+                Err(index) => {
+                    parts.push((index, std::mem::take(&mut text)));
+                    // Behind the value.
+                    text.push('"');
+                }
+                Ok(value) => {
+                    label_value(&mut text, value);
+                    text.push('"');
+                }
+            }
+        }
+        Self { parts, tail: text }
     }
 
     /// Appends the label pairs as they are written, without the braces. `value_of` gives the value of the name at that index in `new`.
@@ -106,9 +131,7 @@ impl LabelTemplate {
             out.push_str(text);
             write(out, *index);
         }
-        if !self.parts.is_empty() {
-            out.push('"');
-        }
+        out.push_str(&self.tail);
     }
 }
 
@@ -125,6 +148,23 @@ pub(crate) fn labels<N: AsRef<str>, V: AsRef<str>>(names: &[N], values: &[V]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn constants_stand_among_the_others() {
+        let constants = ["b", "d"].map(|name| (name.to_owned(), format!("{name}\"")));
+        let written = |names: &[&str]| {
+            let mut out = String::new();
+            LabelTemplate::with_constants(names, &constants)
+                .render_into(&mut out, |index| index.to_string());
+            out
+        };
+        assert_eq!(
+            written(&["c", "e", "a"]),
+            "a=\"2\",b=\"b\\\"\",c=\"0\",d=\"d\\\"\",e=\"1\""
+        );
+        assert_eq!(written(&["c"]), "b=\"b\\\"\",c=\"0\",d=\"d\\\"\"");
+        assert_eq!(written(&[]), "b=\"b\\\"\",d=\"d\\\"\"");
+    }
 
     #[test]
     fn values_are_escaped_and_read_back() {

@@ -26,6 +26,8 @@ pub(crate) struct MetricParts {
     pub(crate) namespace: String,
     pub(crate) layout: Layout,
     pub(crate) labels: Vec<Label>,
+    /// Labels of all series, with their values.
+    pub(crate) constants: Vec<(String, String)>,
     pub(crate) shaper: Shaper,
 }
 
@@ -121,7 +123,7 @@ const ZERO_KEY: &str = "zero key";
 
 impl Metric {
     pub(crate) fn new(parts: MetricParts) -> Self {
-        let pipeline = Pipeline::new(parts.layout, parts.labels, parts.shaper);
+        let pipeline = Pipeline::new(parts.layout, parts.labels, &parts.constants, parts.shaper);
         let series = SeriesSet::new(pipeline.family_shapes(&parts.namespace));
         let table = KeyTable::new(pipeline.layout().row_key_size);
         Self {

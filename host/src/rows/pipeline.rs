@@ -106,7 +106,13 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(layout: Layout, labels: Vec<Label>, shaper: Shaper) -> Self {
+    /// `constants`: labels of every series, with their values.
+    pub(super) fn new(
+        layout: Layout,
+        labels: Vec<Label>,
+        constants: &[(String, String)],
+        shaper: Shaper,
+    ) -> Self {
         let decoded: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
         let new = crate::plugin::new_labels(&shaper.families, &decoded);
         let column_of = |name: &str| {
@@ -124,7 +130,7 @@ impl Pipeline {
                 .filter_map(|name| column_of(name))
                 .collect();
             FamilyLabels {
-                template: LabelTemplate::new(&family.labels),
+                template: LabelTemplate::with_constants(&family.labels, constants),
                 columns,
             }
         });

@@ -26,6 +26,7 @@ pub(super) fn open(
     let mut opener = Opener {
         registry,
         plugins: Plugins::default(),
+        constants: config.config_labels.clone(),
         problems: Vec::new(),
     };
     let mut metrics = Vec::new();
@@ -51,6 +52,7 @@ pub(crate) fn check(config: &UnitConfig, registry: &Registry) -> Vec<Problem> {
     let mut opener = Opener {
         registry,
         plugins: Plugins::default(),
+        constants: config.config_labels.clone(),
         problems: Vec::new(),
     };
     let labels = config.metrics.iter().flat_map(|metric| &metric.labels);
@@ -63,6 +65,8 @@ pub(crate) fn check(config: &UnitConfig, registry: &Registry) -> Vec<Problem> {
 struct Opener<'a> {
     registry: &'a Registry,
     plugins: Plugins,
+    /// Labels of all series, with their values.
+    constants: Vec<(String, String)>,
     problems: Vec<Problem>,
 }
 
@@ -79,6 +83,7 @@ impl Opener<'_> {
             namespace: namespace.to_owned(),
             layout: layout.clone(),
             labels,
+            constants: self.constants.clone(),
             shaper,
         }))
     }
@@ -219,6 +224,14 @@ impl Opener<'_> {
                     .iter()
                     .try_for_each(|label| label_name(label, family.kind))
             });
+            let mut constants = self.constants.iter().map(|(name, _)| name);
+            let twice = constants.find(|name| family.labels.contains(name)).cloned();
+            if let Some(label) = twice {
+                let _: Option<()> = self.problem(
+                    &metric.shape,
+                    format!("family `{name}` of shape `{}` has the label `{label}` of `config_labels` already", shaper.name),
+                );
+            }
             if let Err(error) = names {
                 let _: Option<()> = self.problem(
                     &metric.shape,

@@ -177,6 +177,7 @@ fn metric(standard: &Standard, shape: Shape, plugins: &mut Plugins) -> anyhow::R
     });
     let labels = labels.collect::<anyhow::Result<_>>()?;
     Ok(Metric::new(MetricParts {
+        constants: Vec::new(),
         name: "calls_total".into(),
         namespace: "ebpf_exporter".into(),
         layout,

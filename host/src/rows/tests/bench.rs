@@ -142,6 +142,7 @@ impl Recipe {
         let labels = labels.collect();
         Bench {
             metric: Metric::new(MetricParts {
+                constants: Vec::new(),
                 name: "calls".into(),
                 namespace: "unit".into(),
                 layout,
