@@ -41,7 +41,7 @@ pub fn decoders(data: &[u8]) {
     let Some((which, options, cell)) = parts(data) else {
         return;
     };
-    match which % 20 {
+    match which % 21 {
         0 => run::<standard::Cgroup>(options, cell),
         1 => run::<standard::Errno>(options, cell),
         2 => run::<standard::Hex>(options, cell),
@@ -61,7 +61,8 @@ pub fn decoders(data: &[u8]) {
         16 => run::<standard::Uint>(options, cell),
         17 => run::<Network>(options, cell),
         18 => run::<ContainerOf>(options, cell),
-        _ => inet_ip(cell),
+        19 => inet_ip(cell),
+        _ => run::<standard::Int>(options, cell),
     }
 }
 
