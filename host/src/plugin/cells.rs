@@ -51,6 +51,14 @@ impl Cells {
         Ok(Self { bytes, ends })
     }
 
+    /// No cells yet, but room for `cells` of them with `bytes` bytes in all.
+    pub(crate) fn with_capacity(cells: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(cells),
+        }
+    }
+
     /// A column of `count` empty cells.
     pub(crate) fn empty(count: usize) -> Self {
         Self {
@@ -97,10 +105,7 @@ impl Cells {
     /// A column of the same part of every cell; empty for cells that don't reach so far.
     pub(crate) fn parts(&self, part: Range<usize>) -> Self {
         let size = part.len();
-        let mut column = Self {
-            bytes: Vec::with_capacity(size * self.len()),
-            ends: Vec::with_capacity(self.len()),
-        };
+        let mut column = Self::with_capacity(self.len(), size * self.len());
         for index in 0..self.len() {
             let cell = self.get(index).get(part.clone()).unwrap_or_default();
             // Of constant size where that is usual: a few moves in place of a call.

@@ -182,9 +182,12 @@ impl Batch {
         } else {
             let asked: Cells = match &runs {
                 Some(runs) => {
+                    let mut asked = Cells::with_capacity(runs.len(), input.bytes().len());
                     let first = |run: &u32| self.alive.get(*run as usize);
-                    let firsts = runs.iter().filter_map(first);
-                    firsts.map(|&row| input.get(row as usize)).collect()
+                    for &row in runs.iter().filter_map(first) {
+                        asked.push(input.get(row as usize));
+                    }
+                    asked
                 }
                 None => self.narrowed(&input),
             };
@@ -228,7 +231,8 @@ impl Batch {
         let column = if everything {
             decoded.cells
         } else {
-            let mut column = Cells::default();
+            let each = decoded.cells.bytes().len() / decoded.cells.len().max(1) + 1;
+            let mut column = Cells::with_capacity(rows, each * rows);
             for index in 0..decoded.cells.len() {
                 for &row in rows_of(index as u32) {
                     column.fill_up(row as usize);

@@ -14,7 +14,8 @@ pub(super) struct Order {
 /// What a new series is sorted by: the beginning of its labels, less what all of them begin with, decides nearly always.
 #[derive(Clone, Copy)]
 struct SortKey {
-    start: u64,
+    /// Eight bytes and eight more.
+    start: [u64; 2],
     family: u32,
     place: u32,
 }
@@ -22,7 +23,11 @@ struct SortKey {
 impl SortKey {
     /// As one number: compared without a branch.
     fn number(&self) -> u128 {
-        u128::from(self.family) << 64 | u128::from(self.start)
+        u128::from(self.start[0]) << 64 | u128::from(self.start[1])
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        (self.family, self.start) == (other.family, other.start)
     }
 }
 
@@ -36,11 +41,15 @@ impl Order {
     ) -> Self {
         let text = |place: u32| blocks.get(place).as_bytes();
         let mut keys = keys(blocks, &family, sorted as u32..total as u32);
-        keys.sort_unstable_by_key(SortKey::number);
+        if keys.windows(2).all(|pair| pair[0].family == pair[1].family) {
+            keys.sort_unstable_by_key(SortKey::number);
+        } else {
+            keys.sort_unstable_by_key(|key| (key.family, key.number()));
+        }
         let mut places: Vec<u32> = Vec::with_capacity(total);
         let mut twins = Vec::new();
         places.extend(0..sorted as u32);
-        for alike in keys.chunk_by_mut(|a, b| a.number() == b.number()) {
+        for alike in keys.chunk_by_mut(SortKey::is_like) {
             if let [one] = alike {
                 places.push(one.place);
                 continue;
@@ -76,14 +85,14 @@ fn keys(blocks: &LabelBlocks, family: impl Fn(u32) -> u32, places: Range<u32>) -
     let skip = common.len();
     let key = |place: u32| {
         let rest = text(place).get(skip..).unwrap_or_default();
-        let start = match rest.first_chunk() {
-            Some(start) => u64::from_be_bytes(*start),
-            None => {
-                let mut start = [0; 8];
-                start[..rest.len()].copy_from_slice(rest);
-                u64::from_be_bytes(start)
-            }
-        };
+        let mut start = [0; 16];
+        match rest.first_chunk() {
+            Some(chunk) => start = *chunk,
+            None => start[..rest.len()].copy_from_slice(rest),
+        }
+        let [first, second] =
+            [0, 8].map(|at| start[at..].first_chunk().copied().unwrap_or_default());
+        let start = [u64::from_be_bytes(first), u64::from_be_bytes(second)];
         SortKey {
             start,
             family: family(place),

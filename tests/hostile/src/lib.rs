@@ -39,7 +39,7 @@ mod exports {
     bindings::export!(Hostile with_types_in bindings);
 }
 
-use bindings::exports::exporter::plugin::shaping;
+use bindings::exports::exporter::plugin::{shaping, uniform_shaping};
 
 /// No shapes.
 impl shaping::Guest for Hostile {
@@ -53,6 +53,13 @@ impl shaping::Guest for Hostile {
 
     fn place(_: u32, _: u32, _: shaping::Cells, _: Vec<shaping::Cells>) -> shaping::Placed {
         misdeeds::trap()
+    }
+}
+
+impl uniform_shaping::Guest for Hostile {
+    fn placements(_: u32) -> Vec<shaping::Placement> {
+        // There are no shapers.
+        Vec::new()
     }
 }
 
