@@ -31,7 +31,7 @@ fn by_request() {
     );
     install(&host.path().join("broken.yaml"), "metrics: [");
     // What can be done is done all the same.
-    reload_fails(&host, &["broken: failed", "broken.yaml:2:1"]);
+    reload_fails(&host, &["broken: failed", "broken.yaml:1:11"]);
     let text = host.fetch(crate::harness::parser::Format::Text);
     assert!(
         text.contains("exporter_host_config_last_reload_successful 0"),
