@@ -43,6 +43,20 @@ struct Request {
     options: String,
 }
 
+impl Live {
+    /// The instance's handle of a shaper that the session has opened, and what its answers are checked against.
+    fn shaper<'a>(
+        &self,
+        opened: &'a [(Request, ShapeLimits)],
+        shaper: ShaperId,
+    ) -> Result<(u32, &'a ShapeLimits), CallError> {
+        match (self.shapers.get(shaper.0), opened.get(shaper.0)) {
+            (Some(&handle), Some((_, limits))) => Ok((handle, limits)),
+            _ => Err(gone()),
+        }
+    }
+}
+
 impl Session {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
         Self {
@@ -135,11 +149,7 @@ impl Session {
     pub(crate) fn uniform(&mut self, shaper: ShaperId) -> Result<Vec<Placement>, CallError> {
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
-        let (Some(&handle), Some((_, limits))) =
-            (live.shapers.get(shaper.0), self.shapers.get(shaper.0))
-        else {
-            return Err(gone());
-        };
+        let (handle, limits) = live.shaper(&self.shapers, shaper)?;
         let answer = live.instance.uniform(handle, limits);
         self.settle(answer)
     }
@@ -166,11 +176,7 @@ impl Session {
         let _slot = self.slot()?;
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
-        let (Some(&handle), Some((_, limits))) =
-            (live.shapers.get(shaper.0), self.shapers.get(shaper.0))
-        else {
-            return Err(gone());
-        };
+        let (handle, limits) = live.shaper(&self.shapers, shaper)?;
         let rows = u32::try_from(keys.len()).map_err(|_| gone())?;
         let answer = live.instance.place(handle, rows, keys, labels, limits);
         self.settle(answer)

@@ -84,7 +84,6 @@ fn said(log: &str) -> String {
 }
 
 pub(super) fn list(verb: &str, names: &[String]) -> String {
-    const MOST: usize = 12;
     if names.is_empty() {
         return if verb.starts_with(';') {
             String::new()
@@ -92,13 +91,19 @@ pub(super) fn list(verb: &str, names: &[String]) -> String {
             "it has none".to_owned()
         };
     }
+    format!("{verb} {}", quoted(names))
+}
+
+/// The first names, each in backticks.
+pub(super) fn quoted<N: AsRef<str>>(names: &[N]) -> String {
+    const MOST: usize = 12;
     let shown: Vec<String> = names
         .iter()
         .take(MOST)
-        .map(|name| format!("`{name}`"))
+        .map(|name| format!("`{}`", name.as_ref()))
         .collect();
     let more = if names.len() > MOST { ", …" } else { "" };
-    format!("{verb} {}{more}", shown.join(", "))
+    format!("{}{more}", shown.join(", "))
 }
 
 /// The error of a failed load, with what usually is behind it.

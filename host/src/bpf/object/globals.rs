@@ -1,5 +1,6 @@
 //! Values of global variables, as bytes of the types that the object's BTF gives them.
 
+use super::error::quoted;
 use crate::bpf::types::{CType, IntType, Variable};
 use crate::config::{GlobalScalar, GlobalValue, nearest};
 
@@ -123,7 +124,7 @@ fn scalar(name: &str, ty: &CType, value: &GlobalScalar) -> Result<Vec<u8>, Globa
                     "a name of its enum".to_owned(),
                     &format!(", did you mean `{near}`?"),
                 )),
-                None => Err(wrong(format!("one of {}", list(&names)), "")),
+                None => Err(wrong(format!("one of {}", quoted(&names)), "")),
             }
         }
         CType::Float { size } => match (value.float, size) {
@@ -166,15 +167,4 @@ fn integer(number: i128, int: IntType) -> Result<Vec<u8>, GlobalError> {
     cut.map(<[u8]>::to_vec).ok_or_else(|| {
         GlobalError::Variable(format!("an integer of {} bytes is not supported", int.size))
     })
-}
-
-fn list(names: &[&str]) -> String {
-    const MOST: usize = 12;
-    let shown: Vec<String> = names
-        .iter()
-        .take(MOST)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    let more = if names.len() > MOST { ", …" } else { "" };
-    format!("{}{more}", shown.join(", "))
 }
