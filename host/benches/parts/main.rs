@@ -52,6 +52,7 @@ criterion_group!(
     config = criterion::Criterion::default().with_measurement(CpuTime);
     targets = walk::walk,
     rows::rows,
+    rows::first,
     decode::decode,
     numbers::numbers,
     exposition::exposition,

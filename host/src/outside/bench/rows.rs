@@ -1,14 +1,16 @@
 //! From entries of a map to the numbers of series, with every key known.
 
+use std::hash::BuildHasher;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, ensure};
+use foldhash::fast::FixedState;
 use serde_json::{Value as Json, json};
 
 use super::decode::Standard;
 use crate::config::{LabelConfig, MetricSource, model::Position};
-use crate::exposition::Family;
+use crate::exposition::{Family, Format, write};
 use crate::rows::{
     Entries, KeyShape, Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step,
 };
@@ -34,6 +36,7 @@ pub enum Shape {
 
 /// A metric, and the entries of its map.
 pub struct Rows {
+    shape: Shape,
     metric: Metric,
     plugins: Plugins,
     keys: Vec<u8>,
@@ -44,22 +47,8 @@ pub struct Rows {
 impl Rows {
     /// Every key has been decoded once.
     pub fn new(standard: &Standard, shape: Shape, entries: u32) -> anyhow::Result<Self> {
-        let cpus = if shape == Shape::SplitCounter {
-            CPUS
-        } else {
-            1
-        };
-        let mut plugins = Plugins::default();
-        let metric = metric(standard, shape, &mut plugins)?;
-        let values = (0..entries)
-            .flat_map(|index| (0..cpus).map(move |cpu| u64::from(index % 1000) + cpu as u64));
-        let mut rows = Self {
-            metric,
-            plugins,
-            keys: (0..entries).flat_map(|index| key(shape, index)).collect(),
-            values: values.flat_map(u64::to_ne_bytes).collect(),
-            value_stride: cpus * size_of::<u64>(),
-        };
+        let mut rows = Self::unknown(standard, shape, entries)?;
+        let cpus = rows.value_stride / size_of::<u64>();
         rows.scrape();
         rows.take();
         let (_, walked) = rows.metric.finish();
@@ -70,6 +59,39 @@ impl Rows {
             walked.rows
         );
         Ok(rows)
+    }
+
+    /// No key has been seen yet. They come in no order, as those of a hash map do.
+    pub fn unknown(standard: &Standard, shape: Shape, entries: u32) -> anyhow::Result<Self> {
+        let cpus = if shape == Shape::SplitCounter {
+            CPUS
+        } else {
+            1
+        };
+        let mut indexes: Vec<u32> = (0..entries).collect();
+        indexes.sort_by_key(|&index| FixedState::default().hash_one(index));
+        let values = indexes
+            .iter()
+            .flat_map(|&index| (0..cpus).map(move |cpu| u64::from(index % 1000) + cpu as u64));
+        let mut plugins = Plugins::default();
+        Ok(Self {
+            shape,
+            metric: metric(standard, shape, &mut plugins)?,
+            plugins,
+            values: values.flat_map(u64::to_ne_bytes).collect(),
+            keys: indexes
+                .iter()
+                .flat_map(|&index| key(shape, index))
+                .collect(),
+            value_stride: cpus * size_of::<u64>(),
+        })
+    }
+
+    /// Forgets all keys and series, as a change of the YAML does.
+    pub fn forget(&mut self, standard: &Standard) -> anyhow::Result<()> {
+        self.plugins = Plugins::default();
+        self.metric = metric(standard, self.shape, &mut self.plugins)?;
+        Ok(())
     }
 
     /// Turns the order of the entries around: none follows the one it followed before.
@@ -100,6 +122,11 @@ impl Rows {
     /// The same, and takes the numbers out again. Gives the number of families.
     pub fn take_and_finish(&mut self) -> usize {
         self.scrape().len()
+    }
+
+    /// A scrape with its text, which is appended.
+    pub fn scrape_into(&mut self, out: &mut String) {
+        write(out, &self.scrape(), Format::Text004);
     }
 
     pub(super) fn scrape(&mut self) -> Vec<Family> {
