@@ -46,9 +46,6 @@ pub(super) struct SeriesSet {
     series: Vec<Series>,
     /// Shared with the bodies that are still being sent.
     blocks: Arc<LabelBlocks>,
-    /// After a first scrape, the places of the labels in `blocks` by those of their series: a scrape that has a lot to do already leaves the
-    /// copying of all labels to the next one.
-    scattered: Option<Vec<u32>>,
     /// So many series are likely to come, where that is known.
     expected: usize,
     /// So many of them are in the order of the output: by family and labels.
@@ -81,7 +78,6 @@ impl SeriesSet {
             families,
             series: Vec::new(),
             blocks: Arc::default(),
-            scattered: None,
             expected: 0,
             sorted: 0,
             index: Index::default(),
@@ -106,7 +102,6 @@ impl SeriesSet {
     }
 
     pub(super) fn adding(&mut self) -> Adding<'_> {
-        self.arrange();
         // Copies the blocks if a body of the last scrape is still being sent; that is rare.
         let blocks = Arc::make_mut(&mut self.blocks);
         if self.index.is_filling() {
@@ -127,8 +122,7 @@ impl SeriesSet {
     }
 
     /// Where to find the series that a slot belongs to: its first slot and its place, ascending.
-    pub(super) fn owners(&mut self) -> Vec<(SlotId, u32)> {
-        self.arrange();
+    pub(super) fn owners(&self) -> Vec<(SlotId, u32)> {
         let mut owners: Vec<_> = (0..)
             .zip(&self.series)
             .map(|(place, series)| (series.first_slot, place))
@@ -182,7 +176,6 @@ impl SeriesSet {
 
     /// Leaves out the series that no scrape since `oldest` has added to. Gives the new place of each slot, or `GONE`.
     pub(super) fn compact(&mut self, oldest: u32) -> Vec<SlotId> {
-        self.arrange();
         let mut kept = Self::new(std::mem::take(&mut self.families));
         let mut moved = vec![GONE; self.slots.len()];
         let mut adding = kept.adding();
@@ -217,7 +210,6 @@ impl SeriesSet {
             series,
             blocks,
             slots,
-            scattered,
             ..
         } = self;
         for of_family in series.chunk_by_mut(|a, b| a.family == b.family) {
@@ -233,10 +225,6 @@ impl SeriesSet {
                 histograms(shape, of_family, slots, range, scrape)
             } else {
                 numbers(of_family, slots, range, scrape)
-            };
-            let places = match scattered {
-                Some(scattered) => places.through(scattered),
-                None => places,
             };
             let columns = Columns {
                 blocks: Arc::clone(blocks),
@@ -256,14 +244,12 @@ impl SeriesSet {
     /// Puts new series in their place. Costs nothing if there are none, else a comparison and a copy for each series. Gives the new place of each
     /// slot if there were series of the same labels, which are one now.
     pub(super) fn sort(&mut self) -> Option<Vec<SlotId>> {
-        self.arrange();
         if self.sorted == self.series.len() {
             return None;
         }
         let (series, blocks) = (&self.series, &self.blocks);
         let family = |place: u32| series[place as usize].family;
         let Order { places, twins } = Order::of(blocks, family, self.sorted, series.len());
-        let first = self.sorted == 0 && twins.is_empty();
         let mut moved = None;
         for (kept, twin) in twins {
             // Only families with one slot a series get here.
@@ -278,27 +264,10 @@ impl SeriesSet {
             moved.get_or_insert_with(|| all.collect::<Vec<_>>())[from as usize] = to;
         }
         self.index.move_to(&places, series.len());
+        self.blocks = Arc::new(blocks.in_order(&places));
         self.series = places.iter().map(|&old| series[old as usize]).collect();
         self.sorted = self.series.len();
-        self.scattered = Some(places);
-        if !first {
-            self.arrange();
-        }
         moved
-    }
-
-    /// Lays the labels in the order of their series, where they are not.
-    fn arrange(&mut self) {
-        let Some(scattered) = self.scattered.take() else {
-            return;
-        };
-        let blocks = &self.blocks;
-        let mut arranged = LabelBlocks::with_capacity(scattered.len(), blocks.text_len());
-        for place in scattered {
-            // The same text in another order: there is room.
-            arranged.push(blocks.get(place));
-        }
-        self.blocks = Arc::new(arranged);
     }
 }
 
