@@ -1,40 +1,40 @@
 //! Label blocks and the escapes of the text formats. Values are UTF-8 here: who reads bytes repairs them first (`String::from_utf8_lossy`).
 
+use memchr::{memchr2, memchr3};
+
 /// Appends a label value's text, without the quotes: backslash, newline and double quote are escaped, in both formats alike.
 pub(crate) fn label_value(out: &mut String, value: &str) {
-    escaped(out, value, &LABEL_SPECIALS);
+    escaped(out, value, in_label);
 }
 
 /// Appends a HELP text of format 0.0.4, where quotes stay as they are.
 pub(super) fn help_text(out: &mut String, help: &str) {
-    escaped(out, help, &['\\', '\n']);
+    escaped(out, help, in_help);
 }
 
 /// Appends a HELP text of OpenMetrics.
 pub(super) fn help_open_metrics(out: &mut String, help: &str) {
-    escaped(out, help, &['\\', '\n', '"']);
+    escaped(out, help, in_label);
 }
 
-const LABEL_SPECIALS: [char; 3] = ['\\', '\n', '"'];
-
-/// Whether a text is a label value as it is: nothing in it has to be escaped.
-pub(crate) fn is_plain(text: &str) -> bool {
-    !has_any(text, &LABEL_SPECIALS)
+/// What has to be escaped in a label value, and in OpenMetrics' HELP: where the first of it is.
+fn in_label(text: &[u8]) -> Option<usize> {
+    memchr3(b'\\', b'\n', b'"', text)
 }
 
-/// Nearly no text has any; without a way out of the loop it looks at many bytes at once.
-fn has_any<const N: usize>(text: &str, special: &[char; N]) -> bool {
-    let special_at = |byte: u8| special.iter().any(|&char| char as u32 == u32::from(byte));
-    text.bytes()
-        .fold(false, |found, byte| found | special_at(byte))
+/// The same in format 0.0.4's HELP.
+fn in_help(text: &[u8]) -> Option<usize> {
+    memchr2(b'\\', b'\n', text)
 }
 
-fn escaped<const N: usize>(out: &mut String, text: &str, special: &[char; N]) {
-    if !has_any(text, special) {
-        return out.push_str(text);
-    }
+/// Whether bytes are text, and of label values as they are: nothing in them has to be repaired or escaped.
+pub(super) fn is_plain_ascii(bytes: &[u8]) -> bool {
+    bytes.is_ascii() && in_label(bytes).is_none()
+}
+
+fn escaped(out: &mut String, text: &str, special: impl Fn(&[u8]) -> Option<usize>) {
     let mut rest = text;
-    while let Some(at) = rest.find(special) {
+    while let Some(at) = special(rest.as_bytes()) {
         let (clean, from) = rest.split_at(at);
         out.push_str(clean);
         let mut chars = from.chars();
@@ -121,17 +121,22 @@ impl LabelTemplate {
         out: &mut String,
         value_of: impl Fn(usize) -> V,
     ) {
-        self.render_with(out, |out, index| label_value(out, value_of(index).as_ref()));
-    }
-
-    /// As `render_into`; `write` appends the value of the name at that index, escaped.
-    #[inline]
-    pub(crate) fn render_with(&self, out: &mut String, write: impl Fn(&mut String, usize)) {
         for (index, text) in &self.parts {
             out.push_str(text);
-            write(out, *index);
+            label_value(out, value_of(*index).as_ref());
         }
         out.push_str(&self.tail);
+    }
+
+    /// The texts before the values, each with the index in `new` of that value's name.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&str, usize)> {
+        let parts = self.parts.iter();
+        parts.map(|(index, text)| (text.as_str(), *index))
+    }
+
+    /// What comes after the last value.
+    pub(super) fn tail(&self) -> &str {
+        &self.tail
     }
 }
 

@@ -12,18 +12,20 @@ mod negotiate;
 mod number;
 mod openmetrics;
 mod parse;
+mod render;
 mod sample;
 mod samples;
 mod text;
 
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Packer;
-pub(crate) use escape::{LabelTemplate, is_plain, label_value};
+pub(crate) use escape::LabelTemplate;
 pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 pub(crate) use parse::parse;
+pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
 pub(crate) use samples::{ColumnValues, Columns, LabelBlocks, Places};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.

@@ -235,21 +235,16 @@ impl LabelBlocks {
         ordered
     }
 
-    /// Adds a block at the end. `None` if there is no more room: 4 GiB of text.
-    pub(crate) fn push(&mut self, block: &str) -> Option<u32> {
-        self.push_with(|text| text.push_str(block))
-    }
-
-    /// As `push`, of what `write` appends.
+    /// Adds a block at the end. Gives its place; `None` if there is no more room: 4 GiB of text.
     #[inline]
-    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut String)) -> Option<u32> {
-        let start = self.text.len();
-        write(&mut self.text);
-        let place = u32::try_from(self.ends.len());
-        let (Ok(place), Ok(end)) = (place, u32::try_from(self.text.len())) else {
-            self.text.truncate(start);
-            return None;
-        };
+    pub(crate) fn push(&mut self, block: &str) -> Option<u32> {
+        let place = u32::try_from(self.ends.len()).ok()?;
+        let end = u32::try_from(self.text.len() + block.len()).ok()?;
+        if self.text.capacity() - self.text.len() < block.len() {
+            // In smaller steps than text grows by itself: few blocks come to many.
+            self.text.reserve_exact(block.len() + self.text.len() / 4);
+        }
+        self.text.push_str(block);
         self.ends.push(end);
         Some(place)
     }

@@ -59,23 +59,8 @@ impl Cells {
         }
     }
 
-    /// A column of `count` empty cells.
-    pub(crate) fn empty(count: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            ends: vec![0; count],
-        }
-    }
-
-    /// Appends empty cells until there are `count`.
-    pub(crate) fn fill_up(&mut self, count: usize) {
-        if self.ends.len() < count {
-            let end = self.ends.last().copied().unwrap_or(0);
-            self.ends.resize(count, end);
-        }
-    }
-
     /// Appends a cell. Returns false, and appends nothing, if the column would pass 4 GiB.
+    #[inline]
     pub(crate) fn push(&mut self, cell: &[u8]) -> bool {
         let Ok(end) = u32::try_from(self.bytes.len() + cell.len()) else {
             return false;
@@ -102,30 +87,23 @@ impl Cells {
         start as usize..end as usize
     }
 
-    /// A column of the same part of every cell; empty for cells that don't reach so far.
-    pub(crate) fn parts(&self, part: Range<usize>) -> Self {
-        let size = part.len();
-        let mut column = Self::with_capacity(self.len(), size * self.len());
-        for index in 0..self.len() {
-            let cell = self.get(index).get(part.clone()).unwrap_or_default();
-            // Of constant size where that is usual: a few moves in place of a call.
-            match size {
-                2 => column.extend::<2>(cell),
-                4 => column.extend::<4>(cell),
-                8 => column.extend::<8>(cell),
-                16 => column.extend::<16>(cell),
-                _ => column.bytes.extend_from_slice(cell),
-            }
-            // No longer than the cells that it is made of.
-            column.ends.push(column.bytes.len() as u32);
+    /// As `push`, of a cell that is short: of constant size where that is usual, a few moves in place of a call.
+    #[inline]
+    pub(crate) fn push_short(&mut self, cell: &[u8]) -> bool {
+        match cell.len() {
+            2 => self.push_sized::<2>(cell),
+            4 => self.push_sized::<4>(cell),
+            8 => self.push_sized::<8>(cell),
+            16 => self.push_sized::<16>(cell),
+            _ => self.push(cell),
         }
-        column
     }
 
     #[inline]
-    fn extend<const SIZE: usize>(&mut self, cell: &[u8]) {
-        if let Ok(cell) = <[u8; SIZE]>::try_from(cell) {
-            self.bytes.extend_from_slice(&cell);
+    fn push_sized<const SIZE: usize>(&mut self, cell: &[u8]) -> bool {
+        match <&[u8; SIZE]>::try_from(cell) {
+            Ok(cell) => self.push(cell),
+            Err(_) => self.push(cell),
         }
     }
 

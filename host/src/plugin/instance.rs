@@ -1,6 +1,7 @@
 //! One live instance in a store of its own, and the rules of every call into it: a deadline, a memory limit, an output limit, and no second
 //! chance after an error.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -188,12 +189,13 @@ impl Instance {
         handle: u32,
         rows: u32,
         keys: &Cells,
-        labels: &[Cells],
+        labels: &[impl Borrow<Cells>],
         limits: &ShapeLimits,
     ) -> Result<Placed, CallError> {
         let answer = self.call(rows as usize, |store, exports| {
             let columns: Vec<_> = labels
                 .iter()
+                .map(Borrow::borrow)
                 .map(|column| shaping::CellsParam {
                     bytes: column.bytes(),
                     ends: column.ends(),

@@ -37,7 +37,7 @@ pub(crate) use registry::{Offer, Registry, STANDARD_NAME, plugin_files};
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;
 pub(crate) use tool::{Inspection, Location, Tool};
-pub(crate) use world::{Encoding, NumberSource, Placed, Placement, ShapedFamily, Slot};
+pub(crate) use world::{Encoding, NumberSource, Placement, ShapedFamily, Slot};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,6 +3,7 @@
 //! After an error the instance is dead; the next call makes a new one and opens everything again. After three failures in a row calls are
 //! refused for a while that doubles each time.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -171,7 +172,7 @@ impl Session {
         &mut self,
         shaper: ShaperId,
         keys: &Cells,
-        labels: &[Cells],
+        labels: &[impl Borrow<Cells>],
     ) -> Result<Placed, CallError> {
         let _slot = self.slot()?;
         self.revive()?;

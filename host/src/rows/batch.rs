@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::column::Column;
 use super::pipeline::{Plugins, Step};
 use super::series::SlotId;
-use crate::plugin::{CallError, Cells};
+use crate::plugin::CallError;
 
 /// Of a target without a number.
 pub(super) const NO_NUMBER: u32 = u32::MAX;
@@ -116,22 +117,13 @@ impl Outcomes {
         }
     }
 
-    fn reject<'a>(
-        &mut self,
-        errors: impl Iterator<Item = (u32, &'a str)>,
-        name: &Arc<str>,
-        complaints: &mut Complaints,
-    ) {
-        let by = self.failed_by.len() as u32;
-        for (row, why) in errors {
-            if self.failed_by.len() == by as usize {
-                self.failed_by.push(Arc::clone(name));
-            }
-            self.set(row, Verdict::Failed(by));
-            if !complaints.rejected.iter().any(|(known, _)| known == name) {
-                complaints.rejected.push((Arc::clone(name), why.to_owned()));
-            }
+    /// The verdict about rows that a decoder or shaper could not make sense of; `why`: the first of them.
+    fn failed(&mut self, name: &Arc<str>, why: &str, complaints: &mut Complaints) -> Verdict {
+        self.failed_by.push(Arc::clone(name));
+        if !complaints.rejected.iter().any(|(known, _)| known == name) {
+            complaints.rejected.push((Arc::clone(name), why.to_owned()));
         }
+        Verdict::Failed(self.failed_by.len() as u32 - 1)
     }
 }
 
@@ -147,125 +139,65 @@ impl Batch {
         &self.alive
     }
 
-    pub(super) fn everything_is_alive(&self) -> bool {
-        self.alive.len() == self.outcomes.verdicts.len()
-    }
-
-    /// The cells of the rows that go on.
-    pub(super) fn narrowed(&self, column: &Cells) -> Cells {
-        let rows = self.alive.iter();
-        rows.map(|&row| column.get(row as usize)).collect()
-    }
-
-    /// Runs one decoder over the rows that are still alive. Gives a column with a cell for every row of the batch.
-    ///
-    /// `runs`: many a row has the same cell as the one before, as the CPUs of a key have. Then only the first of them is asked about.
+    /// Runs one decoder over the cells of the rows that are still alive.
     pub(super) fn decode(
         &mut self,
         plugins: &mut Plugins,
         step: &Step,
-        input: Cells,
-        runs: bool,
+        column: &mut Column,
         complaints: &mut Complaints,
-    ) -> Cells {
-        let rows = self.outcomes.verdicts.len();
-        let Some(session) = plugins.get(step.session) else {
-            return Cells::empty(rows);
-        };
+    ) {
         if self.alive.is_empty() {
-            return Cells::empty(rows);
+            return;
         }
-        let runs = runs.then(|| self.runs(&input));
-        let everything = runs.is_none() && self.everything_is_alive();
-        let answer = if everything {
-            session.decode(step.decoder, &input)
-        } else {
-            let asked: Cells = match &runs {
-                Some(runs) => {
-                    let mut asked = Cells::with_capacity(runs.len(), input.bytes().len());
-                    let first = |run: &u32| self.alive.get(*run as usize);
-                    for &row in runs.iter().filter_map(first) {
-                        asked.push(input.get(row as usize));
-                    }
-                    asked
-                }
-                None => self.narrowed(&input),
-            };
-            session.decode(step.decoder, &asked)
+        let Some(session) = plugins.get(step.session) else {
+            return;
         };
-        let decoded = match answer {
+        let decoded = match session.decode(step.decoder, column.cells()) {
             Ok(decoded) => decoded,
             Err(error) => {
                 complaints.failed.push((Arc::clone(&step.name), error));
                 self.alive.clear();
-                return Cells::empty(rows);
+                return;
             }
         };
         let Self { outcomes, alive } = self;
-        // The rows that an answer is about.
-        let rows_of = |index: u32| -> &[u32] {
-            let index = index as usize;
-            let (from, to) = match &runs {
-                Some(runs) => {
-                    let end = runs.get(index + 1).map(|&next| next as usize);
-                    let start = runs.get(index).map(|&start| start as usize);
-                    (start.unwrap_or(alive.len()), end.unwrap_or(alive.len()))
-                }
-                None => (index, index + 1),
-            };
-            alive.get(from..to).unwrap_or_default()
-        };
-        for &row in decoded.provisional.iter().flat_map(|&index| rows_of(index)) {
-            outcomes.provisional[row as usize] = true;
-        }
         let settled = !decoded.dropped.is_empty() || !decoded.errors.is_empty();
-        for &row in decoded.dropped.iter().flat_map(|&index| rows_of(index)) {
-            outcomes.set(row, Verdict::Dropped);
-        }
-        let errors = decoded.errors.iter();
-        let errors = errors.flat_map(|(index, why)| {
-            let rows = rows_of(*index).iter();
-            rows.map(move |&row| (row, why.as_str()))
-        });
-        outcomes.reject(errors, &step.name, complaints);
-        let column = if everything {
-            decoded.cells
-        } else {
-            let each = decoded.cells.bytes().len() / decoded.cells.len().max(1) + 1;
-            let mut column = Cells::with_capacity(rows, each * rows);
-            for index in 0..decoded.cells.len() {
-                for &row in rows_of(index as u32) {
-                    column.fill_up(row as usize);
-                    column.push(decoded.cells.get(index));
+        if settled || !decoded.provisional.is_empty() {
+            // What is said of a cell holds for all rows that have it.
+            let mut said = vec![(Verdict::Unanswered, false); decoded.cells.len()];
+            for &cell in &decoded.provisional {
+                said[cell as usize].1 = true;
+            }
+            for &cell in &decoded.dropped {
+                said[cell as usize].0 = Verdict::Dropped;
+            }
+            if let Some((_, why)) = decoded.errors.first() {
+                let failed = outcomes.failed(&step.name, why, complaints);
+                for (cell, _) in &decoded.errors {
+                    said[*cell as usize].0 = failed;
                 }
             }
-            column.fill_up(rows);
-            column
-        };
+            for &row in &*alive {
+                if let Some(&(verdict, provisional)) = said.get(column.cell_of(row)) {
+                    outcomes.set(row, verdict);
+                    outcomes.provisional[row as usize] |= provisional;
+                }
+            }
+        }
+        column.replace(decoded.cells);
         if settled {
             let verdicts = &outcomes.verdicts;
             alive.retain(|&row| verdicts[row as usize] == Verdict::Unanswered);
+            column.narrow(verdicts.len(), alive);
         }
-        column
     }
 
-    /// Where among the rows that go on a run of rows with the same cell begins.
-    fn runs(&self, input: &Cells) -> Vec<u32> {
-        let mut before = None;
-        let cells = self.alive.iter().map(|&row| input.get(row as usize));
-        let firsts = (0..).zip(cells).filter(|(_, cell)| {
-            let first = before != Some(*cell);
-            before = Some(*cell);
-            first
-        });
-        firsts.map(|(index, _)| index).collect()
-    }
-
-    /// Takes a shaper's answer: rows count among those that are alive.
+    /// Takes a shaper's answer about the rows that are alive: where each goes, and among them those that it could not place.
     pub(super) fn placed(
         &mut self,
         mut targets: Vec<(u32, Target)>,
-        errors: Vec<(u32, String)>,
+        errors: &[(u32, String)],
         name: &Arc<str>,
         complaints: &mut Complaints,
     ) {
@@ -276,17 +208,16 @@ impl Batch {
         if !targets.is_sorted_by_key(|(row, _)| *row) {
             targets.sort_by_key(|(row, _)| *row);
         }
-        if alive.len() < outcomes.verdicts.len() {
-            for (row, _) in &mut targets {
-                *row = alive.get(*row as usize).copied().unwrap_or(u32::MAX);
+        outcomes.targets = targets;
+        if let Some((_, why)) = errors.first() {
+            let failed = outcomes.failed(name, why, complaints);
+            let rows = errors
+                .iter()
+                .filter_map(|(index, _)| alive.get(*index as usize));
+            for &row in rows {
+                outcomes.set(row, failed);
             }
         }
-        outcomes.targets = targets;
-        let errors = errors.iter().filter_map(|(index, why)| {
-            let row = alive.get(*index as usize)?;
-            Some((*row, why.as_str()))
-        });
-        outcomes.reject(errors, name, complaints);
     }
 
     pub(super) fn into_outcomes(self) -> Outcomes {

@@ -5,6 +5,7 @@
 
 mod accumulate;
 mod batch;
+mod column;
 mod index;
 mod layout;
 mod metric;

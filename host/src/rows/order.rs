@@ -73,6 +73,7 @@ struct Span {
     shift: u32,
     /// From there to the highest one.
     bits: u32,
+    mask: u8,
 }
 
 impl SortKeys {
@@ -94,9 +95,10 @@ impl SortKeys {
         let number = |place: u32| {
             let window = window(place).to_be_bytes();
             let start = u64::from(family(place) - first_family);
+            // Shifts are less than the width: they need not be checked for that each time.
             let key = spans.iter().fold(start, |key, span| {
-                let byte = u64::from(window[span.byte]);
-                key << span.bits | (byte >> span.shift & ((1 << span.bits) - 1))
+                let bits = window[span.byte % WINDOW].wrapping_shr(span.shift) & span.mask;
+                key.wrapping_shl(span.bits) | u64::from(bits)
             });
             key << place_bits | u64::from(place - places.start)
         };
@@ -147,14 +149,18 @@ fn spans(differ: u128, mut room: u32) -> Vec<Span> {
         if differ == 0 {
             continue;
         }
-        let (top, mut shift) = (u8::BITS - differ.leading_zeros(), differ.trailing_zeros());
-        let bits = (top - shift).min(room);
+        let top = u8::BITS - differ.leading_zeros();
+        let bits = (top - differ.trailing_zeros()).min(room);
         if bits == 0 {
             break;
         }
         // Of the last one the upper bits, if there is no room for all.
-        shift = top - bits;
-        spans.push(Span { byte, shift, bits });
+        spans.push(Span {
+            byte,
+            shift: top - bits,
+            bits,
+            mask: u8::MAX >> (u8::BITS - bits),
+        });
         room -= bits;
     }
     spans

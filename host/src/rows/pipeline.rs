@@ -1,16 +1,16 @@
 //! What happens to keys that are not known yet: each label's field goes through its decoders, the labels through the shaper, and every
 //! placement becomes a target in the set of series. Column by column, so that a thousand keys cost one call per decoder.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::{Batch, Complaints, NO_NUMBER, Outcomes, Target};
+use super::column::Column;
 use super::layout::Layout;
 use super::series::{FamilyShape, SeriesSet};
-use crate::exposition::{FamilyMeta, LabelTemplate, is_plain, label_value};
+use crate::exposition::{BlockRenderer, BlockTemplate, FamilyMeta, LabelTemplate, LabelValues};
 use crate::plugin::{
-    Cells, DecoderId, NumberSource, Placed, Placement, Session, ShapedFamily, ShaperId, Slot,
+    Cells, DecoderId, NumberSource, Placement, Session, ShapedFamily, ShaperId, Slot,
 };
 
 /// Keys per call: smaller batches stay in the cache, and one batch bounds what a call can cost.
@@ -88,21 +88,16 @@ pub(crate) struct Shaper {
     pub(crate) uniform: Vec<Placement>,
 }
 
-/// The labels of one family: where each comes from, in the order in which they are written.
-#[derive(Debug)]
-struct FamilyLabels {
-    template: LabelTemplate,
-    /// The column of each label. Columns below the number of decoded labels are those, the others the shaper's new ones.
-    columns: Vec<usize>,
-}
-
 /// The way from a key to its targets.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     layout: Layout,
     labels: Vec<Label>,
     shaper: Shaper,
-    families: Vec<FamilyLabels>,
+    /// The labels of each family. Columns below the number of decoded labels are those, the others the shaper's new ones.
+    families: Vec<BlockTemplate>,
+    /// The label blocks of a batch, kept for its memory.
+    blocks: BlockRenderer,
 }
 
 impl Pipeline {
@@ -124,15 +119,10 @@ impl Pipeline {
             })
         };
         let families = shaper.families.iter().map(|family| {
-            let columns = family
-                .labels
-                .iter()
-                .filter_map(|name| column_of(name))
-                .collect();
-            FamilyLabels {
-                template: LabelTemplate::with_constants(&family.labels, constants),
-                columns,
-            }
+            let columns = family.labels.iter().filter_map(|name| column_of(name));
+            let columns: Vec<usize> = columns.collect();
+            let template = LabelTemplate::with_constants(&family.labels, constants);
+            BlockTemplate::new(&template, &columns)
         });
         let families = families.collect();
         Self {
@@ -140,6 +130,7 @@ impl Pipeline {
             labels,
             shaper,
             families,
+            blocks: BlockRenderer::default(),
         }
     }
 
@@ -174,7 +165,7 @@ impl Pipeline {
 
     /// Answers every key of a batch. `keys` have `layout.row_key_size` bytes each.
     pub(super) fn resolve(
-        &self,
+        &mut self,
         plugins: &mut Plugins,
         keys: &Cells,
         series: &mut SeriesSet,
@@ -182,119 +173,115 @@ impl Pipeline {
     ) -> Outcomes {
         let mut batch = Batch::new(keys.len());
         let mut columns = Vec::with_capacity(self.labels.len());
-        let runs = self.layout.split_cpus;
+        let key_size = self.layout.row_key_size;
         for (label, field) in self.labels.iter().zip(&self.layout.fields) {
-            let mut column = keys.parts(field.clone());
+            let mut column = Column::of(keys, key_size, field.clone(), batch.alive());
             for step in &label.chain {
-                column = batch.decode(plugins, step, column, runs, complaints);
+                batch.decode(plugins, step, &mut column, complaints);
             }
             columns.push(column);
         }
-        self.place(plugins, keys, &columns, series, &mut batch, complaints);
+        if !batch.alive().is_empty() {
+            self.place(plugins, keys, &columns, series, &mut batch, complaints);
+        }
         batch.into_outcomes()
     }
 
+    /// Finds out where the rows that are left go.
     fn place(
-        &self,
+        &mut self,
         plugins: &mut Plugins,
         keys: &Cells,
-        columns: &[Cells],
+        columns: &[Column],
         series: &mut SeriesSet,
         batch: &mut Batch,
         complaints: &mut Complaints,
     ) {
-        if batch.alive().is_empty() {
-            return;
-        }
-        let Some(session) = plugins.get(self.shaper.session) else {
-            return;
-        };
-        let (keys, columns): (Cow<'_, Cells>, Cow<'_, [Cells]>) = if batch.everything_is_alive() {
-            (Cow::Borrowed(keys), Cow::Borrowed(columns))
-        } else {
-            let columns = columns.iter().map(|column| batch.narrowed(column));
-            (Cow::Owned(batch.narrowed(keys)), columns.collect())
-        };
-        let mut placed = Placed::default();
-        if self.shaper.uniform.is_empty() {
-            placed = match session.place(self.shaper.id, &keys, &columns) {
-                Ok(placed) => placed,
-                Err(error) => {
-                    let name = Arc::clone(&self.shaper.name);
-                    complaints.failed.push((name, error));
-                    return;
-                }
-            };
-        } else {
-            let rows = 0..keys.len() as u32;
-            let uniform = self.shaper.uniform.iter();
-            let placements = rows.flat_map(|row| {
-                let of_row = uniform.clone();
+        let Self {
+            shaper,
+            families,
+            blocks,
+            ..
+        } = self;
+        let rows = batch.alive();
+        let mut values: Vec<LabelValues<'_>> = columns.iter().map(Column::values).collect();
+        if !shaper.uniform.is_empty() {
+            let placements = rows.iter().flat_map(|&row| {
+                let of_row = shaper.uniform.iter();
                 of_row.map(move |placement| Placement { row, ..*placement })
             });
-            placed.placements = placements.collect();
+            let targets = targets(families, blocks, placements, &values, series);
+            return batch.placed(targets, &[], &shaper.name, complaints);
         }
-        let texts = columns.iter().chain(&placed.labels).map(Column::new);
-        let texts: Vec<Column<'_>> = texts.collect();
-        let mut targets = Vec::with_capacity(placed.placements.len());
-        let mut adding = series.adding();
-        for placement in &placed.placements {
-            let Some(family) = self.families.get(placement.family as usize) else {
-                continue;
-            };
-            let row = placement.row as usize;
-            let slot = adding.slot(placement.family, placement.slot, |block| {
-                family.template.render_with(block, |block, label| {
-                    let column = family.columns.get(label);
-                    if let Some(column) = column.and_then(|column| texts.get(*column)) {
-                        column.write(block, row);
-                    }
-                });
-            });
-            if let Some(slot) = slot {
-                let number = match placement.slot {
-                    Slot::None => NO_NUMBER,
-                    _ => placement.number,
-                };
-                let scale = placement.scale;
-                let target = Target {
-                    slot,
-                    number,
-                    scale,
-                };
-                targets.push((placement.row, target));
+        let Some(session) = plugins.get(shaper.session) else {
+            return;
+        };
+        let all = rows.len() == keys.len();
+        let of_rows = (!all).then(|| rows.iter().map(|&row| keys.get(row as usize)).collect());
+        let spread: Vec<_> = columns.iter().map(|column| column.spread(rows)).collect();
+        let placed = match session.place(shaper.id, of_rows.as_ref().unwrap_or(keys), &spread) {
+            Ok(placed) => placed,
+            Err(error) => {
+                complaints.failed.push((Arc::clone(&shaper.name), error));
+                return;
             }
-        }
-        batch.placed(targets, placed.errors, &self.shaper.name, complaints);
+        };
+        // Its rows count among those that are left.
+        let which = (!all).then(|| {
+            let mut which = vec![0; keys.len()];
+            for (asked, &row) in (0..).zip(rows) {
+                which[row as usize] = asked;
+            }
+            which
+        });
+        let new = placed.labels.iter();
+        values.extend(
+            new.map(|cells| LabelValues::new(cells.bytes(), cells.ends(), which.as_deref())),
+        );
+        let placements = placed.placements.iter().filter_map(|placement| {
+            let row = *rows.get(placement.row as usize)?;
+            Some(Placement { row, ..*placement })
+        });
+        let targets = targets(families, blocks, placements, &values, series);
+        batch.placed(targets, &placed.errors, &shaper.name, complaints);
+    }
+
+    /// Gives back the memory that many new keys at once have taken.
+    pub(super) fn shrink(&mut self) {
+        self.blocks = BlockRenderer::default();
     }
 }
 
-/// A column of label values on its way into label blocks. What can be looked at for all cells together is.
-struct Column<'a> {
-    cells: &'a Cells,
-    /// All cells, if that is text.
-    text: Option<&'a str>,
-    plain: bool,
-}
-
-impl<'a> Column<'a> {
-    fn new(cells: &'a Cells) -> Self {
-        let text = std::str::from_utf8(cells.bytes()).ok();
-        Self {
-            cells,
-            text,
-            plain: text.is_some_and(is_plain),
+/// Finds or makes the series of rows, by a block of labels for each.
+fn targets(
+    families: &[BlockTemplate],
+    blocks: &mut BlockRenderer,
+    placements: impl Iterator<Item = Placement> + Clone,
+    values: &[LabelValues<'_>],
+    series: &mut SeriesSet,
+) -> Vec<(u32, Target)> {
+    blocks.clear();
+    for placement in placements.clone() {
+        // Answers are checked: there is such a family.
+        if let Some(family) = families.get(placement.family as usize) {
+            blocks.render(family, values, placement.row as usize);
         }
     }
-
-    /// Appends the cell of a row as a label value; what is no UTF-8 is repaired.
-    #[inline]
-    fn write(&self, block: &mut String, row: usize) {
-        // A cell may begin or end inside a character even where all of them together are text.
-        match self.text.and_then(|text| text.get(self.cells.range(row))) {
-            Some(cell) if self.plain => block.push_str(cell),
-            Some(cell) => label_value(block, cell),
-            None => label_value(block, &String::from_utf8_lossy(self.cells.get(row))),
-        }
-    }
+    let mut adding = series.adding();
+    let targets = placements.zip(blocks.blocks());
+    let targets = targets.filter_map(|(placement, block)| {
+        let slot = adding.slot(placement.family, placement.slot, block)?;
+        let number = match placement.slot {
+            Slot::None => NO_NUMBER,
+            _ => placement.number,
+        };
+        let scale = placement.scale;
+        let target = Target {
+            slot,
+            number,
+            scale,
+        };
+        Some((placement.row, target))
+    });
+    targets.collect()
 }

@@ -272,15 +272,10 @@ impl SeriesSet {
 }
 
 impl Adding<'_> {
-    /// The slot of the series of `family` with the labels that `render` appends; the series is made if it is new. None: no such family, or no
-    /// more room. For `Slot::None` any slot of the series: see `touch`.
+    /// The slot of the series of `family` with these labels; the series is made if it is new. None: no such family, or no more room. For
+    /// `Slot::None` any slot of the series: see `touch`.
     #[inline]
-    pub(super) fn slot(
-        &mut self,
-        family: u32,
-        slot: Slot,
-        render: impl FnOnce(&mut String),
-    ) -> Option<SlotId> {
+    pub(super) fn slot(&mut self, family: u32, slot: Slot, block: &str) -> Option<SlotId> {
         let shape = self.families.get(family as usize)?;
         let offset = match slot {
             Slot::Value | Slot::None => 0,
@@ -288,23 +283,18 @@ impl Adding<'_> {
             Slot::Sum => u32::try_from(shape.bounds.len() + 1).ok()?,
         };
         let slots = shape.slots();
-        let fresh = self.blocks.push_with(render)?;
-        let known = if SlotId::try_from(self.slots.len() + slots).is_err() {
-            None
-        } else {
-            let series = &*self.series;
-            let labels = |place| (series[place as usize].family, self.blocks.get(place));
-            let wanted = (family, self.blocks.get(fresh));
-            match self.index.find_or_add(wanted, fresh, labels) {
-                None => return Some(self.push(family, slots, 0) + offset),
-                known => known,
+        SlotId::try_from(self.slots.len() + slots).ok()?;
+        let fresh = self.blocks.push(block)?;
+        let series = &*self.series;
+        let labels = |place| (series[place as usize].family, self.blocks.get(place));
+        match self.index.find_or_add((family, block), fresh, labels) {
+            None => Some(self.push(family, slots, 0) + offset),
+            Some(known) => {
+                self.blocks.pop();
+                let known = self.series.get(known as usize)?;
+                known.first_slot.checked_add(offset)
             }
-        };
-        self.blocks.pop();
-        self.series
-            .get(known? as usize)?
-            .first_slot
-            .checked_add(offset)
+        }
     }
 
     /// Makes the series of the last block.
@@ -328,17 +318,27 @@ fn numbers(
     range: std::ops::Range<u32>,
     scrape: u32,
 ) -> (Places, ColumnValues) {
+    // Slots lie in the order of the map. Fetched with nothing else to do, many are on their way from memory at once.
+    const TOGETHER: usize = 128;
+    let mut fetched = [None; TOGETHER];
     let mut values = Vec::with_capacity(of_family.len());
-    let places = seen(of_family, range, scrape, |series| {
-        match slots.get(series.first_slot as usize) {
-            Some(Some(number)) => {
-                values.push(*number);
-                true
-            }
-            _ => false,
+    let mut found = Found::default();
+    for (part, first) in of_family
+        .chunks_mut(TOGETHER)
+        .zip(range.clone().step_by(TOGETHER))
+    {
+        for (number, series) in fetched.iter_mut().zip(&*part) {
+            *number = slots.get(series.first_slot as usize).copied().flatten();
         }
-    });
-    (places, ColumnValues::Numbers(values))
+        for ((series, number), place) in part.iter_mut().zip(fetched).zip(first..) {
+            found.next(place, range.start, number.is_some());
+            if let Some(number) = number {
+                series.seen = scrape;
+                values.push(number);
+            }
+        }
+    }
+    (found.places(range), ColumnValues::Numbers(values))
 }
 
 fn histograms(
@@ -351,45 +351,46 @@ fn histograms(
     let width = shape.slots();
     let mut counts = Vec::with_capacity(of_family.len() * (width - 1));
     let mut sums = Vec::with_capacity(of_family.len());
-    let places = seen(of_family, range, scrape, |series| {
+    let mut found = Found::default();
+    for (series, place) in of_family.iter_mut().zip(range.clone()) {
         let first = series.first_slot as usize;
-        let Some([buckets @ .., sum]) = slots.get(first..first + width) else {
-            return false;
-        };
-        if sum.is_none() && buckets.iter().all(Option::is_none) {
-            return false;
+        let of_series = slots.get(first..first + width).unwrap_or_default();
+        let is_part = of_series.iter().any(Option::is_some);
+        found.next(place, range.start, is_part);
+        if let [buckets @ .., sum] = of_series
+            && is_part
+        {
+            series.seen = scrape;
+            let count = |bucket: &Option<Number>| bucket.map_or(0, accumulate::as_count);
+            counts.extend(buckets.iter().map(count));
+            sums.push(sum.unwrap_or(Number::Unsigned(0)));
         }
-        let count = |bucket: &Option<Number>| bucket.map_or(0, accumulate::as_count);
-        counts.extend(buckets.iter().map(count));
-        sums.push(sum.unwrap_or(Number::Unsigned(0)));
-        true
-    });
+    }
     let bounds = Arc::clone(&shape.bounds);
     let values = ColumnValues::Histograms {
         bounds,
         counts,
         sums,
     };
-    (places, values)
+    (found.places(range), values)
 }
 
-/// The places of the series that `is_part` of the scrape, which are marked so.
-fn seen(
-    of_family: &mut [Series],
-    range: std::ops::Range<u32>,
-    scrape: u32,
-    mut is_part: impl FnMut(&Series) -> bool,
-) -> Places {
-    let mut some: Option<Vec<u32>> = None;
-    for (place, series) in range.clone().zip(of_family) {
-        if is_part(series) {
-            series.seen = scrape;
-            if let Some(some) = &mut some {
-                some.push(place);
-            }
-        } else if some.is_none() {
-            some = Some((range.start..place).collect());
+/// Which places of a family have a sample in this scrape: nearly always all.
+#[derive(Default)]
+struct Found(Option<Vec<u32>>);
+
+impl Found {
+    /// Says it of a place; `first`: the first one, from which on they come in order.
+    #[inline]
+    fn next(&mut self, place: u32, first: u32, is_part: bool) {
+        match &mut self.0 {
+            Some(some) if is_part => some.push(place),
+            None if !is_part => self.0 = Some((first..place).collect()),
+            _ => {}
         }
     }
-    some.map_or(Places::Range(range), Places::List)
+
+    fn places(self, all: std::ops::Range<u32>) -> Places {
+        self.0.map_or(Places::Range(all), Places::List)
+    }
 }
