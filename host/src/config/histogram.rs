@@ -3,6 +3,7 @@
 use serde_json::Map;
 use serde_json::Value;
 
+use super::bounds;
 use super::fields::Fields;
 use super::fields::Schema;
 use super::label;
@@ -37,15 +38,10 @@ const HISTOGRAM: Schema = Schema {
         "bucket_keys",
         "labels",
         "value",
+        bounds::MAX_SERIES,
+        bounds::EXPIRE,
     ],
-    later: &[
-        "native",
-        "max_series",
-        "expire",
-        "ringbuf",
-        "perf_event_array",
-        "flush_interval",
-    ],
+    later: &["native", "ringbuf", "perf_event_array", "flush_interval"],
 };
 
 pub(super) fn read_histogram(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::Map;
 use serde_json::Value;
 
+use super::bounds;
+use super::bounds::SeriesBounds;
 use super::duration;
 use super::fields;
 use super::fields::Fields;
@@ -43,14 +45,24 @@ const COUNTER: Schema = Schema {
         "flush_interval",
         "labels",
         "value",
+        bounds::MAX_SERIES,
+        bounds::EXPIRE,
     ],
-    later: &["max_series", "expire", "ringbuf"],
+    later: &["ringbuf"],
 };
 
 const GAUGE: Schema = Schema {
     what: "a gauge",
-    known: &["name", "help", "map", "labels", "value"],
-    later: &["max_series", "expire", "ringbuf"],
+    known: &[
+        "name",
+        "help",
+        "map",
+        "labels",
+        "value",
+        bounds::MAX_SERIES,
+        bounds::EXPIRE,
+    ],
+    later: &["ringbuf"],
 };
 
 const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(3600);
@@ -98,6 +110,7 @@ pub(super) struct Common {
     help: String,
     map: String,
     value: Option<ValueConfig>,
+    bounds: SeriesBounds,
 }
 
 pub(super) fn read_common(
@@ -125,6 +138,7 @@ pub(super) fn read_common(
         problems,
     );
     let value = value::read(fields, problems);
+    let bounds = bounds::read(fields, problems);
     // An empty `map` is one that isn't there.
     let map = match fields.get("map") {
         Some(_) => fields.text("map", problems)?,
@@ -142,6 +156,7 @@ pub(super) fn read_common(
         help: help.unwrap_or_default().to_owned(),
         map,
         value: value.ok()?,
+        bounds,
     })
 }
 
@@ -174,6 +189,7 @@ impl Common {
             shape,
             any_value: false,
             value: self.value,
+            bounds: self.bounds,
             at,
         }
     }

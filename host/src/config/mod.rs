@@ -5,6 +5,7 @@
 //! `discover` finds the files, `parse` makes `node`s of a text, `unit` and its sections (`metric`, `histogram`, `label`, `collector`) give them meaning,
 //! `load` does all of it for a directory.
 
+mod bounds;
 mod collector;
 pub(crate) mod discover;
 pub(crate) mod duration;
@@ -30,6 +31,7 @@ pub(crate) mod sidecar;
 pub(crate) mod unit;
 mod value;
 
+pub(crate) use bounds::SeriesBounds;
 pub(crate) use globals::{GlobalScalar, GlobalValue};
 pub(crate) use kernel::{KernelFeature, KernelNeeds};
 pub(crate) use load::load;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::bounds::SeriesBounds;
 use super::globals::GlobalConfig;
 use super::kernel::KernelNeeds;
 use super::programs::ProgramConfig;
@@ -86,6 +87,7 @@ pub(crate) struct MetricConfig {
     /// The map's values may have any size: the shaper says where its numbers are. Otherwise they are one u64, unless `value` says more.
     pub(crate) any_value: bool,
     pub(crate) value: Option<ValueConfig>,
+    pub(crate) bounds: SeriesBounds,
     pub(crate) at: Position,
 }
 

@@ -1,5 +1,6 @@
 //! `metrics.shaped`: maps whose families a plugin's shaper declares.
 
+use super::bounds;
 use super::collector;
 use super::fields::{Fields, Schema};
 use super::label;
@@ -10,8 +11,17 @@ use super::problem::Problems;
 
 const SHAPED: Schema = Schema {
     what: "a shaped metric",
-    known: &["name", "help", "map", "shaper", "options", "labels"],
-    later: &["max_series", "expire"],
+    known: &[
+        "name",
+        "help",
+        "map",
+        "shaper",
+        "options",
+        "labels",
+        bounds::MAX_SERIES,
+        bounds::EXPIRE,
+    ],
+    later: &[],
 };
 
 /// None: it could not be read, which has been said.
@@ -33,6 +43,7 @@ pub(super) fn read_shaped(node: &Node, problems: &mut Problems) -> Option<Metric
     );
     let options = collector::read_options(&fields, problems);
     let labels = label::read_labels(&fields, problems);
+    let bounds = bounds::read(&fields, problems);
     let (name, map) = match (name?, map?) {
         ("", "") => {
             problems.error(
@@ -66,6 +77,7 @@ pub(super) fn read_shaped(node: &Node, problems: &mut Problems) -> Option<Metric
         },
         any_value: true,
         value: None,
+        bounds,
         at,
     })
 }

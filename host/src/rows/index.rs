@@ -74,14 +74,8 @@ impl Index {
         if self.filling && gave_up {
             return None;
         }
-        let table = self.table.get_or_insert_with(|| {
-            let mut table = HashTable::with_capacity(fresh as usize);
-            for place in 0..fresh {
-                let known = Indexed::new(&self.hasher, labels(place), place);
-                table.insert_unique(known.spread(), known, |known| known.spread());
-            }
-            table
-        });
+        let (table, hasher) = (&mut self.table, &self.hasher);
+        let table = table.get_or_insert_with(|| index_of(hasher, fresh, &labels));
         let fresh = Indexed::new(&self.hasher, wanted, fresh);
         let same = |known: &Indexed| known.hash == fresh.hash && labels(known.place) == wanted;
         match table.entry(fresh.spread(), same, |known| known.spread()) {
@@ -94,6 +88,20 @@ impl Index {
                 None
             }
         }
+    }
+
+    /// Whether there is a series with these labels among the `total` that there are.
+    pub(super) fn has<'a>(
+        &mut self,
+        wanted: Labels<'a>,
+        total: u32,
+        labels: impl Fn(u32) -> Labels<'a>,
+    ) -> bool {
+        let (table, hasher) = (&mut self.table, &self.hasher);
+        let table = table.get_or_insert_with(|| index_of(hasher, total, &labels));
+        let looked_for = Indexed::new(hasher, wanted, total);
+        let same = |known: &Indexed| known.hash == looked_for.hash && labels(known.place) == wanted;
+        table.find(looked_for.spread(), same).is_some()
     }
 
     /// Follows series that have moved: the one that was at `places[i]` is at `i`. There were `total`; those left out are not in the index.
@@ -109,4 +117,18 @@ impl Index {
             known.place = moved[known.place as usize];
         }
     }
+}
+
+/// Of the first `total` series.
+fn index_of<'a>(
+    hasher: &RandomState,
+    total: u32,
+    labels: impl Fn(u32) -> Labels<'a>,
+) -> HashTable<Indexed> {
+    let mut table = HashTable::with_capacity(total as usize);
+    for place in 0..total {
+        let known = Indexed::new(hasher, labels(place), place);
+        table.insert_unique(known.spread(), known, |known| known.spread());
+    }
+    table
 }

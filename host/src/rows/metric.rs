@@ -9,6 +9,7 @@ use super::layout::Layout;
 use super::pipeline::{BATCH, Label, Pipeline, Plugins, Shaper};
 use super::series::{GONE, SeriesSet, SlotId};
 use super::table::{EntryId, KeyTable};
+use crate::config::SeriesBounds;
 use crate::exposition::{Family, Number};
 use crate::plugin::{CallError, Cells, NumberSource};
 
@@ -29,6 +30,7 @@ pub(crate) struct MetricParts {
     /// Labels of all series, with their values.
     pub(crate) constants: Vec<(String, String)>,
     pub(crate) shaper: Shaper,
+    pub(crate) bounds: SeriesBounds,
 }
 
 pub(crate) struct Metric {
@@ -85,6 +87,8 @@ pub(crate) struct Walked {
     pub(crate) postponed: u64,
     /// Keys that left the table.
     pub(crate) evicted: u64,
+    /// Rows that would have made more series than the metric may have: their numbers go into the series `other`.
+    pub(crate) over_limit: u64,
     /// Time spent in plugins and around them.
     pub(crate) decode_time: Duration,
     /// Rows left out, by the decoder or shaper that could not make sense of them.
@@ -126,7 +130,7 @@ const ZERO_KEY: &str = "zero key";
 impl Metric {
     pub(crate) fn new(parts: MetricParts) -> Self {
         let pipeline = Pipeline::new(parts.layout, parts.labels, &parts.constants, parts.shaper);
-        let series = SeriesSet::new(pipeline.family_shapes(&parts.namespace));
+        let series = SeriesSet::new(pipeline.family_shapes(&parts.namespace), parts.bounds);
         let table = KeyTable::new(pipeline.layout().row_key_size);
         Self {
             name: parts.name,
@@ -311,8 +315,8 @@ impl Metric {
         self.walked.decode_time += started.elapsed();
     }
 
-    /// Ends a scrape: its families, and what it did.
-    pub(crate) fn finish(&mut self) -> (Vec<Family>, Walked) {
+    /// Ends a scrape: its families, and what it did. `now`: its time, for series that expire.
+    pub(crate) fn finish(&mut self, now: Instant) -> (Vec<Family>, Walked) {
         if self.table.is_filling() {
             self.table.shrink();
             self.series.shrink();
@@ -321,7 +325,8 @@ impl Metric {
         if let Some(moved) = self.series.sort() {
             self.table.retain(|entry| entry.meaning.remap(&moved));
         }
-        let families = self.series.families(self.scrape);
+        let families = self.series.families(self.scrape, now);
+        self.walked.over_limit = self.series.refused();
         self.sweep();
         (families, std::mem::take(&mut self.walked))
     }

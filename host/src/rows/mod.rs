@@ -6,11 +6,14 @@
 mod accumulate;
 mod batch;
 mod column;
+mod expiry;
 mod index;
 mod layout;
+mod limit;
 mod metric;
 mod order;
 mod pipeline;
+mod reading;
 mod series;
 mod table;
 

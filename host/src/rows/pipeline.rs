@@ -16,6 +16,9 @@ use crate::plugin::{
 /// Keys per call: smaller batches stay in the cache, and one batch bounds what a call can cost.
 pub(super) const BATCH: usize = 1024;
 
+/// The value of all labels of the series that stands for those over a metric's `max_series`.
+const OTHER: &str = "other";
+
 /// The plugin sessions of a unit.
 #[derive(Default)]
 pub(crate) struct Plugins {
@@ -142,7 +145,7 @@ impl Pipeline {
         &self.shaper.numbers
     }
 
-    /// The families' heads, with the unit's prefix before their names.
+    /// The families, with the unit's prefix before their names.
     pub(super) fn family_shapes(&self, namespace: &str) -> Vec<FamilyShape> {
         let name = |family: &ShapedFamily| {
             if namespace.is_empty() {
@@ -151,7 +154,7 @@ impl Pipeline {
                 format!("{namespace}_{}", family.name)
             }
         };
-        let shape = |family: &ShapedFamily| FamilyShape {
+        let shape = |(family, labels): (&ShapedFamily, &BlockTemplate)| FamilyShape {
             meta: Arc::new(FamilyMeta {
                 name: name(family),
                 help: family.help.clone(),
@@ -159,8 +162,10 @@ impl Pipeline {
                 kind: family.kind,
             }),
             bounds: family.bounds.as_slice().into(),
+            other: labels.filled(OTHER).into(),
         };
-        self.shaper.families.iter().map(shape).collect()
+        let families = self.shaper.families.iter();
+        families.zip(&self.families).map(shape).collect()
     }
 
     /// Answers every key of a batch. `keys` have `layout.row_key_size` bytes each.

@@ -4,13 +4,16 @@
 //! (by their first slot) the numbers. New series are put in their place when the next scrape ends; what entries remember are slots, which do not move.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::accumulate;
+use super::expiry::Expiry;
 use super::index::Index;
+use super::limit::Limit;
 use super::order::Order;
-use crate::exposition::{
-    ColumnValues, Columns, Family, FamilyMeta, Kind, LabelBlocks, Number, Places,
-};
+use super::reading::{histograms, numbers};
+use crate::config::SeriesBounds;
+use crate::exposition::{Columns, Family, FamilyMeta, Kind, LabelBlocks, Number};
 use crate::plugin::Slot;
 
 /// Index of a slot: a number that entries add to.
@@ -25,11 +28,13 @@ pub(super) struct FamilyShape {
     pub(super) meta: Arc<FamilyMeta>,
     /// A histogram's finite bounds.
     pub(super) bounds: Arc<[f64]>,
+    /// The labels of the series that stands for those over the limit.
+    pub(super) other: Arc<str>,
 }
 
 impl FamilyShape {
     /// One number, or each bucket with +Inf's and the sum.
-    fn slots(&self) -> usize {
+    pub(super) fn slots(&self) -> usize {
         if self.meta.kind == Kind::Histogram {
             self.bounds.len() + 2
         } else {
@@ -53,14 +58,17 @@ pub(super) struct SeriesSet {
     index: Index,
     /// None: nothing has been added in this scrape.
     slots: Vec<Option<Number>>,
+    limit: Limit,
+    /// Where series that stand still are left out.
+    expiry: Option<Expiry>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Series {
+pub(super) struct Series {
     family: u32,
-    first_slot: SlotId,
+    pub(super) first_slot: SlotId,
     /// The scrape that last added to it.
-    seen: u32,
+    pub(super) seen: u32,
 }
 
 /// The set while series are added to it.
@@ -70,12 +78,21 @@ pub(super) struct Adding<'a> {
     blocks: &'a mut LabelBlocks,
     index: &'a mut Index,
     slots: &'a mut Vec<Option<Number>>,
+    limit: &'a mut Limit,
+    expiry: Option<&'a mut Expiry>,
 }
 
 impl SeriesSet {
-    pub(super) fn new(families: Vec<FamilyShape>) -> Self {
+    pub(super) fn new(families: Vec<FamilyShape>, bounds: SeriesBounds) -> Self {
+        let limit = Limit::new(bounds.max_series, families.len());
+        Self::with(families, limit, bounds.expire.map(Expiry::new))
+    }
+
+    fn with(families: Vec<FamilyShape>, limit: Limit, expiry: Option<Expiry>) -> Self {
         Self {
             families,
+            limit,
+            expiry,
             series: Vec::new(),
             blocks: Arc::default(),
             expected: 0,
@@ -113,6 +130,8 @@ impl SeriesSet {
             blocks,
             index: &mut self.index,
             slots: &mut self.slots,
+            limit: &mut self.limit,
+            expiry: self.expiry.as_mut(),
         }
     }
 
@@ -141,8 +160,15 @@ impl SeriesSet {
     /// Takes all numbers away for a new scrape.
     pub(super) fn reset(&mut self) {
         self.slots.fill(None);
-        // Slots of a histogram are many: it is worth while to know early that a series is there.
-        self.index.begin(self.series.is_empty() && self.is_small());
+        self.limit.refused = 0;
+        // Slots of a histogram are many: it is worth while to know early that a series is there. Under a limit it has to be known.
+        let may_be_twice = self.is_small() && self.limit.most.is_none();
+        self.index.begin(self.series.is_empty() && may_be_twice);
+    }
+
+    /// Rows of this scrape that would have made more series than there may be, and went into `other`.
+    pub(super) fn refused(&self) -> u64 {
+        self.limit.refused
     }
 
     /// Whether every series has one slot.
@@ -176,7 +202,9 @@ impl SeriesSet {
 
     /// Leaves out the series that no scrape since `oldest` has added to. Gives the new place of each slot, or `GONE`.
     pub(super) fn compact(&mut self, oldest: u32) -> Vec<SlotId> {
-        let mut kept = Self::new(std::mem::take(&mut self.families));
+        let limit = Limit::new(self.limit.most, self.families.len());
+        let expiry = self.expiry.as_ref().map(Expiry::emptied);
+        let mut kept = Self::with(std::mem::take(&mut self.families), limit, expiry);
         let mut moved = vec![GONE; self.slots.len()];
         let mut adding = kept.adding();
         let mut sorted = 0;
@@ -184,11 +212,18 @@ impl SeriesSet {
             let Some(shape) = adding.families.get(series.family as usize) else {
                 continue;
             };
-            if series.seen < oldest || adding.blocks.push(self.blocks.get(place)).is_none() {
+            let block = self.blocks.get(place);
+            if series.seen < oldest || adding.blocks.push(block).is_none() {
                 continue;
+            }
+            if *block != *shape.other {
+                adding.limit.count(series.family);
             }
             let slots = shape.slots();
             let first_slot = adding.push(series.family, slots, series.seen);
+            if let Some((kept, all)) = adding.expiry.as_deref_mut().zip(self.expiry.as_ref()) {
+                kept.take_over(all, place);
+            }
             let from = series.first_slot as usize;
             for (slot, new) in moved[from..][..slots].iter_mut().zip(first_slot..) {
                 *slot = new;
@@ -196,13 +231,14 @@ impl SeriesSet {
             sorted += usize::from((place as usize) < self.sorted);
         }
         kept.sorted = sorted;
+        kept.limit.refused = self.limit.refused;
         *self = kept;
         moved
     }
 
     /// The families with the series that this scrape, number `scrape`, has added to, sorted by their labels. Families without series are left out.
     /// Call `sort` before.
-    pub(super) fn families(&mut self, scrape: u32) -> Vec<Family> {
+    pub(super) fn families(&mut self, scrape: u32, now: Instant) -> Vec<Family> {
         let mut families: Vec<Family> = Vec::new();
         let mut start = 0;
         let Self {
@@ -210,6 +246,7 @@ impl SeriesSet {
             series,
             blocks,
             slots,
+            expiry,
             ..
         } = self;
         for of_family in series.chunk_by_mut(|a, b| a.family == b.family) {
@@ -221,10 +258,18 @@ impl SeriesSet {
             else {
                 continue;
             };
-            let (places, values) = if shape.meta.kind == Kind::Histogram {
-                histograms(shape, of_family, slots, range, scrape)
-            } else {
-                numbers(of_family, slots, range, scrape)
+            let histogram = (shape.meta.kind == Kind::Histogram).then_some(shape);
+            let (places, values) = match (histogram, &mut *expiry) {
+                (None, None) => numbers(of_family, slots, range, scrape, |_, _| true),
+                (None, Some(expiry)) => numbers(of_family, slots, range, scrape, |place, slots| {
+                    expiry.is_fresh(place, slots, now)
+                }),
+                (Some(shape), expiry) => {
+                    histograms(shape, of_family, slots, range, scrape, |place, slots| {
+                        let expiry = expiry.as_mut();
+                        expiry.is_none_or(|expiry| expiry.is_fresh(place, slots, now))
+                    })
+                }
             };
             let columns = Columns {
                 blocks: Arc::clone(blocks),
@@ -264,6 +309,9 @@ impl SeriesSet {
             moved.get_or_insert_with(|| all.collect::<Vec<_>>())[from as usize] = to;
         }
         self.index.move_to(&places, series.len());
+        if let Some(expiry) = &mut self.expiry {
+            expiry.move_to(&places);
+        }
         self.blocks = Arc::new(blocks.in_order(&places));
         self.series = places.iter().map(|&old| series[old as usize]).collect();
         self.sorted = self.series.len();
@@ -283,12 +331,20 @@ impl Adding<'_> {
             Slot::Sum => u32::try_from(shape.bounds.len() + 1).ok()?,
         };
         let slots = shape.slots();
+        let is_over = self.limit.is_reached(family) && !self.is_known(family, block);
+        self.limit.refused += u64::from(is_over);
+        let block = if is_over { &*shape.other } else { block };
         SlotId::try_from(self.slots.len() + slots).ok()?;
         let fresh = self.blocks.push(block)?;
         let series = &*self.series;
         let labels = |place| (series[place as usize].family, self.blocks.get(place));
         match self.index.find_or_add((family, block), fresh, labels) {
-            None => Some(self.push(family, slots, 0) + offset),
+            None => {
+                if !is_over {
+                    self.limit.count(family);
+                }
+                Some(self.push(family, slots, 0) + offset)
+            }
             Some(known) => {
                 self.blocks.pop();
                 let known = self.series.get(known as usize)?;
@@ -297,100 +353,27 @@ impl Adding<'_> {
         }
     }
 
+    /// Whether there is a series with these labels.
+    fn is_known(&mut self, family: u32, block: &str) -> bool {
+        let series = &*self.series;
+        let labels = |place| (series[place as usize].family, self.blocks.get(place));
+        let total = series.len() as u32;
+        self.index.has((family, block), total, labels)
+    }
+
     /// Makes the series of the last block.
     fn push(&mut self, family: u32, slots: usize, seen: u32) -> SlotId {
         let first_slot = self.slots.len();
         self.slots.resize(first_slot + slots, None);
         let first_slot = first_slot as SlotId;
+        if let Some(expiry) = &mut self.expiry {
+            expiry.push();
+        }
         self.series.push(Series {
             family,
             first_slot,
             seen,
         });
         first_slot
-    }
-}
-
-/// Reads the numbers of a family's series and marks those that have one.
-fn numbers(
-    of_family: &mut [Series],
-    slots: &[Option<Number>],
-    range: std::ops::Range<u32>,
-    scrape: u32,
-) -> (Places, ColumnValues) {
-    // Slots lie in the order of the map. Fetched with nothing else to do, many are on their way from memory at once.
-    const TOGETHER: usize = 128;
-    let mut fetched = [None; TOGETHER];
-    let mut values = Vec::with_capacity(of_family.len());
-    let mut found = Found::default();
-    for (part, first) in of_family
-        .chunks_mut(TOGETHER)
-        .zip(range.clone().step_by(TOGETHER))
-    {
-        for (number, series) in fetched.iter_mut().zip(&*part) {
-            *number = slots.get(series.first_slot as usize).copied().flatten();
-        }
-        for ((series, number), place) in part.iter_mut().zip(fetched).zip(first..) {
-            found.next(place, range.start, number.is_some());
-            if let Some(number) = number {
-                series.seen = scrape;
-                values.push(number);
-            }
-        }
-    }
-    (found.places(range), ColumnValues::Numbers(values))
-}
-
-fn histograms(
-    shape: &FamilyShape,
-    of_family: &mut [Series],
-    slots: &[Option<Number>],
-    range: std::ops::Range<u32>,
-    scrape: u32,
-) -> (Places, ColumnValues) {
-    let width = shape.slots();
-    let mut counts = Vec::with_capacity(of_family.len() * (width - 1));
-    let mut sums = Vec::with_capacity(of_family.len());
-    let mut found = Found::default();
-    for (series, place) in of_family.iter_mut().zip(range.clone()) {
-        let first = series.first_slot as usize;
-        let of_series = slots.get(first..first + width).unwrap_or_default();
-        let is_part = of_series.iter().any(Option::is_some);
-        found.next(place, range.start, is_part);
-        if let [buckets @ .., sum] = of_series
-            && is_part
-        {
-            series.seen = scrape;
-            let count = |bucket: &Option<Number>| bucket.map_or(0, accumulate::as_count);
-            counts.extend(buckets.iter().map(count));
-            sums.push(sum.unwrap_or(Number::Unsigned(0)));
-        }
-    }
-    let bounds = Arc::clone(&shape.bounds);
-    let values = ColumnValues::Histograms {
-        bounds,
-        counts,
-        sums,
-    };
-    (found.places(range), values)
-}
-
-/// Which places of a family have a sample in this scrape: nearly always all.
-#[derive(Default)]
-struct Found(Option<Vec<u32>>);
-
-impl Found {
-    /// Says it of a place; `first`: the first one, from which on they come in order.
-    #[inline]
-    fn next(&mut self, place: u32, first: u32, is_part: bool) {
-        match &mut self.0 {
-            Some(some) if is_part => some.push(place),
-            None if !is_part => self.0 = Some((first..place).collect()),
-            _ => {}
-        }
-    }
-
-    fn places(self, all: std::ops::Range<u32>) -> Places {
-        self.0.map_or(Places::Range(all), Places::List)
     }
 }

@@ -1,6 +1,7 @@
 //! Metrics over maps that change from scrape to scrape, with the standard plugin and with ones that misbehave.
 
 mod bench;
+mod bounds;
 mod labels;
 mod lifetimes;
 mod numbers;

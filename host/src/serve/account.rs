@@ -57,6 +57,15 @@ impl Account {
                     )
                 });
             }
+            if walked.over_limit > 0 {
+                unit.over_limit(&metric.metric, walked.over_limit);
+                self.complain(limit, "over limit", || {
+                    format!(
+                        "metric {}: more series than its max_series: those of {} further keys are added up under `other`",
+                        metric.metric, walked.over_limit
+                    )
+                });
+            }
             if walked.postponed > 0 {
                 unit.errors("postponed", walked.postponed);
                 self.complain(limit, "postponed", || {

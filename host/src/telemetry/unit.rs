@@ -72,6 +72,7 @@ pub(super) struct UnitFamilies {
     errors: Labelled<Counter>,
     decoder_errors: Labelled<Counter>,
     all_decoder_errors: Labelled<Counter>,
+    over_limit: Labelled<Counter>,
     lost: Labelled<Counter>,
     entries: Labelled<UintGauge>,
     max_entries: Labelled<UintGauge>,
@@ -114,6 +115,7 @@ impl UnitFamilies {
             errors: registry.labelled("exporter_host_errors", "What went wrong in the unit, by kind; the log says more", &["config", "kind"]),
             decoder_errors: registry.labelled("exporter_host_decoder_errors", "Keys that a decoder could not decode; their rows are left out", &["config", "decoder"]),
             all_decoder_errors: registry.labelled("ebpf_exporter_decoder_errors", "How many times has decoders encountered errors", CONFIG),
+            over_limit: registry.labelled("exporter_host_series_over_limit", "Keys whose series would have been more than the metric's max_series; their numbers are in the series whose labels are all `other`", &["config", "metric"]),
             lost: registry.labelled("exporter_host_lost_samples", "Samples of a perf event array that the kernel dropped since its buffer was full", MAP),
             entries: registry.labelled("exporter_host_map_entries", "Entries in the BPF map when it was last read", MAP),
             max_entries: registry.labelled("exporter_host_map_max_entries", "Entries that the BPF map has room for", MAP),
@@ -156,6 +158,7 @@ impl UnitFamilies {
         self.errors.forget(config);
         self.decoder_errors.forget(config);
         self.all_decoder_errors.forget(config);
+        self.over_limit.forget(config);
         self.lost.forget(config);
         self.forget_maps(config);
     }
@@ -239,6 +242,12 @@ impl UnitTelemetry {
             .of(&[&self.config, decoder])
             .inc_by(keys);
         self.all_decoder_errors.inc_by(keys);
+    }
+
+    /// Keys over a metric's `max_series`.
+    pub(crate) fn over_limit(&self, metric: &str, keys: u64) {
+        let series = self.families.over_limit.of(&[&self.config, metric]);
+        series.inc_by(keys);
     }
 
     pub(crate) fn lost_samples(&self, map: &str, samples: u64) {

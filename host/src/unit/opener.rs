@@ -85,6 +85,7 @@ impl Opener<'_> {
             labels,
             constants: self.constants.clone(),
             shaper,
+            bounds: metric.bounds,
         }))
     }
 

@@ -341,7 +341,7 @@ impl Running {
             let started = Instant::now();
             let mut decode = Duration::ZERO;
             for metric in &mut group.metrics {
-                let (families, walked) = metric.finish();
+                let (families, walked) = metric.finish(now);
                 decode += walked.decode_time;
                 if complete {
                     scrape.families.extend(families);

@@ -211,8 +211,24 @@ fn problems_of_fields_are_said() {
             ":3:66: error: expected a duration such as `90s` for `flush_interval`, found a list",
         ),
         (
-            &with_counter("max_series: 5"),
-            ":3:26: warning: `max_series` of a counter is not supported by this version and is ignored",
+            &with_counter("ringbuf: true"),
+            ":3:26: warning: `ringbuf` of a counter is not supported by this version and is ignored",
+        ),
+        (
+            &with_counter("max_series: 0"),
+            ":3:38: error: expected a number of series from 1 on for `max_series`, found 0",
+        ),
+        (
+            &with_counter("max_series: many"),
+            ":3:38: error: expected an integer for `max_series`, found `many`",
+        ),
+        (
+            &with_counter("expire: 0"),
+            ":3:34: error: expected a duration such as `10m` for `expire`, found 0: leave it out for series that stay",
+        ),
+        (
+            &with_counter("expire: 10"),
+            ":3:34: error: `expire`: the duration `10` has a number without a unit: add one of ns, us, ms, s, m, h",
         ),
         (
             &with_counter("labels: [{name: l, size: 4.5, decoders: [{name: uint}]}]"),

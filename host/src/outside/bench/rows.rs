@@ -3,13 +3,14 @@
 use std::hash::BuildHasher;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, ensure};
 use foldhash::fast::FixedState;
 use serde_json::{Value as Json, json};
 
 use super::decode::Standard;
-use crate::config::{LabelConfig, MetricSource, model::Position};
+use crate::config::{LabelConfig, MetricSource, SeriesBounds, model::Position};
 use crate::exposition::{Family, Format, write};
 use crate::rows::{
     Entries, KeyShape, Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step,
@@ -51,7 +52,7 @@ impl Rows {
         let cpus = rows.value_stride / size_of::<u64>();
         rows.scrape();
         rows.take();
-        let (_, walked) = rows.metric.finish();
+        let (_, walked) = rows.metric.finish(Instant::now());
         ensure!(
             walked.rows == u64::from(entries) * cpus as u64 && walked.hits == walked.rows,
             "expected every key to be known, found {} of {}",
@@ -131,7 +132,7 @@ impl Rows {
 
     pub(super) fn scrape(&mut self) -> Vec<Family> {
         self.take();
-        self.metric.finish().0
+        self.metric.finish(Instant::now()).0
     }
 }
 
@@ -204,6 +205,7 @@ fn metric(standard: &Standard, shape: Shape, plugins: &mut Plugins) -> anyhow::R
     });
     let labels = labels.collect::<anyhow::Result<_>>()?;
     Ok(Metric::new(MetricParts {
+        bounds: SeriesBounds::default(),
         constants: Vec::new(),
         name: "calls_total".into(),
         namespace: "ebpf_exporter".into(),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
 use crate::config::model::Position;
-use crate::config::{LabelConfig, MetricSource};
+use crate::config::{LabelConfig, MetricSource, SeriesBounds};
 use crate::exposition::{Number, Value};
 use crate::plugin::tests::component::{ENGINE, FACTS, Guest};
 use crate::plugin::{Offer, Registry};
@@ -45,6 +46,7 @@ pub(super) struct Recipe {
     labels: Vec<(LabelConfig, Vec<Use>)>,
     key_size: Option<usize>,
     cpus: Option<usize>,
+    bounds: SeriesBounds,
 }
 
 impl Recipe {
@@ -58,7 +60,13 @@ impl Recipe {
             labels: Vec::new(),
             key_size: None,
             cpus: None,
+            bounds: SeriesBounds::default(),
         }
+    }
+
+    pub(super) fn bounds(mut self, bounds: SeriesBounds) -> Self {
+        self.bounds = bounds;
+        self
     }
 
     pub(super) fn label(self, name: &str, size: usize, chain: Vec<Use>) -> Self {
@@ -148,8 +156,10 @@ impl Recipe {
                 layout,
                 labels,
                 shaper,
+                bounds: self.bounds,
             }),
             plugins,
+            now: Instant::now(),
             key_size: shape.key_size,
             batch: 5000,
         }
@@ -184,6 +194,8 @@ pub(super) struct Bench {
     pub(super) metric: Metric,
     pub(super) plugins: Plugins,
     key_size: usize,
+    /// The time of the next scrape.
+    pub(super) now: Instant,
     /// Entries that the reader hands over at once.
     pub(super) batch: usize,
 }
@@ -234,7 +246,7 @@ impl Bench {
             };
             self.metric.take(&mut self.plugins, entries);
         }
-        let (families, walked) = self.metric.finish();
+        let (families, walked) = self.metric.finish(self.now);
         let mut series = BTreeMap::new();
         for family in &families {
             let samples = family.samples.clone().into_list();

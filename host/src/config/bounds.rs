@@ -1,0 +1,62 @@
+//! How many series a metric may have and how long they are shown: `max_series` and `expire`.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::duration;
+use super::fields::Fields;
+use super::problem::Problems;
+
+/// The fields, for schemas.
+pub(super) const MAX_SERIES: &str = "max_series";
+pub(super) const EXPIRE: &str = "expire";
+
+/// Bounds of each of a metric's families; by default there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SeriesBounds {
+    /// Keys that would make more series are added up in one whose labels are all `other`.
+    pub(crate) max_series: Option<NonZeroUsize>,
+    /// A series whose value has not changed for so long is left out.
+    pub(crate) expire: Option<Duration>,
+}
+
+/// What is wrong is said, and is as if it were not there.
+pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> SeriesBounds {
+    SeriesBounds {
+        max_series: read_max_series(fields, problems),
+        expire: read_expire(fields, problems),
+    }
+}
+
+fn read_max_series(fields: &Fields<'_>, problems: &mut Problems) -> Option<NonZeroUsize> {
+    let node = fields.get(MAX_SERIES)?;
+    let number = fields.integer(MAX_SERIES, problems)?;
+    let bound = usize::try_from(number).ok().and_then(NonZeroUsize::new);
+    if bound.is_none() {
+        problems.error(
+            node.at,
+            format!("expected a number of series from 1 on for `{MAX_SERIES}`, found {number}"),
+        );
+    }
+    bound
+}
+
+fn read_expire(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
+    let node = fields.get(EXPIRE)?;
+    match duration::parse_duration(fields.text(EXPIRE, problems)?) {
+        Ok(Duration::ZERO) => {
+            problems.error(
+                node.at,
+                format!(
+                    "expected a duration such as `10m` for `{EXPIRE}`, found 0: leave it out for series that stay"
+                ),
+            );
+            None
+        }
+        Ok(expire) => Some(expire),
+        Err(error) => {
+            problems.error(node.at, format!("`{EXPIRE}`: {error}"));
+            None
+        }
+    }
+}
