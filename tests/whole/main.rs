@@ -13,6 +13,7 @@
 mod attach;
 mod backoff;
 mod bad_input;
+mod bounds;
 mod cache;
 mod capabilities;
 mod collectors;
