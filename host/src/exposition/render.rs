@@ -271,6 +271,39 @@ mod tests {
     }
 
     #[test]
+    fn any_bytes_are_what_they_are_one_by_one() {
+        let mut state = 1_u64;
+        let mut below = |bound: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        // ASCII alone, what has to be escaped, parts of characters.
+        for alphabet in [&b"ab0 "[..], b"a\"\\\n", b"a\xc3\xa9\xff\xf0\x9f"] {
+            let cells: Vec<Vec<u8>> = (0..200)
+                .map(|_| {
+                    let length = below(40);
+                    let byte = |_| alphabet[below(alphabet.len() as u64) as usize];
+                    (0..length).map(byte).collect()
+                })
+                .collect();
+            let cells: Vec<&[u8]> = cells.iter().map(Vec::as_slice).collect();
+            let which: Vec<u32> = (0..500).map(|_| below(200) as u32).collect();
+            let blocks = rendered([(&cells, Some(&which)), (&cells, None)], 200);
+            for (row, block) in blocks.iter().enumerate() {
+                let value = |cell: usize| {
+                    let mut value = String::new();
+                    label_value(&mut value, &String::from_utf8_lossy(cells[cell]));
+                    value
+                };
+                let (a, b) = (value(row), value(which[row] as usize));
+                assert_eq!(*block, format!("a=\"{a}\",b=\"{b}\",c=\"!\""));
+            }
+        }
+    }
+
+    #[test]
     fn a_row_without_a_value_has_an_empty_one() {
         let blocks = rendered([(&[b"x"], None), (&[b"y"], Some(&[0, 7]))], 3);
         assert_eq!(blocks[1..], ["a=\"\",b=\"\",c=\"!\""; 2]);

@@ -43,9 +43,10 @@ impl Column {
             let key = row as usize * key_size;
             let cell = key + field.start..key + field.end;
             let cell = keys.bytes().get(cell).unwrap_or_default();
-            let known = match seen.is_worth_it() {
-                true => seen.find(&cells, cell),
-                false => None,
+            let known = if seen.is_worth_it() {
+                seen.find(&cells, cell)
+            } else {
+                None
             };
             let known = known.unwrap_or_else(|| {
                 cells.push_short(cell);

@@ -1,17 +1,19 @@
 //! One metric of a unit: feeds on batches of map entries, remembers every key, gives families.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::accumulate;
-use super::batch::{Complaints, Outcome, Outcomes, Target};
+use super::batch::{Complaints, Outcome, Outcomes};
+use super::descriptions::Descriptions;
 use super::layout::Layout;
+use super::meaning::{Entry, Meaning, Numbers};
 use super::pipeline::{BATCH, Label, Pipeline, Plugins, Shaper};
-use super::series::{GONE, SeriesSet, SlotId};
+use super::series::SeriesSet;
 use super::table::{EntryId, KeyTable};
+use super::walked::Walked;
 use crate::config::SeriesBounds;
-use crate::exposition::{Family, Number};
-use crate::plugin::{CallError, Cells, NumberSource};
+use crate::exposition::Family;
+use crate::plugin::Cells;
 
 /// A key that no scrape has seen for so many scrapes leaves the table.
 const KEEP_SCRAPES: u32 = 10;
@@ -35,9 +37,9 @@ pub(crate) struct MetricParts {
 
 pub(crate) struct Metric {
     name: Arc<str>,
-    pipeline: Pipeline,
-    table: KeyTable<Entry>,
-    series: SeriesSet,
+    pub(super) pipeline: Pipeline,
+    pub(super) table: KeyTable<Entry>,
+    pub(super) series: SeriesSet,
     /// Number of the running scrape, from 1.
     scrape: u32,
     /// So many entries may come, for which no room has been made yet.
@@ -45,58 +47,6 @@ pub(crate) struct Metric {
     walked: Walked,
     pending: Pending,
     row_key: Vec<u8>,
-}
-
-/// What a key means. There is one for every key: 24 bytes.
-#[derive(Debug, Clone)]
-struct Entry {
-    meaning: Meaning,
-    /// The scrape that last saw the key.
-    seen: u32,
-}
-
-#[derive(Debug, Clone)]
-enum Meaning {
-    Dropped,
-    Failed(Box<Arc<str>>),
-    /// Nearly every key: one number, as it is, one place.
-    One {
-        slot: SlotId,
-        number: u16,
-    },
-    Many(Box<Many>),
-}
-
-#[derive(Debug, Clone)]
-struct Many {
-    targets: Vec<Target>,
-    /// To be asked again at every scrape.
-    provisional: bool,
-}
-
-/// What one scrape of a metric did.
-#[derive(Debug, Default)]
-pub(crate) struct Walked {
-    /// Rows read: entries, times CPUs where these are split.
-    pub(crate) rows: u64,
-    /// Rows whose key was known.
-    pub(crate) hits: u64,
-    /// Rows that went to plugins.
-    pub(crate) decoded: u64,
-    /// Rows that nobody was asked about, since it was late: they are left out until the next scrape, or stay as last answered.
-    pub(crate) postponed: u64,
-    /// Keys that left the table.
-    pub(crate) evicted: u64,
-    /// Rows that would have made more series than the metric may have: their numbers go into the series `other`.
-    pub(crate) over_limit: u64,
-    /// Time spent in plugins and around them.
-    pub(crate) decode_time: Duration,
-    /// Rows left out, by the decoder or shaper that could not make sense of them.
-    pub(crate) left_out: Vec<(Arc<str>, u64)>,
-    /// The first message of each decoder or shaper that rejected rows.
-    pub(crate) rejected: Vec<(Arc<str>, String)>,
-    /// Plugin calls without an answer.
-    pub(crate) failed: Vec<(Arc<str>, CallError)>,
 }
 
 /// Rows of a batch that wait for their meaning.
@@ -375,119 +325,5 @@ impl Metric {
             owners: self.series.owners(),
             metric: self,
         }
-    }
-}
-
-/// See `Metric::descriptions`.
-pub(crate) struct Descriptions<'a> {
-    metric: &'a Metric,
-    owners: Vec<(SlotId, u32)>,
-}
-
-impl Descriptions<'_> {
-    /// The series that a key of the map adds to. Keys split by CPU are shown by their first CPU.
-    pub(crate) fn of(&self, key: &[u8]) -> Option<String> {
-        let layout = self.metric.pipeline.layout();
-        let mut row_key = key.get(..layout.row_key_size.min(key.len()))?.to_vec();
-        row_key.resize(layout.row_key_size, 0);
-        let label = |slot| self.metric.series.labels(&self.owners, slot);
-        let entry = self.metric.table.peek(&row_key)?;
-        Some(match &entry.meaning {
-            Meaning::Dropped => "dropped".into(),
-            Meaning::Failed(name) => format!("not decodable by {name}"),
-            Meaning::One { slot, .. } => label(*slot)?.to_owned(),
-            Meaning::Many(many) => {
-                let labels = many.targets.iter().filter_map(|target| label(target.slot));
-                labels.collect::<Vec<_>>().join("; ")
-            }
-        })
-    }
-}
-
-/// The numbers of one row.
-struct Numbers<'a> {
-    sources: &'a [NumberSource],
-    bytes: &'a [u8],
-    cpu_stride: usize,
-}
-
-impl Numbers<'_> {
-    #[inline]
-    fn add(&self, series: &mut SeriesSet, meaning: &Meaning) {
-        match meaning {
-            Meaning::One { slot, number } => match self.read(u32::from(*number)) {
-                Some(number) => series.add_to(*slot, number),
-                None => series.touch(*slot),
-            },
-            Meaning::Many(many) => {
-                for target in &many.targets {
-                    match self.read(target.number) {
-                        Some(number) => {
-                            series.add_to(target.slot, accumulate::scale(number, target.scale));
-                        }
-                        None => series.touch(target.slot),
-                    }
-                }
-            }
-            Meaning::Dropped | Meaning::Failed(_) => {}
-        }
-    }
-
-    #[inline]
-    fn read(&self, number: u32) -> Option<Number> {
-        let source = self.sources.get(number as usize)?;
-        accumulate::read_sum(*source, self.bytes, self.cpu_stride)
-    }
-}
-
-impl Meaning {
-    fn of(targets: &[(u32, Target)], provisional: bool) -> Self {
-        if let ([(_, target)], false) = (targets, provisional)
-            && target.scale == 1.0
-            && let Ok(number) = u16::try_from(target.number)
-        {
-            return Self::One {
-                slot: target.slot,
-                number,
-            };
-        }
-        Self::Many(Box::new(Many {
-            targets: targets.iter().map(|(_, target)| *target).collect(),
-            provisional,
-        }))
-    }
-
-    fn is_provisional(&self) -> bool {
-        matches!(self, Self::Many(many) if many.provisional)
-    }
-
-    /// Follows slots that have moved. False if one of them is gone.
-    fn remap(&mut self, moved: &[SlotId]) -> bool {
-        let follow = |slot: &mut SlotId| {
-            *slot = moved.get(*slot as usize).copied().unwrap_or(GONE);
-            *slot != GONE
-        };
-        match self {
-            Self::Dropped | Self::Failed(_) => true,
-            Self::One { slot, .. } => follow(slot),
-            Self::Many(many) => many
-                .targets
-                .iter_mut()
-                .all(|target| follow(&mut target.slot)),
-        }
-    }
-}
-
-impl Walked {
-    fn leave_out(&mut self, name: &str) {
-        match self.left_out.iter_mut().find(|(known, _)| **known == *name) {
-            Some((_, count)) => *count += 1,
-            None => self.left_out.push((name.into(), 1)),
-        }
-    }
-
-    fn complain(&mut self, complaints: Complaints) {
-        self.rejected.extend(complaints.rejected);
-        self.failed.extend(complaints.failed);
     }
 }

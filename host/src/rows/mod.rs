@@ -6,20 +6,24 @@
 mod accumulate;
 mod batch;
 mod column;
+mod descriptions;
 mod expiry;
 mod index;
 mod layout;
 mod limit;
+mod meaning;
 mod metric;
 mod order;
 mod pipeline;
 mod reading;
 mod series;
 mod table;
+mod walked;
 
 pub(crate) use layout::{KeyShape, Layout, is_cpu};
-pub(crate) use metric::{Entries, Metric, MetricParts, Walked};
+pub(crate) use metric::{Entries, Metric, MetricParts};
 pub(crate) use pipeline::{Label, Plugins, SessionId, Shaper, Step};
+pub(crate) use walked::Walked;
 
 #[cfg(test)]
 mod tests;

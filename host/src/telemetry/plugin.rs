@@ -65,7 +65,7 @@ impl PluginFamilies {
             ),
             rows: registry.labelled(
                 "exporter_host_plugin_rows",
-                "Rows handed to the plugin's component",
+                "Rows handed to the plugin's component; of cells that are the same often only one",
                 PLUGIN,
             ),
             traps: registry.labelled(

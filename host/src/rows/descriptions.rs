@@ -1,0 +1,31 @@
+//! What the keys of a metric mean, for people.
+
+use super::meaning::Meaning;
+use super::metric::Metric;
+use super::series::SlotId;
+
+/// See `Metric::descriptions`.
+pub(crate) struct Descriptions<'a> {
+    pub(super) metric: &'a Metric,
+    pub(super) owners: Vec<(SlotId, u32)>,
+}
+
+impl Descriptions<'_> {
+    /// The series that a key of the map adds to. Keys split by CPU are shown by their first CPU.
+    pub(crate) fn of(&self, key: &[u8]) -> Option<String> {
+        let layout = self.metric.pipeline.layout();
+        let mut row_key = key.get(..layout.row_key_size.min(key.len()))?.to_vec();
+        row_key.resize(layout.row_key_size, 0);
+        let label = |slot| self.metric.series.labels(&self.owners, slot);
+        let entry = self.metric.table.peek(&row_key)?;
+        Some(match &entry.meaning {
+            Meaning::Dropped => "dropped".into(),
+            Meaning::Failed(name) => format!("not decodable by {name}"),
+            Meaning::One { slot, .. } => label(*slot)?.to_owned(),
+            Meaning::Many(many) => {
+                let labels = many.targets.iter().filter_map(|target| label(target.slot));
+                labels.collect::<Vec<_>>().join("; ")
+            }
+        })
+    }
+}
