@@ -2,10 +2,10 @@
 
 mod error;
 mod globals;
+mod loaded;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -20,16 +20,14 @@ use libbpf_rs::ObjectBuilder;
 pub(crate) use self::error::ObjectError;
 use self::error::load_reason;
 pub(crate) use self::globals::GlobalError;
+pub(crate) use self::loaded::LoadedObject;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
-use super::attach::ProgramStatus;
 use super::btf;
 use super::errno;
 use super::log;
-use super::map::Map;
 use super::map::MapInfo;
 use super::pins;
-use super::program::RunStats;
 use super::symbols;
 use super::symbols::Global;
 use super::sys;
@@ -388,114 +386,6 @@ impl OpenObject {
             maps,
             entry_types: types.maps,
         })
-    }
-}
-
-/// An object whose maps and programs are in the kernel. Dropping it takes everything out again: links, programs, maps.
-#[derive(Debug)]
-pub(crate) struct LoadedObject {
-    // Before `object`: links go first.
-    programs: Vec<AttachedProgram>,
-    object: libbpf_rs::Object,
-    path: String,
-    maps: Vec<MapInfo>,
-    entry_types: HashMap<String, EntryTypes>,
-}
-
-impl LoadedObject {
-    /// Attaches every program that is not turned off. A program that fails leaves the others alone; its status says why.
-    pub(crate) fn attach(&mut self) -> Vec<ProgramStatus> {
-        for program in &mut self.programs {
-            program.attach(&self.object);
-        }
-        self.programs()
-    }
-
-    /// Attached programs get links at the CPUs and interfaces that have come since. Gives what cannot be attached, by program.
-    pub(crate) fn follow_machine(&mut self) -> Vec<(String, String)> {
-        let mut failed = Vec::new();
-        for program in &mut self.programs {
-            let status = program.status();
-            let reasons = program.follow(&self.object);
-            failed.extend(reasons.into_iter().map(|why| (status.name.clone(), why)));
-        }
-        failed
-    }
-
-    /// Destroys all links; the programs and maps stay, and can be attached again.
-    #[cfg(test)]
-    pub(super) fn detach(&mut self) {
-        for program in &mut self.programs {
-            program.detach();
-        }
-    }
-
-    pub(crate) fn programs(&self) -> Vec<ProgramStatus> {
-        self.programs.iter().map(AttachedProgram::status).collect()
-    }
-
-    /// One per loaded program.
-    pub(crate) fn run_stats(&self) -> Vec<RunStats> {
-        self.programs
-            .iter()
-            .filter_map(AttachedProgram::run_stats)
-            .collect()
-    }
-
-    #[cfg(test)]
-    pub(super) fn link_count(&self) -> usize {
-        self.programs.iter().map(AttachedProgram::link_count).sum()
-    }
-
-    /// The maps for a successor to go on with. Internal ones hold globals and are not shared.
-    pub(crate) fn shared_maps(&self) -> SharedMaps {
-        let maps = self.maps.iter().filter(|map| !map.internal);
-        SharedMaps(
-            maps.filter_map(|map| Some((map.clone(), self.map_handle(&map.name).ok()?)))
-                .collect(),
-        )
-    }
-
-    /// What is known of the map of that name, or an error that lists those there are.
-    pub(crate) fn map_info(&self, name: &str) -> Result<&MapInfo, ObjectError> {
-        find_map(&self.path, &self.maps, name)
-    }
-
-    /// The types of a map's entries, as far as the object says them.
-    pub(crate) fn entry_types(&self, map: &str) -> EntryTypes {
-        self.entry_types.get(map).cloned().unwrap_or_default()
-    }
-
-    /// A handle of its own on the map of that name.
-    pub(crate) fn map(&self, name: &str) -> Result<Map, ObjectError> {
-        let internal = find_map(&self.path, &self.maps, name)?.internal;
-        let map = self.libbpf_map(name)?;
-        map.as_fd()
-            .try_clone_to_owned()
-            .and_then(|fd| Map::new(fd, name, internal))
-            .map_err(|source| self.map_error(name, source))
-    }
-
-    /// The same for a perf buffer and for pinning, which want a handle of libbpf-rs.
-    pub(crate) fn map_handle(&self, name: &str) -> Result<MapHandle, ObjectError> {
-        let map = self.libbpf_map(name)?;
-        MapHandle::try_from(&map)
-            .map_err(|error| self.map_error(name, io::Error::from_raw_os_error(errno::of(&error))))
-    }
-
-    fn libbpf_map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, ObjectError> {
-        self.object
-            .maps()
-            .find(|map| map.name() == name)
-            .ok_or_else(|| no_map(&self.path, &self.maps, name))
-    }
-
-    fn map_error(&self, map: &str, source: io::Error) -> ObjectError {
-        ObjectError::Map {
-            path: self.path.clone(),
-            map: map.to_owned(),
-            source,
-        }
     }
 }
 
