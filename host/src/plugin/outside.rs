@@ -6,7 +6,7 @@ use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping};
 use super::cells::Cells;
 use super::session::new_labels;
 use super::world::{self, ShapeLimits, Slot};
-use crate::exposition::{Family, Kind};
+use crate::exposition::{BlockRenderer, BlockTemplate, Family, Kind, LabelTemplate, LabelValues};
 use crate::outside::fuzz::Input;
 
 /// An answer of a decoder or of a shaper: what passes the checks has the shape that it should have.
@@ -98,6 +98,24 @@ fn column_reads(cells: &Cells, rows: usize) {
     assert_eq!(read, cells.bytes()[..end]);
     assert!(cells.ends().is_sorted());
     assert_eq!(cells.get(rows), b"");
+    blocks_are_labels(cells);
+}
+
+/// Label blocks of all cells at once are those of each alone.
+fn blocks_are_labels(cells: &Cells) {
+    let template = LabelTemplate::new(&["a", "b"]);
+    let blocks = BlockTemplate::new(&template, &[0, 0]);
+    let values = [LabelValues::new(cells.bytes(), cells.ends(), None)];
+    let mut renderer = BlockRenderer::default();
+    for row in 0..cells.len() {
+        renderer.render(&blocks, &values, row);
+    }
+    assert_eq!(renderer.blocks().count(), cells.len());
+    for (row, block) in renderer.blocks().enumerate() {
+        let mut alone = String::new();
+        template.render_into(&mut alone, |_| String::from_utf8_lossy(cells.get(row)));
+        assert_eq!(block, alone);
+    }
 }
 
 fn column(input: &mut Input<'_>) -> types::CellsResult {
