@@ -40,7 +40,7 @@ mod languages;
 mod lifecycle;
 mod map_types;
 mod merging;
-mod perf_event_array;
+
 mod pins;
 mod plan;
 mod plugin_tools;
@@ -49,5 +49,6 @@ mod procfs;
 mod programs;
 mod prometheus;
 mod reload;
+mod samples;
 mod textfile;
 mod values;

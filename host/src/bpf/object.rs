@@ -172,10 +172,15 @@ impl OpenObject {
             else {
                 continue;
             };
+            // Samples are for one reader, and its version goes on until this one is attached.
+            let carries_samples = matches!(
+                wanted.kind,
+                MapType::PerfEventArray | MapType::RingBuf | MapType::UserRingBuf
+            );
             let same = shared
                 .0
                 .iter()
-                .find(|(old, _)| old == wanted && old.kind != MapType::PerfEventArray);
+                .find(|(old, _)| old == wanted && !carries_samples);
             if same.is_none_or(|(_, old)| map.reuse_fd(old.as_fd()).is_err()) {
                 anew.push(wanted.name.clone());
             }

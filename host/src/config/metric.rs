@@ -17,6 +17,7 @@ use super::label;
 use super::model::MetricConfig;
 use super::model::MetricSource;
 use super::model::PluginUse;
+use super::model::SampleMap;
 use super::names;
 use super::node::Node;
 use super::node::NodeValue;
@@ -42,13 +43,14 @@ const COUNTER: Schema = Schema {
         "help",
         "map",
         "perf_event_array",
+        "ringbuf",
         "flush_interval",
         "labels",
         "value",
         bounds::MAX_SERIES,
         bounds::EXPIRE,
     ],
-    later: &["ringbuf"],
+    later: &[],
 };
 
 const GAUGE: Schema = Schema {
@@ -98,6 +100,7 @@ pub(super) fn read_metrics(node: &Node, problems: &mut Problems) -> Metrics {
         list.extend(shaped::read_shaped(node, problems));
     }
     check_series_names(&list, problems);
+    check_ring_buffers(&list, problems);
     let any_section = ["counters", "gauges", "histograms", "shaped"]
         .iter()
         .any(|name| fields.get(name).is_some());
@@ -199,18 +202,15 @@ fn read_counter(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
     let fields = Fields::of(node, &COUNTER, problems)?;
     let common = read_common(&fields, &COUNTER, problems);
     let source = read_source(&fields, problems);
-    if let (Some(MetricSource::PerfEventArray { .. }), Some(_), Some(node)) = (
+    if let (Some(MetricSource::Samples { .. }), Some(_), Some(node)) = (
         source,
         common.as_ref().and_then(Common::value),
         fields.get("value"),
     ) {
-        problems.error(
-            node.at,
-            "samples of a perf event array are counted, they have no `value`",
-        );
+        problems.error(node.at, "samples are counted, they have no `value`");
     }
     let labels = label::read_labels(&fields, problems);
-    if let Some(MetricSource::PerfEventArray { .. }) = source {
+    if let Some(MetricSource::Samples { .. }) = source {
         for label in labels.iter().flatten().filter(|label| label.is_by_type()) {
             let at = Mark {
                 line: label.at.line,
@@ -219,7 +219,7 @@ fn read_counter(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
             problems.error(
                 at,
                 format!(
-                    "the label `{}` needs a `size` and `decoders`, and no `member`: samples of a perf event array have no type",
+                    "the label `{}` needs a `size` and `decoders`, and no `member`: samples have no type",
                     shorten(&label.name)
                 ),
             );
@@ -252,27 +252,49 @@ fn no_options() -> Value {
 }
 
 fn read_source(fields: &Fields<'_>, problems: &mut Problems) -> Option<MetricSource> {
-    let perf_event_array = match fields.get("perf_event_array") {
-        Some(_) => fields.boolean("perf_event_array", problems),
-        None => Some(false),
-    };
+    let through = read_sample_map(fields, problems);
     let flush_interval = match fields.get("flush_interval") {
         Some(node) => read_flush_interval(node, problems),
         None => Some(DEFAULT_FLUSH_INTERVAL),
     };
-    if let (Some(false), Some(node)) = (perf_event_array, fields.get("flush_interval")) {
+    if let (Some(None), Some(node)) = (through, fields.get("flush_interval")) {
         problems.warning(
             node.at,
-            "`flush_interval` has no effect without `perf_event_array: true`",
+            "`flush_interval` has no effect without `perf_event_array: true` or `ringbuf: true`",
         );
     }
-    Some(if perf_event_array? {
-        MetricSource::PerfEventArray {
+    Some(match through? {
+        Some(through) => MetricSource::Samples {
+            through,
             flush_interval: flush_interval?,
-        }
-    } else {
-        MetricSource::Map
+        },
+        None => MetricSource::Map,
     })
+}
+
+/// `Some(None)`: the map is read, nothing is sent.
+fn read_sample_map(fields: &Fields<'_>, problems: &mut Problems) -> Option<Option<SampleMap>> {
+    let mut found = None;
+    for through in SampleMap::ALL {
+        let Some(node) = fields.get(through.field()) else {
+            continue;
+        };
+        if !fields.boolean(through.field(), problems)? {
+            continue;
+        }
+        if let Some(other) = found.replace(through) {
+            problems.error(
+                node.at,
+                format!(
+                    "`{}` and `{}` exclude each other: samples come through one of them",
+                    SampleMap::field(other),
+                    through.field()
+                ),
+            );
+            return None;
+        }
+    }
+    Some(found)
 }
 
 /// A text is Go's notation, a bare number nanoseconds, as yaml.v2 reads it; 0 is the default.
@@ -334,6 +356,34 @@ fn read_flush_interval(node: &Node, problems: &mut Problems) -> Option<Duration>
             None
         }
         Some(interval) => Some(interval),
+    }
+}
+
+/// A sample of a ring buffer is there for one reader.
+fn check_ring_buffers(metrics: &[MetricConfig], problems: &mut Problems) {
+    let mut readers: HashMap<&str, &MetricConfig> = HashMap::new();
+    for metric in metrics {
+        let MetricSource::Samples {
+            through: SampleMap::Ringbuf,
+            ..
+        } = metric.source
+        else {
+            continue;
+        };
+        if let Some(first) = readers.insert(&metric.map, metric) {
+            let at = Mark {
+                line: metric.at.line,
+                column: metric.at.column,
+            };
+            problems.error(
+                at,
+                format!(
+                    "the ring buffer `{}` is read by the metric `{}` already, and each sample can be read once: send to another one",
+                    shorten(&metric.map),
+                    shorten(&first.name)
+                ),
+            );
+        }
     }
 }
 

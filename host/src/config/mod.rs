@@ -36,7 +36,8 @@ pub(crate) use globals::{GlobalScalar, GlobalValue};
 pub(crate) use kernel::{KernelFeature, KernelNeeds};
 pub(crate) use load::load;
 pub(crate) use model::{
-    CollectorConfig, LabelConfig, Lifecycle, MetricConfig, MetricSource, PluginUse, UnitConfig,
+    CollectorConfig, LabelConfig, Lifecycle, MetricConfig, MetricSource, PluginUse, SampleMap,
+    UnitConfig,
 };
 pub(crate) use near::nearest;
 pub(crate) use problem::Problem;

@@ -96,8 +96,30 @@ pub(crate) struct MetricConfig {
 pub(crate) enum MetricSource {
     /// The entries of a map, walked at each scrape.
     Map,
-    /// Samples sent through a perf event array: each adds 1 to the series its bytes decode to. All counts start again at 0 every `flush_interval`.
-    PerfEventArray { flush_interval: Duration },
+    /// Samples that programs send: each adds 1 to the series its bytes decode to. All counts start again at 0 every `flush_interval`.
+    Samples {
+        through: SampleMap,
+        flush_interval: Duration,
+    },
+}
+
+/// What samples are sent through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SampleMap {
+    PerfEventArray,
+    Ringbuf,
+}
+
+impl SampleMap {
+    pub(crate) const ALL: [Self; 2] = [Self::PerfEventArray, Self::Ringbuf];
+
+    /// The field of the YAML that asks for it.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::PerfEventArray => "perf_event_array",
+            Self::Ringbuf => "ringbuf",
+        }
+    }
 }
 
 /// One label: a field of the key and the decoders that turn it into text.

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::model::CgroupIdMapKind;
 use super::model::MetricConfig;
 use super::model::MetricSource;
+use super::model::SampleMap;
 use super::model::UnitConfig;
 use super::unit::ReadUnit;
 use super::unit::read_unit;
@@ -192,7 +193,10 @@ cgroup_id_map:
     let flush_interval = Duration::from_secs(10);
     assert_eq!(
         config.metrics[1].source,
-        MetricSource::PerfEventArray { flush_interval }
+        MetricSource::Samples {
+            through: SampleMap::PerfEventArray,
+            flush_interval,
+        }
     );
     let latency = &config.metrics[2].shape;
     assert_eq!(latency.name, "exp2");
@@ -271,6 +275,19 @@ fn options_of_other_plugins_keep_their_types() {
 }
 
 #[test]
+fn samples_come_through_one_kind_of_map() {
+    let source = |fields: &str| metric(&with_counter(fields)).source;
+    let hourly = |through| MetricSource::Samples {
+        through,
+        flush_interval: Duration::from_secs(3600),
+    };
+    assert_eq!(source("ringbuf: true"), hourly(SampleMap::Ringbuf));
+    let other = "perf_event_array: true, ringbuf: false";
+    assert_eq!(source(other), hourly(SampleMap::PerfEventArray));
+    assert_eq!(source("ringbuf: false"), MetricSource::Map);
+}
+
+#[test]
 fn flush_interval_is_a_duration_or_nanoseconds() {
     for (text, seconds) in [
         ("90s", 90.0),
@@ -286,7 +303,10 @@ fn flush_interval_is_a_duration_or_nanoseconds() {
         let flush_interval = Duration::from_secs_f64(seconds);
         assert_eq!(
             metric.source,
-            MetricSource::PerfEventArray { flush_interval },
+            MetricSource::Samples {
+                through: SampleMap::PerfEventArray,
+                flush_interval,
+            },
             "{text}"
         );
     }

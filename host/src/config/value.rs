@@ -276,7 +276,7 @@ mod tests {
         let samples = yaml("{scale: 2}\n    perf_event_array: true");
         assert_eq!(
             problems(&samples),
-            ":5:12: error: samples of a perf event array are counted, they have no `value`"
+            ":5:12: error: samples are counted, they have no `value`"
         );
         let histogram = yaml("{scale: 2}\n    bucket_type: exp2\n    bucket_max: 3\n    labels: [{name: b, size: 4, decoders: [{name: uint}]}]")
             .replace("counters", "histograms");

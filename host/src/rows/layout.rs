@@ -73,7 +73,7 @@ impl Layout {
             return Ok(Self::by_members(labels, shape.key_size));
         }
         let total: usize = labels.iter().map(span).sum();
-        if matches!(source, MetricSource::PerfEventArray { .. }) {
+        if matches!(source, MetricSource::Samples { .. }) {
             return Ok(Self::plain(labels, total));
         }
         if shape.per_cpu
@@ -188,6 +188,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::SampleMap;
     use crate::config::model::Position;
 
     fn label(name: &str, size: usize, padding: usize) -> LabelConfig {
@@ -285,7 +286,8 @@ mod tests {
 
     #[test]
     fn samples_may_be_longer_than_their_labels() {
-        let source = MetricSource::PerfEventArray {
+        let source = MetricSource::Samples {
+            through: SampleMap::Ringbuf,
             flush_interval: Duration::from_secs(1),
         };
         let layout = Layout::new(

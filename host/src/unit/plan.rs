@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::running::Running;
-use crate::config::{Enabled, Lifecycle, MetricConfig, MetricSource, UnitConfig};
+use crate::config::{Enabled, Lifecycle, MetricConfig, MetricSource, SampleMap, UnitConfig};
 use crate::digest::Digest;
 use crate::doctor;
 
@@ -224,15 +224,19 @@ fn preparation(config: &UnitConfig) -> Digest {
     Digest::of(text.as_bytes())
 }
 
-/// What tells a perf event array's counters apart. Two cannot have buffers in one array at a time, so that others take another array.
-fn samples<'a>(config: &'a UnitConfig) -> Vec<(&'a str, &'a str, usize, Duration)> {
+/// What tells counters of samples apart. Two cannot have buffers in one perf event array at a time, or read one ring buffer, so that others take another
+/// map.
+fn samples<'a>(config: &'a UnitConfig) -> Vec<(&'a str, &'a str, SampleMap, usize, Duration)> {
     let of_metric = |metric: &'a MetricConfig| match metric.source {
         MetricSource::Map => None,
-        MetricSource::PerfEventArray { flush_interval } => {
+        MetricSource::Samples {
+            through,
+            flush_interval,
+        } => {
             let labels = metric.labels.iter();
             let key_size = labels.map(|label| label.size + label.padding).sum();
             let (map, name) = (metric.map.as_str(), metric.name.as_str());
-            Some((map, name, key_size, flush_interval))
+            Some((map, name, through, key_size, flush_interval))
         }
     };
     let mut samples: Vec<_> = config.metrics.iter().filter_map(of_metric).collect();

@@ -8,7 +8,7 @@ use crate::bpf::{
     Batch, LoadedObject, MapReader, ReadError, SampleCounter, SampleError, SampleOptions,
     SampleStats, WalkStats,
 };
-use crate::config::{MetricConfig, MetricSource};
+use crate::config::{MetricConfig, MetricSource, SampleMap};
 use crate::rows::Layout;
 
 /// What a source reads; two of one key are the same source.
@@ -16,9 +16,10 @@ use crate::rows::Layout;
 pub(super) enum SourceKey {
     /// One walk of a map serves all metrics made from it.
     Map(Arc<str>),
-    /// A perf event array is counted for each metric on its own: their keys differ.
+    /// Samples are counted for each metric on its own: their keys differ.
     Samples {
         map: Arc<str>,
+        through: SampleMap,
         metric: Arc<str>,
         key_size: usize,
         flush_interval: Duration,
@@ -55,8 +56,12 @@ impl SourceKey {
         let map = metric.map.as_str().into();
         match metric.source {
             MetricSource::Map => Self::Map(map),
-            MetricSource::PerfEventArray { flush_interval } => Self::Samples {
+            MetricSource::Samples {
+                through,
+                flush_interval,
+            } => Self::Samples {
                 map,
+                through,
                 metric: metric.name.as_str().into(),
                 key_size: layout.row_key_size,
                 flush_interval,
@@ -76,11 +81,12 @@ impl SourceKey {
             Self::Map(map) => EntrySource::Map(Box::new(MapReader::new(object.map(map)?)?)),
             Self::Samples {
                 map,
+                through,
                 key_size,
                 flush_interval,
                 ..
             } => {
-                let options = SampleOptions::new(*key_size, *flush_interval);
+                let options = SampleOptions::new(*through, *key_size, *flush_interval);
                 EntrySource::Samples(SampleCounter::open(object, map, &options)?)
             }
         })

@@ -177,15 +177,26 @@ fn a_stream_of_events_is_not_interrupted() {
 
 const SAMPLES: &str = "samples_total";
 
-fn samples(name: &str) -> String {
-    format!(
-        "metrics: {{counters: [{{name: {name}, help: Test., perf_event_array: true, labels: [{{name: n, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
-    )
+#[test]
+fn samples_of_a_perf_event_array_come_to_the_version_in_service() {
+    let versions = ["perf-array", "perf-array-again", "perf-array-anew"];
+    samples_come_to_the_version_in_service("perf_event_array", &versions);
 }
 
 #[test]
-fn samples_come_to_the_version_in_service() {
-    let setup = crate::harness::Setup::new().unit("unit", "perf-array", &samples(SAMPLES));
+fn samples_of_a_ring_buffer_come_to_the_version_in_service() {
+    let versions = ["ring-buffer", "ring-buffer-again", "ring-buffer"];
+    samples_come_to_the_version_in_service("ringbuf", &versions);
+}
+
+/// `versions` of the object, which define the map in the same way.
+fn samples_come_to_the_version_in_service(field: &str, versions: &[&str]) {
+    let samples = |name: &str| {
+        format!(
+            "metrics: {{counters: [{{name: {name}, help: Test., {field}: true, labels: [{{name: n, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
+        )
+    };
+    let setup = crate::harness::Setup::new().unit("unit", versions[0], &samples(SAMPLES));
     let host = super::told(setup).start();
     let arrive = |name: &str, wanted: f64| {
         eventually("the samples have been counted", || {
@@ -212,8 +223,7 @@ fn samples_come_to_the_version_in_service() {
     reload(&host);
     fire(3, 3);
     arrive(SAMPLES, 3.0);
-    // The two versions after that define the array in the same way.
-    for object in ["perf-array-again", "perf-array-anew"] {
+    for object in &versions[1..] {
         install_object(host.path(), "unit", object);
         reload(&host);
         fire(3, 1);

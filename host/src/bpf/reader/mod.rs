@@ -235,7 +235,8 @@ fn unreadable(info: &MapInfo) -> Option<&'static str> {
             Some("it is a queue or stack, and reading it would take its elements away")
         }
         MapType::BloomFilter => Some("a bloom filter keeps no keys"),
-        MapType::RingBuf | MapType::UserRingBuf => Some("a ring buffer carries samples"),
+        MapType::RingBuf => Some("a ring buffer carries samples: set `ringbuf: true`"),
+        MapType::UserRingBuf => Some("a ring buffer carries samples"),
         MapType::PerfEventArray => Some("it carries samples: set `perf_event_array: true`"),
         MapType::CGrpStorage
         | MapType::SkStorage

@@ -1,8 +1,10 @@
-//! Counting samples of a perf event array: the first bytes of each are a key, and each adds 1 to its key's count.
+//! Counting samples of a perf event array or a ring buffer: the first bytes of each are a key, and each adds 1 to its key's count.
 //!
-//! A thread of its own empties the per-CPU buffers into a bounded table ([`table`]); [`SampleCounter::walk`] hands the table out as the same [`Batch`]es that maps give.
-//! CPUs that come online later have no buffer: their samples are not seen.
+//! A thread of its own empties the buffers into a bounded table ([`table`]); [`SampleCounter::walk`] hands the table out as the same [`Batch`]es that maps give.
+//! CPUs that come online later have no buffer in a perf event array: their samples are not seen. Samples for which a ring buffer has no room are known to the
+//! program alone.
 
+mod buffers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -11,51 +13,50 @@ use std::io;
 use std::io::PipeReader;
 use std::io::PipeWriter;
 use std::os::fd::AsFd as _;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::Weak;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
 use libbpf_rs::ErrorKind;
-use libbpf_rs::MapHandle;
-use libbpf_rs::PerfBuffer;
-use libbpf_rs::PerfBufferBuilder;
+use libbpf_rs::MapCore as _;
+use libbpf_rs::MapType;
 use parking_lot::Mutex;
 
+use self::buffers::Buffers;
 use self::table::Table;
-use super::errno;
-use super::log;
 use super::object::LoadedObject;
 use super::object::ObjectError;
 use super::reader::Batch;
 use super::reader::WalkStats;
 use super::sys;
+use crate::config::SampleMap;
 
 /// After buffers that cannot be read.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Rows handed out at a time.
 const BATCH: usize = 4096;
 
-/// How a perf event array is counted.
+/// How samples are counted.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleOptions {
+    pub(crate) through: SampleMap,
     /// Bytes at the beginning of each sample that are its key.
     pub(crate) key_size: usize,
     /// All counts start again at 0 this often.
     pub(crate) flush_interval: Duration,
     /// Different keys counted until then; samples with further ones are only counted as overflow.
     pub(crate) max_rows: usize,
-    /// Pages of each CPU's buffer, a power of 2. Halved until the kernel grants it.
+    /// Pages of each CPU's buffer of a perf event array, a power of 2. Halved until the kernel grants it.
     pub(crate) pages: usize,
 }
 
 impl SampleOptions {
     /// As ebpf_exporter has it: 1024 pages a CPU.
-    pub(crate) fn new(key_size: usize, flush_interval: Duration) -> Self {
+    pub(crate) fn new(through: SampleMap, key_size: usize, flush_interval: Duration) -> Self {
         Self {
+            through,
             key_size,
             flush_interval,
             max_rows: 65_536,
@@ -87,18 +88,23 @@ pub(crate) enum SampleError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error(
-        "map `{map}` is not a BPF_MAP_TYPE_PERF_EVENT_ARRAY: take `perf_event_array` out, or change the map"
+        "map `{map}` is of the type {found:?}, `{field}` wants a BPF_MAP_TYPE_{wanted}: take it out, or change the map"
     )]
-    NotPerfEventArray { map: String },
+    WrongMap {
+        map: String,
+        found: MapType,
+        field: &'static str,
+        wanted: &'static str,
+    },
     #[error("the labels of `{map}` have no bytes: samples need a key of at least one")]
     NoKey { map: String },
-    #[error("cannot open the perf buffers of map `{map}`: {reason}")]
+    #[error("cannot open the buffers of map `{map}`: {reason}")]
     Buffers { map: String, reason: String },
     #[error("cannot start the thread that reads map `{map}`: {source}")]
     Thread { map: String, source: io::Error },
 }
 
-/// Counts one perf event array until it is dropped.
+/// Counts the samples of one map until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SampleCounter {
     map: String,
@@ -119,13 +125,6 @@ struct Shared {
     key_size: usize,
 }
 
-#[derive(Debug)]
-/// The buffers refer to the map by the number of this handle's descriptor, so it goes last.
-struct Buffers {
-    buffers: PerfBuffer<'static>,
-    _map: MapHandle,
-}
-
 impl SampleCounter {
     /// Opens the buffers; nothing empties them before `run`. Attach the programs after this: samples sent before have nowhere to go.
     pub(crate) fn open(
@@ -135,8 +134,17 @@ impl SampleCounter {
     ) -> Result<Self, SampleError> {
         let name = || map.to_owned();
         let handle = object.map_handle(map)?;
-        if libbpf_rs::MapCore::map_type(&handle) != libbpf_rs::MapType::PerfEventArray {
-            return Err(SampleError::NotPerfEventArray { map: name() });
+        let (kind, wanted) = match options.through {
+            SampleMap::PerfEventArray => (MapType::PerfEventArray, "PERF_EVENT_ARRAY"),
+            SampleMap::Ringbuf => (MapType::RingBuf, "RINGBUF"),
+        };
+        if handle.map_type() != kind {
+            return Err(SampleError::WrongMap {
+                map: name(),
+                found: handle.map_type(),
+                field: options.through.field(),
+                wanted,
+            });
         }
         if options.key_size == 0 {
             return Err(SampleError::NoKey { map: name() });
@@ -151,12 +159,12 @@ impl SampleCounter {
             table: Mutex::new(table),
             key_size: options.key_size,
         });
-        let (buffers, pages) =
-            open(handle, &shared, options.pages).map_err(|reason| SampleError::Buffers {
-                map: name(),
-                reason,
-            })?;
-        if pages < options.pages {
+        let opened = Buffers::open(options.through, handle, &shared, options.pages);
+        let (buffers, pages) = opened.map_err(|reason| SampleError::Buffers {
+            map: name(),
+            reason,
+        })?;
+        if options.through == SampleMap::PerfEventArray && pages < options.pages {
             tracing::warn!(
                 map,
                 pages,
@@ -243,58 +251,11 @@ impl Drop for SampleCounter {
     }
 }
 
-/// Opens the buffers with as many pages as the memlock limits allow.
-fn open(
-    map: MapHandle,
-    shared: &Arc<Shared>,
-    mut pages: usize,
-) -> Result<(Buffers, usize), String> {
-    const FEWEST: usize = 8;
-    loop {
-        // Weak: libbpf-rs leaks the callbacks of buffers it could not open.
-        let (on_sample, on_loss) = (Arc::downgrade(shared), Arc::downgrade(shared));
-        let (built, said) = log::capture(|| {
-            PerfBufferBuilder::new(&map)
-                .pages(pages)
-                .sample_cb(move |_cpu, sample: &[u8]| {
-                    with_table(&on_sample, |table| table.count(sample))
-                })
-                .lost_cb(move |_cpu, count| with_table(&on_loss, |table| table.lose(count)))
-                .build()
-        });
-        let error = match built {
-            Ok(buffers) => return Ok((Buffers { buffers, _map: map }, pages)),
-            Err(error) => errno::of(&error),
-        };
-        if pages <= FEWEST || !matches!(error, libc::EPERM | libc::ENOMEM) {
-            let hint = match error {
-                libc::EPERM | libc::EACCES => format!(": {}", errno::perf_event_denied()),
-                _ => String::new(),
-            };
-            return Err(format!(
-                "{}{hint}; libbpf says: {}",
-                errno::text(error),
-                said.summary()
-            ));
-        }
-        pages /= 2;
-    }
-}
-
-fn with_table(shared: &Weak<Shared>, act: impl FnOnce(&mut Table)) {
-    if let Some(shared) = shared.upgrade() {
-        act(&mut shared.table.lock());
-    }
-}
-
 /// The thread: until the other end of `stop` is closed. It sleeps while no samples come.
 fn poll(buffers: &Buffers, shared: &Shared, stop: &PipeReader, map: &str) {
     let mut told = false;
-    #[expect(unsafe_code, reason = "libbpf-rs hands out the bare number")]
-    // SAFETY: it is that of the buffers' epoll instance, which is open as long as they are.
-    let samples = unsafe { BorrowedFd::borrow_raw(buffers.buffers.epoll_fd()) };
     loop {
-        let stopped = match sys::wait_for_either([samples, stop.as_fd()], None) {
+        let stopped = match sys::wait_for_either([buffers.ready(), stop.as_fd()], None) {
             Ok([_, stopped]) => stopped,
             Err(error) => error.kind() != io::ErrorKind::Interrupted,
         };
@@ -304,12 +265,12 @@ fn poll(buffers: &Buffers, shared: &Shared, stop: &PipeReader, map: &str) {
         // Before the samples are counted: they belong to the time after it. A scrape sees to it as well.
         shared.table.lock().flush_if_due(Instant::now());
         // All of them: perf events are ready for one look only, and that was taken above.
-        match buffers.buffers.consume() {
+        match buffers.consume() {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 if !told {
-                    tracing::error!(map, %error, "cannot read the perf buffers: trying again");
+                    tracing::error!(map, %error, "cannot read the buffers: trying again");
                     told = true;
                 }
                 // Whatever it is, do not spin.

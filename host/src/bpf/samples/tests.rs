@@ -5,20 +5,35 @@ use crate::bpf::OpenObject;
 use crate::bpf::OpenOptions;
 use crate::bpf::testing;
 
-/// Sends {slot, 7} for each getsid() that this process calls with a large number, and a short sample for others.
-fn source() -> String {
+/// Sends {slot, 7} for each getsid() that this thread calls.
+fn source(through: SampleMap) -> String {
+    let (map, send) = match through {
+        SampleMap::PerfEventArray => (
+            "__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __type(key, u32); __type(value, u32);",
+            "bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, key, sizeof(key))",
+        ),
+        SampleMap::Ringbuf => (
+            "__uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 1 << 16);",
+            "bpf_ringbuf_output(&events, key, sizeof(key), 0)",
+        ),
+    };
     format!(
-        "struct {{ __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __type(key, u32); __type(value, u32); }} events SEC(\".maps\");\n\
+        "struct {{ {map} }} events SEC(\".maps\");\n\
          struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, u32); __type(value, u64); }} other SEC(\".maps\");\n\
          SEC(\"raw_tp/sys_enter\") int send(struct bpf_raw_tracepoint_args *ctx) {{\n\
-            if (bpf_get_current_pid_tgid() >> 32 != {pid} || ctx->args[1] != {getsid}) return 0;\n\
+            if ((u32)bpf_get_current_pid_tgid() != {thread} || ctx->args[1] != {getsid}) return 0;\n\
             u64 pid = 0; bpf_probe_read_kernel(&pid, 8, (void *)ctx->args[0] + {rdi});\n\
             u32 key[2] = {{ (u32)pid, 7 }};\n\
-            bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, key, sizeof(key)); return 0; }}",
-        pid = std::process::id(),
+            {send}; return 0; }}",
+        thread = this_thread(),
         getsid = libc::SYS_getsid,
         rdi = std::mem::offset_of!(libc::user_regs_struct, rdi),
     )
+}
+
+fn this_thread() -> String {
+    let path = std::fs::read_link("/proc/thread-self").unwrap();
+    path.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
 #[expect(
@@ -59,8 +74,19 @@ fn wait_for(counter: &SampleCounter, samples: u64) {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn samples_are_counted_by_key_root() {
-    let compiled = testing::compile(&source());
+fn samples_of_a_perf_event_array_are_counted_by_key_root() {
+    samples_are_counted_by_key(SampleMap::PerfEventArray);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn samples_of_a_ring_buffer_are_counted_by_key_root() {
+    samples_are_counted_by_key(SampleMap::Ringbuf);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn samples_are_counted_by_key(through: SampleMap) {
+    let compiled = testing::compile(&source(through));
     let mut object = OpenObject::open(&compiled.path, &OpenOptions::default())
         .unwrap()
         .load()
@@ -68,7 +94,7 @@ fn samples_are_counted_by_key_root() {
     let hour = Duration::from_secs(3600);
     let options = SampleOptions {
         max_rows: 3,
-        ..SampleOptions::new(8, hour)
+        ..SampleOptions::new(through, 8, hour)
     };
     let mut counter = SampleCounter::open(&object, "events", &options).unwrap();
     counter.run().unwrap();
@@ -94,7 +120,7 @@ fn samples_are_counted_by_key_root() {
         ),
         (5, 2, 0, 0, 3)
     );
-    assert!(stats.pages >= 8);
+    assert!(stats.pages >= 8 || through == SampleMap::Ringbuf);
 
     let started = Instant::now();
     drop(counter);
@@ -106,7 +132,7 @@ fn samples_are_counted_by_key_root() {
         "events",
         &SampleOptions {
             pages: 8,
-            ..SampleOptions::new(64, hour)
+            ..SampleOptions::new(through, 64, hour)
         },
     )
     .unwrap();
@@ -120,25 +146,34 @@ fn samples_are_counted_by_key_root() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn other_maps_are_refused_root() {
-    let compiled = testing::compile(&source());
+    let perf = SampleMap::PerfEventArray;
+    let compiled = testing::compile(&source(perf));
     let object = OpenObject::open(&compiled.path, &OpenOptions::default())
         .unwrap()
         .load()
         .unwrap();
-    let options = SampleOptions::new(8, Duration::from_secs(1));
+    let options = SampleOptions::new(perf, 8, Duration::from_secs(1));
     let refused = |map: &str, options: &SampleOptions| {
         SampleCounter::open(&object, map, options).unwrap_err()
     };
-    assert!(matches!(
-        refused("other", &options),
-        SampleError::NotPerfEventArray { .. }
-    ));
+    assert_eq!(
+        refused("other", &options).to_string(),
+        "map `other` is of the type Array, `perf_event_array` wants a BPF_MAP_TYPE_PERF_EVENT_ARRAY: take it out, or change the map"
+    );
+    let ring = SampleOptions::new(SampleMap::Ringbuf, 8, Duration::from_secs(1));
+    assert_eq!(
+        refused("events", &ring).to_string(),
+        "map `events` is of the type PerfEventArray, `ringbuf` wants a BPF_MAP_TYPE_RINGBUF: take it out, or change the map"
+    );
     assert!(matches!(
         refused("nosuch", &options),
         SampleError::Object(ObjectError::NoMap { .. })
     ));
     assert!(matches!(
-        refused("events", &SampleOptions::new(0, Duration::from_secs(1))),
+        refused(
+            "events",
+            &SampleOptions::new(perf, 0, Duration::from_secs(1))
+        ),
         SampleError::NoKey { .. }
     ));
 }

@@ -196,7 +196,7 @@ fn problems_of_fields_are_said() {
         ),
         (
             &with_counter("flush_interval: 10s"),
-            ":3:42: warning: `flush_interval` has no effect without `perf_event_array: true`",
+            ":3:42: warning: `flush_interval` has no effect without `perf_event_array: true` or `ringbuf: true`",
         ),
         (
             &with_counter("perf_event_array: true, flush_interval: soon"),
@@ -211,8 +211,8 @@ fn problems_of_fields_are_said() {
             ":3:66: error: expected a duration such as `90s` for `flush_interval`, found a list",
         ),
         (
-            &with_counter("ringbuf: true"),
-            ":3:26: warning: `ringbuf` of a counter is not supported by this version and is ignored",
+            &with_counter("ringbuf: true, perf_event_array: true"),
+            ":3:35: error: `perf_event_array` and `ringbuf` exclude each other: samples come through one of them",
         ),
         (
             &with_counter("max_series: 0"),

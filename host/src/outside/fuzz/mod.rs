@@ -13,8 +13,8 @@ use crate::config::model::Position;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
 use crate::config::unit::read_unit;
 use crate::config::{
-    GlobalScalar, GlobalValue, LabelConfig, MetricSource, PluginUse, Problem, UnitConfig,
-    ValueConfig, ValuePlace, ValueType,
+    GlobalScalar, GlobalValue, LabelConfig, MetricSource, PluginUse, Problem, SampleMap,
+    UnitConfig, ValueConfig, ValuePlace, ValueType,
 };
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
 use crate::plugin::NumberSource;
@@ -48,7 +48,7 @@ pub fn yaml(data: &[u8]) {
 fn unit_is_whole(unit: &UnitConfig) {
     for metric in &unit.metrics {
         assert!(!metric.name.is_empty() && !metric.help.is_empty() && !metric.map.is_empty());
-        if let MetricSource::PerfEventArray { flush_interval } = metric.source {
+        if let MetricSource::Samples { flush_interval, .. } = metric.source {
             assert!(flush_interval > Duration::ZERO);
         }
         for label in &metric.labels {
@@ -131,7 +131,10 @@ pub fn label_layout(object: &[u8], data: &[u8]) {
     let mut input = Input::new(data);
     let source = if input.flag() {
         let flush_interval = Duration::from_secs(1);
-        MetricSource::PerfEventArray { flush_interval }
+        MetricSource::Samples {
+            through: SampleMap::PerfEventArray,
+            flush_interval,
+        }
     } else {
         MetricSource::Map
     };
@@ -312,7 +315,7 @@ fn layout_fits(labels: &[LabelConfig], source: MetricSource, shape: KeyShape) {
     match Layout::new(labels, source, shape) {
         Ok(layout) => {
             assert_eq!(layout.fields.len(), labels.len());
-            let samples = matches!(source, MetricSource::PerfEventArray { .. });
+            let samples = matches!(source, MetricSource::Samples { .. });
             assert!(samples || layout.row_key_size >= shape.key_size);
             let mut before = 0;
             let mut fields = layout.fields.clone();
