@@ -59,6 +59,9 @@ fn each_sample_counts_one(through: Through) {
         (total == 7.0).then(|| assert_eq!(found, wanted.clone().into()))
     });
     assert_eq!(host.series("ebpf_exporter_samples_total"), wanted.into());
+    // A ring buffer does not say what it dropped.
+    let lost = host.series("exporter_host_lost_samples_total");
+    assert_eq!(lost.is_empty(), through.field == RING_BUFFER.field);
     fire(12, 1);
     let more = [("argument", "12"), ("command", "sampled")];
     eventually("counting goes on", || {

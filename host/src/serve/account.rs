@@ -108,8 +108,10 @@ impl Account {
             if let Some(samples) = fill.samples
                 && !overtaken
             {
-                let lost = self.new_since(&fill.map, "lost", samples.lost);
-                unit.lost_samples(&fill.map, lost);
+                if let Some(lost) = samples.lost {
+                    let lost = self.new_since(&fill.map, "lost", lost);
+                    unit.lost_samples(&fill.map, lost);
+                }
                 let short = self.new_since(&fill.map, "short-sample", samples.short);
                 unit.errors("short-sample", short);
                 let over = self.new_since(&fill.map, "sample-overflow", samples.overflowed);
@@ -214,7 +216,7 @@ mod tests {
                 complete: true,
                 max_entries: None,
                 samples: Some(SampleStats {
-                    lost,
+                    lost: Some(lost),
                     ..SampleStats::default()
                 }),
             });

@@ -70,8 +70,8 @@ impl SampleOptions {
 pub(crate) struct SampleStats {
     /// Samples counted under a key.
     pub(crate) counted: u64,
-    /// Samples the kernel dropped because a buffer was full.
-    pub(crate) lost: u64,
+    /// Samples the kernel dropped because a buffer was full. None: a ring buffer, of which it says nothing.
+    pub(crate) lost: Option<u64>,
     /// Samples shorter than a key.
     pub(crate) short: u64,
     /// Samples with a key that had no place in the table.
@@ -108,6 +108,7 @@ pub(crate) enum SampleError {
 #[derive(Debug)]
 pub(crate) struct SampleCounter {
     map: String,
+    through: SampleMap,
     shared: Arc<Shared>,
     /// The buffers until the thread has them.
     idle: Option<Buffers>,
@@ -174,6 +175,7 @@ impl SampleCounter {
         }
         Ok(Self {
             map: name(),
+            through: options.through,
             shared,
             idle: Some(buffers),
             running: None,
@@ -234,9 +236,15 @@ impl SampleCounter {
     }
 
     pub(crate) fn stats(&self) -> SampleStats {
+        let stats = self.shared.table.lock().stats();
+        let lost = match self.through {
+            SampleMap::PerfEventArray => Some(stats.lost.unwrap_or(0)),
+            SampleMap::Ringbuf => None,
+        };
         SampleStats {
+            lost,
             pages: self.pages,
-            ..self.shared.table.lock().stats()
+            ..stats
         }
     }
 }

@@ -85,7 +85,7 @@ impl Table {
     }
 
     pub(super) fn lose(&mut self, samples: u64) {
-        self.stats.lost += samples;
+        *self.stats.lost.get_or_insert(0) += samples;
     }
 
     /// Empties the table if its time has come. Memory is kept: the same keys usually come back.
@@ -138,7 +138,7 @@ mod tests {
                 stats.short,
                 stats.lost
             ),
-            (100, 1100, 900, 1, 5)
+            (100, 1100, 900, 1, Some(5))
         );
         let (mut keys, mut counts) = (Vec::new(), Vec::new());
         table.copy(start + Duration::from_secs(9), &mut keys, &mut counts);
