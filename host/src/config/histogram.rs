@@ -207,10 +207,7 @@ fn check_labels(fields: &Fields<'_>, labels: &[LabelConfig], problems: &mut Prob
         return;
     };
     for label in others.iter().filter(|label| label.name == "le") {
-        let at = Mark {
-            line: label.at.line,
-            column: label.at.column,
-        };
+        let at = Mark::from(&label.at);
         problems.error(
             at,
             "the label name `le` of a histogram is taken by its buckets: choose another",

@@ -40,10 +40,7 @@ pub(super) fn read_labels(
         .collect();
     let mut seen = HashMap::new();
     for label in &labels {
-        let at = Mark {
-            line: label.at.line,
-            column: label.at.column,
-        };
+        let at = Mark::from(&label.at);
         if let Some(first) = seen.insert(label.name.as_str(), at) {
             problems.error(
                 at,

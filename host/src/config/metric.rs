@@ -212,12 +212,8 @@ fn read_counter(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
     let labels = label::read_labels(&fields, problems);
     if let Some(MetricSource::Samples { .. }) = source {
         for label in labels.iter().flatten().filter(|label| label.is_by_type()) {
-            let at = Mark {
-                line: label.at.line,
-                column: label.at.column,
-            };
             problems.error(
-                at,
+                Mark::from(&label.at),
                 format!(
                     "the label `{}` needs a `size` and `decoders`, and no `member`: samples have no type",
                     shorten(&label.name)
@@ -274,7 +270,7 @@ fn read_source(fields: &Fields<'_>, problems: &mut Problems) -> Option<MetricSou
 
 /// `Some(None)`: the map is read, nothing is sent.
 fn read_sample_map(fields: &Fields<'_>, problems: &mut Problems) -> Option<Option<SampleMap>> {
-    let mut found = None;
+    let mut found: Option<SampleMap> = None;
     for through in SampleMap::ALL {
         let Some(node) = fields.get(through.field()) else {
             continue;
@@ -287,7 +283,7 @@ fn read_sample_map(fields: &Fields<'_>, problems: &mut Problems) -> Option<Optio
                 node.at,
                 format!(
                     "`{}` and `{}` exclude each other: samples come through one of them",
-                    SampleMap::field(other),
+                    other.field(),
                     through.field()
                 ),
             );
@@ -371,12 +367,8 @@ fn check_ring_buffers(metrics: &[MetricConfig], problems: &mut Problems) {
             continue;
         };
         if let Some(first) = readers.insert(&metric.map, metric) {
-            let at = Mark {
-                line: metric.at.line,
-                column: metric.at.column,
-            };
             problems.error(
-                at,
+                Mark::from(&metric.at),
                 format!(
                     "the ring buffer `{}` is read by the metric `{}` already, and each sample can be read once: send to another one",
                     shorten(&metric.map),
@@ -389,10 +381,7 @@ fn check_ring_buffers(metrics: &[MetricConfig], problems: &mut Problems) {
 
 /// No two metrics of a unit may write the same series: neither by their own names nor by a histogram's `_bucket`, `_sum`, `_count`.
 fn check_series_names(metrics: &[MetricConfig], problems: &mut Problems) {
-    let mark = |metric: &MetricConfig| Mark {
-        line: metric.at.line,
-        column: metric.at.column,
-    };
+    let mark = |metric: &MetricConfig| Mark::from(&metric.at);
     let mut seen: HashMap<&str, Mark> = HashMap::new();
     for metric in metrics.iter().filter(|metric| !metric.name.is_empty()) {
         match seen.get(metric.name.as_str()) {

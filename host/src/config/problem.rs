@@ -121,6 +121,15 @@ impl fmt::Display for Problem {
 
 // === impl Mark ===
 
+impl From<&Position> for Mark {
+    fn from(at: &Position) -> Self {
+        Self {
+            line: at.line,
+            column: at.column,
+        }
+    }
+}
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)

@@ -72,23 +72,6 @@ impl BlockTemplate {
     }
 }
 
-impl BlockTemplate {
-    /// The block in which all labels but the constant ones have this value.
-    pub(crate) fn filled(&self, value: &str) -> String {
-        let mut block = String::new();
-        let mut fixed = |text: &Padded| {
-            block.push_str(&String::from_utf8_lossy(&text.bytes[..text.length]));
-        };
-        let value = Padded::new(value.as_bytes());
-        for (text, _) in &self.parts {
-            fixed(text);
-            fixed(&value);
-        }
-        fixed(&self.tail);
-        block
-    }
-}
-
 impl<'a> LabelValues<'a> {
     /// Of byte strings end to end. What is no UTF-8 is repaired: its bytes become U+FFFD.
     pub(crate) fn new(bytes: &[u8], ends: &'a [u32], which: Option<&'a [u32]>) -> Self {

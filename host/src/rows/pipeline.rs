@@ -99,6 +99,8 @@ pub(super) struct Pipeline {
     shaper: Shaper,
     /// The labels of each family. Columns below the number of decoded labels are those, the others the shaper's new ones.
     families: Vec<BlockTemplate>,
+    /// Of each family, the labels of the series that stands for those over the limit.
+    others: Vec<Arc<str>>,
     /// The label blocks of a batch, kept for its memory.
     blocks: BlockRenderer,
 }
@@ -121,18 +123,21 @@ impl Pipeline {
                     .map(|column| decoded.len() + column)
             })
         };
-        let families = shaper.families.iter().map(|family| {
+        let of_family = |family: &ShapedFamily| {
             let columns = family.labels.iter().filter_map(|name| column_of(name));
             let columns: Vec<usize> = columns.collect();
             let template = LabelTemplate::with_constants(&family.labels, constants);
-            BlockTemplate::new(&template, &columns)
-        });
-        let families = families.collect();
+            let mut other = String::new();
+            template.render_into(&mut other, |_| OTHER);
+            (BlockTemplate::new(&template, &columns), other.into())
+        };
+        let (families, others) = shaper.families.iter().map(of_family).unzip();
         Self {
             layout,
             labels,
             shaper,
             families,
+            others,
             blocks: BlockRenderer::default(),
         }
     }
@@ -154,7 +159,7 @@ impl Pipeline {
                 format!("{namespace}_{}", family.name)
             }
         };
-        let shape = |(family, labels): (&ShapedFamily, &BlockTemplate)| FamilyShape {
+        let shape = |(family, other): (&ShapedFamily, &Arc<str>)| FamilyShape {
             meta: Arc::new(FamilyMeta {
                 name: name(family),
                 help: family.help.clone(),
@@ -162,10 +167,10 @@ impl Pipeline {
                 kind: family.kind,
             }),
             bounds: family.bounds.as_slice().into(),
-            other: labels.filled(OTHER).into(),
+            other: Arc::clone(other),
         };
         let families = self.shaper.families.iter();
-        families.zip(&self.families).map(shape).collect()
+        families.zip(&self.others).map(shape).collect()
     }
 
     /// Answers every key of a batch. `keys` have `layout.row_key_size` bytes each.

@@ -80,7 +80,11 @@ fn open_perf(
                 .build()
         });
         let error = match built {
-            Ok(buffers) => return Ok((Kind::Perf(buffers), pages)),
+            Ok(buffers) => {
+                // From now on it is known: nothing so far.
+                shared.table.lock().lose(0);
+                return Ok((Kind::Perf(buffers), pages));
+            }
             Err(error) => errno::of(&error),
         };
         if pages <= FEWEST || !matches!(error, libc::EPERM | libc::ENOMEM) {

@@ -108,7 +108,6 @@ pub(crate) enum SampleError {
 #[derive(Debug)]
 pub(crate) struct SampleCounter {
     map: String,
-    through: SampleMap,
     shared: Arc<Shared>,
     /// The buffers until the thread has them.
     idle: Option<Buffers>,
@@ -175,7 +174,6 @@ impl SampleCounter {
         }
         Ok(Self {
             map: name(),
-            through: options.through,
             shared,
             idle: Some(buffers),
             running: None,
@@ -236,15 +234,9 @@ impl SampleCounter {
     }
 
     pub(crate) fn stats(&self) -> SampleStats {
-        let stats = self.shared.table.lock().stats();
-        let lost = match self.through {
-            SampleMap::PerfEventArray => Some(stats.lost.unwrap_or(0)),
-            SampleMap::Ringbuf => None,
-        };
         SampleStats {
-            lost,
             pages: self.pages,
-            ..stats
+            ..self.shared.table.lock().stats()
         }
     }
 }

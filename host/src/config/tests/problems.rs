@@ -215,6 +215,12 @@ fn problems_of_fields_are_said() {
             ":3:35: error: `perf_event_array` and `ringbuf` exclude each other: samples come through one of them",
         ),
         (
+            &with_counter(
+                "map: m, ringbuf: true, labels: []}\n    - {name: d, help: h, map: m, ringbuf: true",
+            ),
+            ":4:7: error: the ring buffer `m` is read by the metric `c` already, and each sample can be read once: send to another one",
+        ),
+        (
             &with_counter("max_series: 0"),
             ":3:38: error: expected a number of series from 1 on for `max_series`, found 0",
         ),
