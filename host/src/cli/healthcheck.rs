@@ -75,10 +75,9 @@ fn ask_at(
     let mut stream = TcpStream::connect_timeout(address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
-    )?;
+    // In one piece: who answers and closes after the first of several resets the connection, and the answer is lost.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut line = Vec::new();
     let limit = 256;
     BufReader::new(io::Read::take(stream, limit)).read_until(b'\n', &mut line)?;

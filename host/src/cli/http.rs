@@ -42,10 +42,11 @@ pub(super) fn get(url: &str, path: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // 1.0: the answer comes in one piece and ends with the connection.
-    write!(
-        stream,
+    let request = format!(
         "GET {slash}{prefix}{path} HTTP/1.0\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
-    )?;
+    );
+    // In one piece, as in `healthcheck`.
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(MOST_BYTES).read_to_end(&mut answer)?;
     let answer = String::from_utf8(answer).map_err(io::Error::other)?;
