@@ -12,7 +12,7 @@ pub(super) const MAX_SERIES: &str = "max_series";
 pub(super) const EXPIRE: &str = "expire";
 
 /// Bounds of each of a metric's families; by default there are none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SeriesBounds {
     /// Keys that would make more series are added up in one whose labels are all `other`.
     pub(crate) max_series: Option<NonZeroUsize>,

@@ -27,6 +27,7 @@ pub(crate) mod problem;
 mod programs;
 mod scalar;
 mod shaped;
+pub(crate) mod shown_path;
 pub(crate) mod sidecar;
 pub(crate) mod unit;
 mod value;

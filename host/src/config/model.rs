@@ -14,8 +14,10 @@ use super::value::ValueConfig;
 use crate::digest::Digest;
 
 /// A place in a config file, for messages. Lines and columns count from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Position {
+    /// For people: over a socket it is text, with U+FFFD for what is not UTF-8.
+    #[serde(with = "super::shown_path")]
     pub(crate) file: Arc<PathBuf>,
     pub(crate) line: usize,
     pub(crate) column: usize,
@@ -52,7 +54,7 @@ pub(crate) struct UnitConfig {
 }
 
 /// When a unit runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Lifecycle {
     /// All the time.
     #[default]
@@ -73,7 +75,7 @@ pub(crate) struct MapConfig {
 }
 
 /// One metric: a map (or a perf event array) and how it is labelled and shaped.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct MetricConfig {
     /// Without the namespace.
     pub(crate) name: String,
@@ -92,7 +94,7 @@ pub(crate) struct MetricConfig {
 }
 
 /// Where a metric's numbers come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum MetricSource {
     /// The entries of a map, walked at each scrape.
     Map,
@@ -104,7 +106,9 @@ pub(crate) enum MetricSource {
 }
 
 /// What samples are sent through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) enum SampleMap {
     PerfEventArray,
     Ringbuf,
@@ -123,7 +127,7 @@ impl SampleMap {
 }
 
 /// One label: a field of the key and the decoders that turn it into text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct LabelConfig {
     pub(crate) name: String,
     /// The member of the key that it is, where that is called otherwise; nested ones with dots.
@@ -147,7 +151,7 @@ impl LabelConfig {
 }
 
 /// A decoder, shaper or collector of some plugin, by name, with its options as they are handed to the component.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct PluginUse {
     pub(crate) name: String,
     /// A JSON object.
@@ -156,7 +160,7 @@ pub(crate) struct PluginUse {
 }
 
 /// A collector of some plugin and how it is called.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CollectorConfig {
     /// How it is called in `/probe?module=NAME`, `collect[]=NAME` and the host's own metrics: letters, digits, `_`, `-` and `.`.
     pub(crate) name: String,
@@ -178,7 +182,7 @@ pub(crate) struct CollectorConfig {
 }
 
 /// Who may have a collector called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum CollectorMode {
     /// A scrape of everything.
     Scrape,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::model::Position;
 
 /// Ordered: an error outweighs a warning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) enum Severity {
     /// The file is used nevertheless.
     Warning,
@@ -17,7 +19,7 @@ pub(crate) enum Severity {
 }
 
 /// One thing that is wrong, or probably not meant, at one place of one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Problem {
     pub(crate) severity: Severity,
     pub(crate) at: Position,
@@ -117,6 +119,12 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.at, self.severity, self.message)
     }
+}
+
+/// All of them in one line, for a log line and a status page.
+pub(crate) fn joined(problems: &[Problem]) -> String {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    texts.join("; ")
 }
 
 // === impl Mark ===

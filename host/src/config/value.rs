@@ -21,7 +21,7 @@ const TYPES: [&str; 5] = ["u64", "s64", "u32", "s32", "f64"];
 const MAX_OFFSET: i64 = 1 << 30;
 
 /// The number of a map's value that is the metric's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ValueConfig {
     pub(crate) place: ValuePlace,
     /// Finite, and not 0.
@@ -29,7 +29,7 @@ pub(crate) struct ValueConfig {
     pub(crate) at: Position,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum ValuePlace {
     /// All of it.
     Whole,
@@ -43,7 +43,7 @@ pub(crate) enum ValuePlace {
 }
 
 /// Of a number, in the machine's byte order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum ValueType {
     U64,
     S64,

@@ -15,6 +15,16 @@ pub(super) fn add(a: Number, b: Number) -> Number {
     }
 }
 
+/// The difference of two numbers, exact where `add` is: what was added to `b` since it was `a`.
+pub(super) fn subtract(a: Number, b: Number) -> Number {
+    match (a, b) {
+        (Number::Unsigned(a), Number::Unsigned(b)) => Number::Unsigned(a.wrapping_sub(b)),
+        (Number::Signed(a), Number::Signed(b)) => Number::Signed(a.wrapping_sub(b)),
+        (other, Number::Unsigned(0)) => other,
+        (a, b) => Number::Float(as_float(a) - as_float(b)),
+    }
+}
+
 /// The number times the factor; a factor of 1 keeps integers exact.
 #[inline]
 pub(super) fn scale(number: Number, factor: f64) -> Number {

@@ -15,7 +15,7 @@ pub(crate) struct KeyShape {
 }
 
 /// The fields of a metric's keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Layout {
     /// The bytes of each label, in the order of the labels. The CPU's number, where it is a label, lies behind the key: see `split_cpus`.
     pub(crate) fields: Vec<Range<usize>>,

@@ -45,6 +45,8 @@ pub(crate) struct Metric {
     /// So many entries may come, for which no room has been made yet.
     most: usize,
     walked: Walked,
+    /// The walk of the running scrape did not get to all entries.
+    incomplete: bool,
     pending: Pending,
     row_key: Vec<u8>,
 }
@@ -90,6 +92,7 @@ impl Metric {
             scrape: 0,
             most: 0,
             walked: Walked::default(),
+            incomplete: false,
             pending: Pending::default(),
             row_key: Vec::new(),
         }
@@ -99,10 +102,21 @@ impl Metric {
         &self.name
     }
 
+    /// Shows counters and histograms as if they began now: see `Baseline`.
+    pub(crate) fn show_from_zero(&mut self) {
+        self.series.show_from_zero();
+    }
+
+    /// Of the scrape that is about to end: entries may be missing in it.
+    pub(crate) fn walk_was_incomplete(&mut self) {
+        self.incomplete = true;
+    }
+
     /// Begins a scrape. `most`: how many entries there may be, for a first one to make room; 0 if that is not known.
     pub(crate) fn begin(&mut self, most: usize) {
         self.scrape += 1;
         self.walked = Walked::default();
+        self.incomplete = false;
         self.table.rewind();
         self.series.reset();
         self.most = if self.table.len() == 0 { most } else { 0 };
@@ -275,7 +289,7 @@ impl Metric {
         if let Some(moved) = self.series.sort() {
             self.table.retain(|entry| entry.meaning.remap(&moved));
         }
-        let families = self.series.families(self.scrape, now);
+        let families = self.series.families(self.scrape, now, !self.incomplete);
         self.walked.over_limit = self.series.refused();
         self.sweep();
         (families, std::mem::take(&mut self.walked))

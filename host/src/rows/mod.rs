@@ -4,6 +4,7 @@
 //! business of `bpf`, writing text that of `exposition`.
 
 mod accumulate;
+mod baseline;
 mod batch;
 mod column;
 mod descriptions;

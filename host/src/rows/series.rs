@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::accumulate;
+use super::baseline::Baseline;
 use super::expiry::Expiry;
 use super::index::Index;
 use super::limit::Limit;
@@ -61,11 +62,13 @@ pub(super) struct SeriesSet {
     limit: Limit,
     /// Where series that stand still are left out.
     expiry: Option<Expiry>,
+    /// Of series that are shown from 0.
+    baseline: Option<Box<Baseline>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Series {
-    family: u32,
+    pub(super) family: u32,
     pub(super) first_slot: SlotId,
     /// The scrape that last added to it.
     pub(super) seen: u32,
@@ -99,7 +102,13 @@ impl SeriesSet {
             sorted: 0,
             index: Index::default(),
             slots: Vec::new(),
+            baseline: None,
         }
+    }
+
+    /// From the next complete scrape on.
+    pub(super) fn show_from_zero(&mut self) {
+        self.baseline = Some(Box::default());
     }
 
     /// Says how many series a first scrape may find. Room is reserved: memory that isn't written to costs nothing, moving what has grown does.
@@ -232,13 +241,22 @@ impl SeriesSet {
         }
         kept.sorted = sorted;
         kept.limit.refused = self.limit.refused;
+        kept.baseline = self.baseline.take();
+        if let Some(baseline) = &mut kept.baseline {
+            baseline.move_to(&moved, kept.slots.len());
+        }
         *self = kept;
         moved
     }
 
     /// The families with the series that this scrape, number `scrape`, has added to, sorted by their labels. Families without series are left out.
-    /// Call `sort` before.
-    pub(super) fn families(&mut self, scrape: u32, now: Instant) -> Vec<Family> {
+    /// Call `sort` before. `complete`: the scrape has seen every entry.
+    pub(super) fn families(&mut self, scrape: u32, now: Instant, complete: bool) -> Vec<Family> {
+        if let Some(baseline) = &mut self.baseline
+            && !baseline.take_off(&self.families, &self.series, &mut self.slots, complete)
+        {
+            return Vec::new();
+        }
         let mut families: Vec<Family> = Vec::new();
         let mut start = 0;
         let Self {

@@ -1,5 +1,6 @@
 //! Metrics over maps that change from scrape to scrape, with the standard plugin and with ones that misbehave.
 
+mod baseline;
 mod bench;
 mod bounds;
 mod labels;

@@ -23,7 +23,7 @@ use super::load::read_bounded;
 use super::model::Position;
 use super::near;
 use super::node::{Node, NodeValue, shorten};
-use super::parse;
+use super::parse as yaml;
 use super::problem::{Problem, Problems, Severity};
 use crate::digest::Digest;
 
@@ -139,12 +139,25 @@ pub(crate) fn path_of(plugin: &Path) -> PathBuf {
 
 /// The sidecar of a plugin's file. None: it has none. `Err`: what is wrong with it, in the order of the file.
 pub(crate) fn load(plugin: &Path) -> Result<Option<Sidecar>, Vec<Problem>> {
-    let path = Arc::new(path_of(plugin));
+    let text = read_text(plugin)?;
+    text.map(|text| parse(plugin, &text)).transpose()
+}
+
+/// The text of the sidecar of a plugin's file, at most one byte more than `parse` takes. None: it
+/// has none. `Err`: it cannot be read.
+pub(crate) fn read_text(plugin: &Path) -> Result<Option<Vec<u8>>, Vec<Problem>> {
+    let path = path_of(plugin);
     match read_bounded(&path) {
-        Ok(bytes) => read(&path, &bytes).map(|(sidecar, _)| Some(sidecar)),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(vec![unreadable(&path, &error)]),
+        Err(error) => Err(vec![unreadable(&Arc::new(path), &error)]),
     }
+}
+
+/// What `read_text` gave for the same plugin's file. `Err`: what is wrong with it, in the order of
+/// the file.
+pub(crate) fn parse(plugin: &Path, text: &[u8]) -> Result<Sidecar, Vec<Problem>> {
+    read(&Arc::new(path_of(plugin)), text).map(|(sidecar, _)| sidecar)
 }
 
 /// Everything that is wrong with the sidecars of a directory, and those that belong to no plugin.
@@ -225,7 +238,7 @@ pub(crate) fn read(
 ) -> Result<(Sidecar, Vec<Problem>), Vec<Problem>> {
     let mut problems = Problems::new(path, true);
     let expected = "a mapping with `grants`, `limits` or `sha256`";
-    let sidecar = parse::parse(bytes, expected, &mut problems)
+    let sidecar = yaml::parse(bytes, expected, &mut problems)
         .and_then(|root| read_sidecar(&root, Digest::of(bytes), &mut problems));
     let failed = problems.any_error();
     let list = problems.into_sorted();

@@ -162,6 +162,7 @@ impl Recipe {
             now: Instant::now(),
             key_size: shape.key_size,
             batch: 5000,
+            incomplete: false,
         }
     }
 }
@@ -198,6 +199,8 @@ pub(super) struct Bench {
     pub(super) now: Instant,
     /// Entries that the reader hands over at once.
     pub(super) batch: usize,
+    /// The next walks do not get to all entries.
+    pub(super) incomplete: bool,
 }
 
 /// One series' numbers.
@@ -245,6 +248,9 @@ impl Bench {
                 cpu_stride: 8,
             };
             self.metric.take(&mut self.plugins, entries);
+        }
+        if self.incomplete {
+            self.metric.walk_was_incomplete();
         }
         let (families, walked) = self.metric.finish(self.now);
         let mut series = BTreeMap::new();

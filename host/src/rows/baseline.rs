@@ -1,0 +1,117 @@
+//! Counters that are shown as if they began at a later time: what they had by then is taken off.
+//!
+//! A server that has died took along what only it knew: samples that it had counted, what keys that
+//! are gone have left in a series. Of such a metric the maps alone would give less than what was
+//! shown, which looks like a counter that went back by a little. Shown from 0 it is a counter that
+//! has begun anew, which is what has happened.
+
+use super::accumulate::{as_float, subtract};
+use super::series::{FamilyShape, GONE, Series, SlotId};
+use crate::exposition::{Kind, Number};
+
+/// What is taken off, of each series that was there in the first complete scrape.
+#[derive(Debug, Default)]
+pub(super) struct Baseline {
+    /// By slot. None as a whole: there was no complete scrape yet.
+    departed: Option<Vec<Option<Number>>>,
+}
+
+impl Baseline {
+    /// Takes it off the numbers of a scrape. False: it is not known yet, as no scrape was complete.
+    pub(super) fn take_off(
+        &mut self,
+        families: &[FamilyShape],
+        series: &[Series],
+        slots: &mut [Option<Number>],
+        complete: bool,
+    ) -> bool {
+        if self.departed.is_none() {
+            if !complete {
+                return false;
+            }
+            self.remember(families, series, slots);
+        }
+        self.subtract(families, series, slots);
+        true
+    }
+
+    /// Remembers what the series have now.
+    fn remember(&mut self, families: &[FamilyShape], series: &[Series], slots: &[Option<Number>]) {
+        let mut departed = vec![None; slots.len()];
+        for (range, _) in counted(families, series) {
+            if let (Some(to), Some(from)) = (departed.get_mut(range.clone()), slots.get(range)) {
+                to.copy_from_slice(from);
+            }
+        }
+        self.departed = Some(departed);
+    }
+
+    /// What has become less than it was has begun anew by itself, and is shown as it is from then
+    /// on.
+    fn subtract(
+        &mut self,
+        families: &[FamilyShape],
+        series: &[Series],
+        slots: &mut [Option<Number>],
+    ) {
+        let Some(all) = &mut self.departed else {
+            return;
+        };
+        for (range, counts) in counted(families, series) {
+            let (Some(departed), Some(slots)) = (all.get_mut(range.clone()), slots.get_mut(range))
+            else {
+                // It came later.
+                continue;
+            };
+            // A sum may fall, a count may not.
+            let pairs = departed.iter().zip(&*slots).take(counts);
+            let fell = |(departed, now): (&Option<Number>, &Option<Number>)| match (departed, now) {
+                (Some(departed), Some(now)) => as_float(*now) < as_float(*departed),
+                _ => false,
+            };
+            if pairs.into_iter().any(fell) {
+                departed.fill(None);
+                continue;
+            }
+            for (departed, slot) in departed.iter().zip(slots) {
+                if let (Some(departed), Some(slot)) = (departed, slot) {
+                    *slot = subtract(*slot, *departed);
+                }
+            }
+        }
+    }
+
+    /// Follows slots that have moved, to `total` of them.
+    pub(super) fn move_to(&mut self, moved: &[SlotId], total: usize) {
+        let Some(departed) = &mut self.departed else {
+            return;
+        };
+        let mut kept = vec![None; total];
+        for (number, to) in departed.iter().zip(moved) {
+            if *to != GONE
+                && let Some(kept) = kept.get_mut(*to as usize)
+            {
+                *kept = *number;
+            }
+        }
+        *departed = kept;
+    }
+}
+
+/// The slots of each series that only grows, and how many of them are counts: all, or all but the
+/// sum.
+fn counted<'a>(
+    families: &'a [FamilyShape],
+    series: &'a [Series],
+) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> + 'a {
+    series.iter().filter_map(|series| {
+        let shape = families.get(series.family as usize)?;
+        let first = series.first_slot as usize;
+        let slots = first..first + shape.slots();
+        match shape.meta.kind {
+            Kind::Counter => Some((slots, 1)),
+            Kind::Histogram => Some((slots, shape.slots() - 1)),
+            _ => None,
+        }
+    })
+}
