@@ -2,8 +2,11 @@
 
 use std::io;
 
-use caps::errors::CapsError;
-use caps::{CapSet, Capability};
+use caps::Capability;
+use rustix::thread::{
+    CapabilitySet as Raw, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+};
 use tracing::{info, warn};
 
 use super::keep::Keep;
@@ -36,12 +39,7 @@ pub(crate) enum DropError {
     #[error("cannot read this process' privileges from /proc (is it mounted?): {0}")]
     Read(#[source] io::Error),
     #[error("cannot {step}: {source}")]
-    Capability {
-        step: &'static str,
-        source: CapsError,
-    },
-    #[error("cannot {step}: {source}")]
-    Process {
+    Step {
         step: &'static str,
         source: io::Error,
     },
@@ -62,11 +60,8 @@ pub(crate) fn raise() -> Result<(), DropError> {
     if now.permitted.without(now.effective).is_empty() {
         return Ok(());
     }
-    set(
-        CapSet::Effective,
-        now.permitted,
-        "put the permitted capabilities in force",
-    )
+    set_own(now.permitted, now.permitted, now.inheritable)
+        .map_err(failed("put the permitted capabilities in force"))
 }
 
 /// Keeps at most what `keep` names: permitted and effective are cut down to it, the bounding set too, inheritable and ambient sets are emptied
@@ -81,7 +76,7 @@ pub(super) fn drop_to(keep: Keep, no_new_privs: bool) -> Result<Report, DropErro
         check_single_threaded()?;
     }
     if no_new_privs {
-        process_control(libc::PR_SET_NO_NEW_PRIVS, 1, "set no_new_privs")?;
+        forbid_new_privileges()?;
     }
     let before = Privileges::current().map_err(DropError::Read)?;
     if no_new_privs && !before.no_new_privs {
@@ -98,24 +93,8 @@ pub(super) fn drop_to(keep: Keep, no_new_privs: bool) -> Result<Report, DropErro
         });
     };
     let kept = wanted.and(before.permitted);
-    caps::clear(None, CapSet::Ambient).map_err(failed("empty the ambient capabilities"))?;
     shrink_bounding(&before, kept)?;
-    set(
-        CapSet::Effective,
-        kept,
-        "cut down the effective capabilities",
-    )?;
-    set(
-        CapSet::Permitted,
-        kept,
-        "cut down the permitted capabilities",
-    )?;
-    set(
-        CapSet::Inheritable,
-        CapabilitySet::EMPTY,
-        "empty the inheritable capabilities",
-    )?;
-
+    keep_only(kept)?;
     let after = Privileges::current().map_err(DropError::Read)?;
     verify(&before, &after, kept)?;
     Ok(Report {
@@ -128,7 +107,7 @@ pub(super) fn drop_to(keep: Keep, no_new_privs: bool) -> Result<Report, DropErro
     })
 }
 
-pub(super) fn check_single_threaded() -> Result<(), DropError> {
+pub(crate) fn check_single_threaded() -> Result<(), DropError> {
     let threads = threads().map_err(DropError::Read)?;
     if threads.len() <= 1 {
         return Ok(());
@@ -139,24 +118,41 @@ pub(super) fn check_single_threaded() -> Result<(), DropError> {
     Err(DropError::Threads(names.collect()))
 }
 
-/// Needs CAP_SETPCAP, so it comes before the effective set is cut down. Without it the set stays as it is.
-fn shrink_bounding(before: &Privileges, kept: CapabilitySet) -> Result<(), DropError> {
+/// Cuts the bounding set down. That needs CAP_SETPCAP, so it comes before the effective set is cut down; without it the set stays as it is.
+pub(super) fn shrink_bounding(before: &Privileges, kept: CapabilitySet) -> Result<(), DropError> {
     if !before.permitted.contains(Capability::CAP_SETPCAP) {
         return Ok(());
     }
-    caps::raise(None, CapSet::Effective, Capability::CAP_SETPCAP)
+    set_own(before.permitted, before.permitted, before.inheritable)
         .map_err(failed("make CAP_SETPCAP effective"))?;
     for number in before.bounding.without(kept).numbers() {
-        process_control(
-            libc::PR_CAPBSET_DROP,
-            number,
-            "shrink the bounding capabilities",
-        )?;
+        remove_capability_from_bounding_set(Raw::from_bits_retain(1 << number))
+            .map_err(io::Error::from)
+            .map_err(failed("shrink the bounding capabilities"))?;
     }
     Ok(())
 }
 
-fn verify(before: &Privileges, after: &Privileges, kept: CapabilitySet) -> Result<(), DropError> {
+/// Keeps these permitted and effective, and empties the inheritable and the ambient set.
+pub(super) fn keep_only(kept: CapabilitySet) -> Result<(), DropError> {
+    clear_ambient_capability_set()
+        .map_err(io::Error::from)
+        .map_err(failed("empty the ambient capabilities"))?;
+    set_own(kept, kept, CapabilitySet::EMPTY).map_err(failed("cut down the capabilities"))
+}
+
+pub(super) fn forbid_new_privileges() -> Result<(), DropError> {
+    set_no_new_privs(true)
+        .map_err(io::Error::from)
+        .map_err(failed("set no_new_privs"))
+}
+
+/// Whether the kernel says what was wanted.
+pub(super) fn verify(
+    before: &Privileges,
+    after: &Privileges,
+    kept: CapabilitySet,
+) -> Result<(), DropError> {
     let bounding = if before.permitted.contains(Capability::CAP_SETPCAP) {
         before.bounding.and(kept)
     } else {
@@ -176,33 +172,23 @@ fn verify(before: &Privileges, after: &Privileges, kept: CapabilitySet) -> Resul
     Ok(())
 }
 
-fn set(which: CapSet, to: CapabilitySet, step: &'static str) -> Result<(), DropError> {
-    caps::set(None, which, &to.to_named()).map_err(failed(step))
+/// Sets three of the sets of this thread by one system call. (rustix changes the calling thread alone, which is all threads there are here.)
+pub(super) fn set_own(
+    effective: CapabilitySet,
+    permitted: CapabilitySet,
+    inheritable: CapabilitySet,
+) -> io::Result<()> {
+    let raw = |set: CapabilitySet| Raw::from_bits_retain(set.bits());
+    let sets = CapabilitySets {
+        effective: raw(effective),
+        permitted: raw(permitted),
+        inheritable: raw(inheritable),
+    };
+    Ok(set_capabilities(None, sets)?)
 }
 
-fn failed(step: &'static str) -> impl Fn(CapsError) -> DropError {
-    move |source| DropError::Capability { step, source }
-}
-
-/// prctl(2) with one argument. The `caps` crate knows neither no_new_privs nor capabilities younger than itself.
-pub(super) fn process_control(
-    option: libc::c_int,
-    argument: u32,
-    step: &'static str,
-) -> Result<(), DropError> {
-    let argument = libc::c_ulong::from(argument);
-    let unused: libc::c_ulong = 0;
-    #[expect(
-        unsafe_code,
-        reason = "no safe wrapper of prctl among our dependencies"
-    )]
-    // SAFETY: the options used in this room take numbers only, no pointers, and change nothing but this thread's privileges.
-    let result = unsafe { libc::prctl(option, argument, unused, unused, unused) };
-    if result == 0 {
-        return Ok(());
-    }
-    let source = io::Error::last_os_error();
-    Err(DropError::Process { step, source })
+fn failed(step: &'static str) -> impl Fn(io::Error) -> DropError {
+    move |source| DropError::Step { step, source }
 }
 
 // === impl Report ===

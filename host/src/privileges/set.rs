@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use caps::{Capability, CapsHashSet};
+use caps::Capability;
 
 /// A set of capabilities. Bit n is the capability with number n in linux/capability.h; a kernel may know more than have a name here.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ impl CapabilitySet {
         Self(bits)
     }
 
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -47,14 +51,6 @@ impl CapabilitySet {
     /// The kernel's numbers of the members, ascending.
     pub(super) fn numbers(self) -> impl Iterator<Item = u32> {
         (0..u64::BITS).filter(move |number| self.0 >> number & 1 == 1)
-    }
-
-    /// The members that have a name.
-    pub(super) fn to_named(self) -> CapsHashSet {
-        named()
-            .into_iter()
-            .filter(|capability| self.contains(*capability))
-            .collect()
     }
 }
 

@@ -6,15 +6,19 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use caps::{CapSet, Capability};
+use caps::Capability;
 use rustix::fs::{Access as Permission, access};
+use rustix::process::{getegid, geteuid};
+use rustix::thread::{
+    Gid, Uid, set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 
 use super::access::Access;
-use super::drop::process_control;
+use super::drop::set_own;
 use super::status::Privileges;
 
-const PASSWD: &str = "/etc/passwd";
-const GROUP: &str = "/etc/group";
+pub(super) const PASSWD: &str = "/etc/passwd";
+pub(super) const GROUP: &str = "/etc/group";
 
 /// Whom to become. Read from /etc/passwd and /etc/group: an image without a shell has no other user database either.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,25 +58,17 @@ pub(crate) enum UserError {
 }
 
 pub(super) fn effective_uid() -> u32 {
-    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-    // SAFETY: takes nothing, touches no memory, cannot fail.
-    unsafe {
-        libc::geteuid()
-    }
+    geteuid().as_raw()
 }
 
 fn effective_gid() -> u32 {
-    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-    // SAFETY: takes nothing, touches no memory, cannot fail.
-    unsafe {
-        libc::getegid()
-    }
+    getegid().as_raw()
 }
 
 // === impl User ===
 
 impl User {
-    fn parse(text: &str, passwd: &str, group: &str) -> Result<Self, UserParseError> {
+    pub(super) fn parse(text: &str, passwd: &str, group: &str) -> Result<Self, UserParseError> {
         let (user, wanted_group) = match text.split_once(':') {
             Some((user, group)) => (user, Some(group)),
             None => (text, None),
@@ -124,54 +120,57 @@ impl User {
             });
         }
         let raise = |step| {
-            caps::set(None, CapSet::Effective, &before.permitted.to_named())
-                .map_err(io::Error::other)
+            set_own(before.permitted, before.permitted, before.inheritable).map_err(failed(step))
+        };
+        let keep = |keep, step| {
+            set_keep_capabilities(keep)
+                .map_err(io::Error::from)
                 .map_err(failed(step))
         };
         raise("make the capabilities effective")?;
-        process_control(
-            libc::PR_SET_KEEPCAPS,
-            1,
-            "keep capabilities over the change",
-        )
-        .map_err(io::Error::other)
-        .map_err(failed("keep capabilities over the change"))?;
+        keep(true, "keep capabilities over the change")?;
         self.set_ids()
             .map_err(failed("change the user and its groups"))?;
-        process_control(libc::PR_SET_KEEPCAPS, 0, "end keeping capabilities")
-            .map_err(io::Error::other)
-            .map_err(failed("end keeping capabilities"))?;
+        keep(false, "end keeping capabilities")?;
         raise("make the capabilities effective again")
     }
 
-    fn set_ids(&self) -> io::Result<()> {
-        let check = |result: libc::c_int| match result {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        };
-        #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-        // SAFETY: the pointer is to as many live ids as its length says; the call only reads them.
-        check(unsafe { libc::setgroups(self.groups.len(), self.groups.as_ptr()) })?;
-        #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-        // SAFETY: takes numbers only.
-        check(unsafe { libc::setresgid(self.gid, self.gid, self.gid) })?;
-        #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-        // SAFETY: takes numbers only.
-        check(unsafe { libc::setresuid(self.uid, self.uid, self.uid) })
+    /// Groups first: once it is another user, it may not change them. The C library changes the ids of all threads, rustix those of the
+    /// calling one; there is one thread, which whoever calls this has looked at.
+    pub(super) fn set_ids(&self) -> io::Result<()> {
+        let groups: Vec<Gid> = self.groups.iter().map(|id| Gid::from_raw(*id)).collect();
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        set_thread_groups(&groups)?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)?;
+        Ok(())
     }
 
-    /// Once it is us: what has to be written can be, and what will be read again can be read.
-    pub(super) fn check(&self, paths: &Access) -> Result<(), UserError> {
-        let there = |path: &&PathBuf| path.is_dir();
-        for path in paths.write.iter().filter(there) {
-            if access(path, Permission::WRITE_OK | Permission::EXEC_OK).is_err() {
-                return Err(UserError::NotWritable {
-                    uid: self.uid,
-                    path: path.clone(),
-                });
-            }
+    /// Once it is us: what has to be written can be. Gives a sentence for each directory that is written only where a unit asks for it, and
+    /// cannot be.
+    pub(super) fn check(&self, paths: &Access) -> Result<Vec<String>, UserError> {
+        let refused = |path: &&PathBuf| {
+            path.is_dir() && access(*path, Permission::WRITE_OK | Permission::EXEC_OK).is_err()
+        };
+        let not_writable = |path: &PathBuf| UserError::NotWritable {
+            uid: self.uid,
+            path: path.clone(),
+        };
+        if let Some(path) = paths.write.iter().find(refused) {
+            return Err(not_writable(path));
         }
-        Ok(())
+        let if_needed = paths.write_if_needed.iter().filter(refused);
+        Ok(if_needed
+            .map(|path| not_writable(path).to_string())
+            .collect())
+    }
+
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    pub(super) fn gid(&self) -> u32 {
+        self.gid
     }
 }
 

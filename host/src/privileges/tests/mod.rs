@@ -1,6 +1,9 @@
 //! Dropping for real. It is for good, so every test does it in a process of its own: this test binary again, with one scenario to play. The
 //! test harness runs tests in threads, so there the scenario forks once more to be in a process with one thread.
 
+mod halves;
+mod needs;
+
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -59,7 +62,8 @@ impl Player {
             .map(|task| {
                 let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
                 let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-                line.split_whitespace().nth(1).unwrap().to_owned()
+                let (_, value) = line.split_once(':').unwrap();
+                value.split_whitespace().collect::<Vec<_>>().join(" ")
             })
             .collect()
     }
@@ -93,7 +97,7 @@ fn play() {
         "without setpcap" => without_setpcap,
         "not effective" => not_effective,
         "threads" => threads,
-        other => panic!("no scenario {other}"),
+        other => halves::scenario(other),
     };
     assert_eq!(
         in_a_single_thread(play),

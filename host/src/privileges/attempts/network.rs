@@ -1,0 +1,65 @@
+//! Sockets that lead where a process has nothing to look for.
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+
+use super::{LOADER, On, SERVER, Try, call_for_descriptor};
+
+pub(super) const TRIES: &[Try] = &[
+    Try {
+        what: "open a unix socket",
+        on: On::Real,
+        of: SERVER,
+        how: || UnixDatagram::unbound().map(drop),
+    },
+    Try {
+        what: "connect to a unix socket",
+        on: On::Nothing,
+        of: SERVER,
+        how: || UnixStream::connect("/nowhere/at/all").map(drop),
+    },
+    Try {
+        what: "connect to an abstract unix socket",
+        on: On::Nothing,
+        of: SERVER,
+        how: || {
+            let nobodys = SocketAddr::from_abstract_name(b"exporter-host-check")?;
+            UnixStream::connect_addr(&nobodys).map(drop)
+        },
+    },
+    Try {
+        what: "make a unix socket that can send to any other",
+        on: On::Real,
+        of: SERVER,
+        how: || UnixDatagram::pair().map(drop),
+    },
+    Try {
+        what: "listen",
+        on: On::Real,
+        of: SERVER,
+        how: || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop),
+    },
+    Try {
+        what: "hear what the kernel says of devices",
+        on: On::Real,
+        of: SERVER,
+        how: || {
+            let (family, kind) = (libc::AF_NETLINK as usize, libc::SOCK_DGRAM as usize);
+            let about = libc::NETLINK_KOBJECT_UEVENT as usize;
+            call_for_descriptor(libc::SYS_socket, [family, kind, about])
+        },
+    },
+    Try {
+        what: "open an internet socket",
+        on: On::Real,
+        of: LOADER,
+        how: || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map(drop),
+    },
+    Try {
+        what: "take connections",
+        on: On::Nothing,
+        of: LOADER,
+        how: || call_for_descriptor(libc::SYS_accept4, [usize::MAX]),
+    },
+];
