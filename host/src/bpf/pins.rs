@@ -3,12 +3,15 @@
 //! Pinning needs CAP_BPF and write permission in the directory, which its owner has without any capability.
 
 use std::fs;
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
+use rustix::fs::FlockOperation;
 
 use super::errno;
 use super::map::MapInfo;
@@ -21,6 +24,8 @@ const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 #[derive(Debug, Clone)]
 pub(crate) struct Pins {
     directory: PathBuf,
+    /// Holds the directory for this host, once a unit pins something.
+    claimed: Arc<OnceLock<File>>,
 }
 
 /// Where one unit's maps are pinned.
@@ -35,6 +40,28 @@ impl Pins {
     pub(crate) fn new(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            claimed: Arc::default(),
+        }
+    }
+
+    /// Takes the directory for this host for as long as it runs: two hosts would remove each
+    /// other's pins and count into the same maps.
+    fn claim(&self) -> io::Result<()> {
+        if self.claimed.get().is_some() {
+            return Ok(());
+        }
+        let directory = File::open(&self.directory)?;
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                // Whoever was faster has it for this process, too.
+                let _ = self.claimed.set(directory);
+                Ok(())
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(io::Error::other(format!(
+                "another exporter-host pins its maps in {}: give each its own --bpf.pin-dir",
+                self.directory.display()
+            ))),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -97,6 +124,7 @@ impl UnitPins {
         if !path.try_exists()? {
             return Ok(None);
         }
+        self.all.claim()?;
         MapHandle::from_pinned_path(&path)
             .map(Some)
             .map_err(io_error)
@@ -105,12 +133,13 @@ impl UnitPins {
     /// Pins a map in place of what is pinned by its name.
     pub(crate) fn pin(&self, map: &str, mut handle: MapHandle) -> io::Result<()> {
         let id = |handle: &MapHandle| handle.info().map(|info| info.info.id).ok();
+        self.all.prepare().map_err(io::Error::other)?;
+        self.all.claim()?;
         match self.get(map) {
             Ok(Some(pinned)) if id(&pinned) == id(&handle) => return Ok(()),
             Ok(None) => {}
             Ok(Some(_)) | Err(_) => fs::remove_file(self.path(map))?,
         }
-        self.all.prepare().map_err(io::Error::other)?;
         make(&self.directory)?;
         handle.pin(self.path(map)).map_err(io_error)
     }
@@ -122,6 +151,7 @@ impl UnitPins {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
+        self.all.claim()?;
         let keep: Vec<String> = maps.iter().map(|map| escape(map)).collect();
         for entry in entries {
             let entry = entry?;

@@ -2,18 +2,15 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 
 use super::sys;
 
-/// How much a program has run. The kernel counts only while `kernel.bpf_stats_enabled` is 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RunStats {
-    pub(crate) id: u32,
-    /// The function's name, not cut to the kernel's 15 characters.
-    pub(crate) name: String,
-    pub(crate) run_time_ns: u64,
-    pub(crate) run_cnt: u64,
+/// How long a program has run, in nanoseconds, and how often, by a descriptor of it. 0 while `kernel.bpf_stats_enabled` is 0. Needs no capability on
+/// kernel 6.1 and newer.
+pub(crate) fn program_counts(program: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    sys::program_info(program).map(|info| (info.run_time_ns, info.run_cnt))
 }
 
 /// A program's descriptor and what never changes about it.
@@ -36,13 +33,7 @@ impl KernelProgram {
         })
     }
 
-    pub(super) fn run_stats(&self, name: &str) -> io::Result<RunStats> {
-        let info = sys::program_info(self.fd.as_fd())?;
-        Ok(RunStats {
-            id: self.id,
-            name: name.to_owned(),
-            run_time_ns: info.run_time_ns,
-            run_cnt: info.run_cnt,
-        })
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }

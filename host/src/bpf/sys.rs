@@ -1,5 +1,5 @@
 //! The system calls that libbpf-rs does not offer, each behind a function that cannot be called wrongly. All of the room's `unsafe` is here, in map.rs (buffers whose
-//! sizes come from the map), in reader/mapped.rs (shared memory) and in mark.rs.
+//! sizes come from the map), in perf.rs (perf events), in shared_memory.rs and in mark.rs.
 
 use std::ffi::CString;
 use std::ffi::c_char;
@@ -184,62 +184,6 @@ pub(super) fn wait_for_either(
         return Err(io::Error::last_os_error());
     }
     Ok(entries.map(|entry| entry.revents != 0))
-}
-
-/// How often a perf event overflows, and thus runs its program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sampling {
-    /// Never: the event only counts.
-    Never,
-    /// So many times a second.
-    Frequency(u64),
-    /// Every so many events.
-    Period(u64),
-}
-
-/// Opens a perf event for all processes on one CPU, kernel and user space. It does not run before it is enabled.
-pub(super) fn perf_event_open(
-    kind: u32,
-    config: u64,
-    sampling: Sampling,
-    cpu: u32,
-) -> io::Result<OwnedFd> {
-    let mut attr = libbpf_sys::perf_event_attr {
-        type_: kind,
-        config,
-        ..Default::default()
-    };
-    attr.size = mem::size_of_val(&attr) as u32;
-    match sampling {
-        Sampling::Never => {}
-        Sampling::Frequency(hz) => {
-            attr.__bindgen_anon_1.sample_freq = hz;
-            attr.set_freq(1);
-        }
-        Sampling::Period(events) => attr.__bindgen_anon_1.sample_period = events,
-    }
-    let (pid, group) = (-1_i32, -1_i32);
-    #[expect(
-        unsafe_code,
-        reason = "the C library has no wrapper for perf_event_open"
-    )]
-    // SAFETY: `attr` is valid for reads of the `size` bytes it says; all other arguments are plain numbers.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw const attr,
-            pid,
-            cpu as i32,
-            group,
-            libc::c_ulong::from(libbpf_sys::PERF_FLAG_FD_CLOEXEC),
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
-    // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Makes a program of a section that libbpf does not know one for tcx links. `attach_type`: BPF_TCX_INGRESS or BPF_TCX_EGRESS.

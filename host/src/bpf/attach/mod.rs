@@ -12,6 +12,7 @@ mod tests;
 mod uprobe;
 
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 use libbpf_rs::Link;
 use libbpf_rs::OpenProgramMut;
@@ -27,11 +28,10 @@ use super::errno;
 use super::log;
 use super::object::ProgramDecl;
 use super::program::KernelProgram;
-use super::program::RunStats;
 use super::sys;
 
 /// Whether a program runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Attached {
     Yes,
     /// Why not, in a sentence.
@@ -43,7 +43,7 @@ pub(crate) enum Attached {
 }
 
 /// One program of a loaded object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ProgramStatus {
     /// The function's name, not cut to the kernel's 15 characters.
     pub(crate) name: String,
@@ -312,7 +312,12 @@ impl AttachedProgram {
         self.links.len()
     }
 
-    pub(super) fn run_stats(&self) -> Option<RunStats> {
-        self.kernel.as_ref()?.run_stats(&self.declared.name).ok()
+    pub(super) fn name(&self) -> &str {
+        &self.declared.name
+    }
+
+    /// None: it is not loaded.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.kernel.as_ref().map(KernelProgram::descriptor)
     }
 }

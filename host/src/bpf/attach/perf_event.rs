@@ -10,8 +10,8 @@ use libbpf_rs::ProgramMut;
 
 use crate::bpf::cpus;
 use crate::bpf::errno;
-use crate::bpf::sys;
-use crate::bpf::sys::Sampling;
+use crate::bpf::perf;
+use crate::bpf::perf::Sampling;
 
 /// What the section says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl PerfEvents {
             config,
             sampling,
         } = *self;
-        let event = sys::perf_event_open(kind, config, sampling, cpu).map_err(|error| {
+        let event = perf::open_event(kind, config, sampling, cpu).map_err(|error| {
             format!(
                 "{error}: cannot open perf event type {kind} config {config} on CPU {cpu}{}",
                 hint(error.raw_os_error())

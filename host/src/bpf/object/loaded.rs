@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 
 use libbpf_rs::MapCore as _;
 use libbpf_rs::MapHandle;
@@ -11,7 +13,6 @@ use super::{ObjectError, SharedMaps, find_map, no_map};
 use crate::bpf::attach::{AttachedProgram, ProgramStatus};
 use crate::bpf::errno;
 use crate::bpf::map::{Map, MapInfo};
-use crate::bpf::program::RunStats;
 use crate::bpf::types::EntryTypes;
 
 /// An object whose maps and programs are in the kernel. Dropping it takes everything out again: links, programs, maps.
@@ -57,12 +58,10 @@ impl LoadedObject {
         self.programs.iter().map(AttachedProgram::status).collect()
     }
 
-    /// One per loaded program.
-    pub(crate) fn run_stats(&self) -> Vec<RunStats> {
-        self.programs
-            .iter()
-            .filter_map(AttachedProgram::run_stats)
-            .collect()
+    /// Of a program; none if there is no such program, or it is not loaded.
+    pub(crate) fn program_descriptor(&self, name: &str) -> Option<BorrowedFd<'_>> {
+        let program = self.programs.iter().find(|program| program.name() == name);
+        program?.descriptor()
     }
 
     #[cfg(test)]
@@ -92,11 +91,8 @@ impl LoadedObject {
     /// A handle of its own on the map of that name.
     pub(crate) fn map(&self, name: &str) -> Result<Map, ObjectError> {
         let internal = find_map(&self.path, &self.maps, name)?.internal;
-        let map = self.libbpf_map(name)?;
-        map.as_fd()
-            .try_clone_to_owned()
-            .and_then(|fd| Map::new(fd, name, internal))
-            .map_err(|source| self.map_error(name, source))
+        let map = self.map_descriptor(name)?;
+        Map::new(map, name, internal).map_err(|source| self.map_error(name, source))
     }
 
     /// The same for a perf buffer and for pinning, which want a handle of libbpf-rs.
@@ -104,6 +100,14 @@ impl LoadedObject {
         let map = self.libbpf_map(name)?;
         MapHandle::try_from(&map)
             .map_err(|error| self.map_error(name, io::Error::from_raw_os_error(errno::of(&error))))
+    }
+
+    /// A descriptor of its own of the map of that name.
+    pub(crate) fn map_descriptor(&self, name: &str) -> Result<OwnedFd, ObjectError> {
+        let map = self.libbpf_map(name)?;
+        map.as_fd()
+            .try_clone_to_owned()
+            .map_err(|source| self.map_error(name, source))
     }
 
     fn libbpf_map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, ObjectError> {

@@ -187,3 +187,23 @@ fn a_symbol_of_any_size_is_no_danger() {
     let error = object.set_global("list", &value).unwrap_err();
     assert!(matches!(error, GlobalError::Variable(_)), "{error:?}");
 }
+
+/// Whoever has descriptors only knows what whoever has the object does.
+#[test]
+fn descriptors_of_programs_and_maps_root() {
+    let compiled = testing::compile(COUNTER);
+    let object = open(&compiled.path).unwrap().load().unwrap();
+    let program = object.program_descriptor("count").unwrap();
+    let (time, runs) = crate::bpf::program_counts(program).unwrap();
+    // It is not attached.
+    assert_eq!((time, runs), (0, 0));
+    assert!(object.program_descriptor("off").is_none());
+    assert!(object.program_descriptor("nosuch").is_none());
+    let map = object.map_descriptor("a_map_with_a_long_name").unwrap();
+    let map = crate::bpf::Map::new(map, "named", false).unwrap();
+    assert_eq!(
+        (map.info().key_size, map.info().name.as_str()),
+        (8, "named")
+    );
+    assert!(object.map_descriptor("nosuch").is_err());
+}

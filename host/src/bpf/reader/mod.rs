@@ -159,13 +159,7 @@ impl MapReader {
 
     pub(crate) fn with_batch(map: Map, batch: usize) -> Result<Self, ReadError> {
         let info = map.info();
-        if let Some(why) = unreadable(info) {
-            return Err(ReadError::Unreadable {
-                map: info.name.clone(),
-                kind: info.kind,
-                why,
-            });
-        }
+        check_readable(info)?;
         // Not the trie: its batches go by "next key", which starts again from the left when the key at the cursor is deleted, and rows would be read twice.
         let batches = matches!(
             info.kind,
@@ -225,6 +219,18 @@ impl MapReader {
             Method::Keyed => keyed::walk(map, buffers, &mut visit),
         };
         walked.map_err(|source| ReadError::kernel(map.info(), source))
+    }
+}
+
+/// Refuses maps that have no keys to walk over.
+pub(crate) fn check_readable(info: &MapInfo) -> Result<(), ReadError> {
+    match unreadable(info) {
+        Some(why) => Err(ReadError::Unreadable {
+            map: info.name.clone(),
+            kind: info.kind,
+            why,
+        }),
+        None => Ok(()),
     }
 }
 

@@ -1,40 +1,43 @@
 //! Counting samples of a perf event array or a ring buffer: the first bytes of each are a key, and each adds 1 to its key's count.
 //!
-//! A thread of its own empties the buffers into a bounded table ([`table`]); [`SampleCounter::walk`] hands the table out as the same [`Batch`]es that maps give.
-//! CPUs that come online later have no buffer in a perf event array: their samples are not seen. Samples for which a ring buffer has no room are known to the
-//! program alone.
+//! Two parts, which share nothing but descriptors and may be different processes: [`PerfBuffers`] opens and keeps the buffers of a perf event array;
+//! [`SampleCounter`] maps buffers, reads them in a thread of its own ([`thread`]) into a bounded table ([`table`]), and hands the table out as the
+//! same [`Batch`]es that maps give. It may end at any moment: another one goes on where it was. Samples for which a ring buffer has no room are known
+//! to the program alone.
 
-mod buffers;
+mod perf_buffers;
+mod perf_reader;
+mod record;
+mod ring_reader;
 mod table;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use std::io;
-use std::io::PipeReader;
 use std::io::PipeWriter;
-use std::os::fd::AsFd as _;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use libbpf_rs::ErrorKind;
-use libbpf_rs::MapCore as _;
 use libbpf_rs::MapType;
 use parking_lot::Mutex;
 
-use self::buffers::Buffers;
+pub(crate) use self::perf_buffers::PerfBuffers;
+pub(crate) use self::perf_buffers::check_sample_map;
+use self::perf_reader::PerfReader;
+use self::ring_reader::RingReader;
 use self::table::Table;
-use super::object::LoadedObject;
+use self::thread::Intake;
+use self::thread::Pump;
 use super::object::ObjectError;
 use super::reader::Batch;
 use super::reader::WalkStats;
-use super::sys;
 use crate::config::SampleMap;
 
-/// After buffers that cannot be read.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Rows handed out at a time.
 const BATCH: usize = 4096;
 
@@ -76,6 +79,8 @@ pub(crate) struct SampleStats {
     pub(crate) short: u64,
     /// Samples with a key that had no place in the table.
     pub(crate) overflowed: u64,
+    /// Times that a buffer's content was given up since it was no sample.
+    pub(crate) damaged: u64,
     /// Keys in the table now.
     pub(crate) rows: usize,
     /// Pages of each CPU's buffer that the kernel granted.
@@ -104,15 +109,50 @@ pub(crate) enum SampleError {
     Thread { map: String, source: io::Error },
 }
 
+/// Where samples come from: descriptors, which the counter owns.
+#[derive(Debug)]
+pub(crate) enum SampleChannel {
+    /// The events of [`PerfBuffers`].
+    Perf {
+        /// Of each buffer: [`PerfBuffers::pages`].
+        pages: usize,
+        /// By CPU.
+        cpus: Vec<(u32, OwnedFd)>,
+    },
+    /// The map itself.
+    Ring(OwnedFd),
+}
+
+impl SampleChannel {
+    /// The descriptors of buffers that are open now, for a counter in this process. `map` is for messages.
+    #[cfg(test)]
+    pub(crate) fn of(buffers: &PerfBuffers, map: &str) -> Result<Self, SampleError> {
+        let cpus = buffers
+            .cpus()
+            .map(|(cpu, buffer)| Ok((cpu, buffer.try_clone_to_owned()?)));
+        let cpus: io::Result<Vec<_>> = cpus.collect();
+        Ok(Self::Perf {
+            pages: buffers.pages(),
+            cpus: cpus.map_err(|source| SampleError::Buffers {
+                map: map.to_owned(),
+                reason: source.to_string(),
+            })?,
+        })
+    }
+}
+
 /// Counts the samples of one map until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SampleCounter {
     map: String,
     shared: Arc<Shared>,
-    /// The buffers until the thread has them.
-    idle: Option<Buffers>,
-    /// The thread, and what it ends with when it is closed.
-    running: Option<(PipeWriter, JoinHandle<()>)>,
+    intake: Arc<Intake>,
+    /// What the thread will run with.
+    idle: Option<Pump>,
+    /// Wakes the thread, and ends it when it is closed.
+    control: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+    /// Of each CPU's buffer; 0 for a ring buffer, which has the size that its object gave it.
     pages: usize,
     /// Copied out of the table for a walk: whoever looks at the rows may take its time.
     keys: Vec<u8>,
@@ -126,81 +166,96 @@ struct Shared {
 }
 
 impl SampleCounter {
-    /// Opens the buffers; nothing empties them before `run`. Attach the programs after this: samples sent before have nowhere to go.
+    /// Maps the buffers; nothing empties them before `run`. `map` is for messages.
     pub(crate) fn open(
-        object: &LoadedObject,
         map: &str,
+        channel: SampleChannel,
         options: &SampleOptions,
     ) -> Result<Self, SampleError> {
-        let name = || map.to_owned();
-        let handle = object.map_handle(map)?;
-        let (kind, wanted) = match options.through {
-            SampleMap::PerfEventArray => (MapType::PerfEventArray, "PERF_EVENT_ARRAY"),
-            SampleMap::Ringbuf => (MapType::RingBuf, "RINGBUF"),
+        let failed = |source: io::Error| SampleError::Buffers {
+            map: map.to_owned(),
+            reason: source.to_string(),
         };
-        if handle.map_type() != kind {
-            return Err(SampleError::WrongMap {
-                map: name(),
-                found: handle.map_type(),
-                field: options.through.field(),
-                wanted,
-            });
-        }
-        if options.key_size == 0 {
-            return Err(SampleError::NoKey { map: name() });
-        }
-        let table = Table::new(
+        let mut table = Table::new(
             options.key_size,
             options.max_rows,
             options.flush_interval,
             Instant::now(),
         );
-        let shared = Arc::new(Shared {
-            table: Mutex::new(table),
-            key_size: options.key_size,
-        });
-        let opened = Buffers::open(options.through, handle, &shared, options.pages);
-        let (buffers, pages) = opened.map_err(|reason| SampleError::Buffers {
-            map: name(),
-            reason,
-        })?;
-        if options.through == SampleMap::PerfEventArray && pages < options.pages {
-            tracing::warn!(
-                map,
-                pages,
-                wanted = options.pages,
-                "the memlock limit allows smaller perf buffers only: more samples may be lost"
-            );
+        if matches!(channel, SampleChannel::Perf { .. }) {
+            // From now on it is known: nothing so far.
+            table.lose(0);
         }
-        Ok(Self {
-            map: name(),
-            shared,
-            idle: Some(buffers),
-            running: None,
-            pages,
+        let intake = Arc::new(Intake::new().map_err(failed)?);
+        let (woken, control) = io::pipe().map_err(failed)?;
+        let pump = Pump::new(Arc::clone(&intake), woken).map_err(failed)?;
+        let mut counter = Self {
+            map: map.to_owned(),
+            shared: Arc::new(Shared {
+                table: Mutex::new(table),
+                key_size: options.key_size,
+            }),
+            intake,
+            idle: Some(pump),
+            control: Some(control),
+            thread: None,
+            pages: 0,
             keys: Vec::new(),
             counts: Vec::new(),
-        })
+        };
+        match channel {
+            SampleChannel::Perf { pages, cpus } => {
+                counter.pages = pages;
+                for (cpu, buffer) in cpus {
+                    counter.take_cpu(cpu, buffer)?;
+                }
+            }
+            SampleChannel::Ring(buffer) => {
+                let reader = RingReader::map(buffer, options.key_size).map_err(failed)?;
+                counter.intake.add_ring(reader).map_err(failed)?;
+            }
+        }
+        Ok(counter)
+    }
+
+    /// Counts the samples of a CPU that has come, too.
+    pub(crate) fn add_cpu(&self, cpu: u32, buffer: OwnedFd) -> Result<(), SampleError> {
+        self.take_cpu(cpu, buffer)?;
+        if let Some(mut control) = self.control.as_ref() {
+            control
+                .write_all(&[0])
+                .map_err(|source| self.failed(cpu, &source))?;
+        }
+        Ok(())
+    }
+
+    fn take_cpu(&self, cpu: u32, buffer: OwnedFd) -> Result<(), SampleError> {
+        PerfReader::map(buffer, self.pages, self.shared.key_size)
+            .and_then(|reader| self.intake.add_cpu(cpu, reader))
+            .map_err(|source| self.failed(cpu, &source))
+    }
+
+    fn failed(&self, cpu: u32, source: &io::Error) -> SampleError {
+        SampleError::Buffers {
+            map: self.map.clone(),
+            reason: format!("CPU {cpu}, with {} pages: {source}", self.pages),
+        }
     }
 
     /// Starts the thread that empties the buffers. It is not part of `open` since capabilities are dropped in between, and that takes a
     /// process with one thread.
     pub(crate) fn run(&mut self) -> Result<(), SampleError> {
-        let Some(buffers) = self.idle.take() else {
+        let Some(pump) = self.idle.take() else {
             return Ok(());
         };
         let (shared, map) = (Arc::clone(&self.shared), self.map.clone());
-        let started = io::pipe().and_then(|(stopped, stop)| {
-            let thread = thread::Builder::new()
-                .name("bpf-samples".to_owned())
-                .spawn(move || poll(&buffers, &shared, &stopped, &map))?;
-            Ok((stop, thread))
-        });
-        let running = started.map_err(|source| SampleError::Thread {
+        let started = std::thread::Builder::new()
+            .name("bpf-samples".to_owned())
+            .spawn(move || pump.run(&shared, &map));
+        self.thread = Some(started.map_err(|source| SampleError::Thread {
             map: self.map.clone(),
             source,
-        })?;
-        self.running = Some(running);
+        })?);
         Ok(())
     }
 
@@ -243,39 +298,10 @@ impl SampleCounter {
 
 impl Drop for SampleCounter {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.running.take() {
-            drop(stop);
+        self.control = None;
+        if let Some(thread) = self.thread.take() {
             // It does not panic; and if it did, there is nothing left to do.
             let _ = thread.join();
-        }
-    }
-}
-
-/// The thread: until the other end of `stop` is closed. It sleeps while no samples come.
-fn poll(buffers: &Buffers, shared: &Shared, stop: &PipeReader, map: &str) {
-    let mut told = false;
-    loop {
-        let stopped = match sys::wait_for_either([buffers.ready(), stop.as_fd()], None) {
-            Ok([_, stopped]) => stopped,
-            Err(error) => error.kind() != io::ErrorKind::Interrupted,
-        };
-        if stopped {
-            return;
-        }
-        // Before the samples are counted: they belong to the time after it. A scrape sees to it as well.
-        shared.table.lock().flush_if_due(Instant::now());
-        // All of them: perf events are ready for one look only, and that was taken above.
-        match buffers.consume() {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => {
-                if !told {
-                    tracing::error!(map, %error, "cannot read the buffers: trying again");
-                    told = true;
-                }
-                // Whatever it is, do not spin.
-                thread::sleep(PAUSE);
-            }
         }
     }
 }

@@ -88,6 +88,10 @@ impl Table {
         *self.stats.lost.get_or_insert(0) += samples;
     }
 
+    pub(super) fn damaged(&mut self) {
+        self.stats.damaged += 1;
+    }
+
     /// Empties the table if its time has come. Memory is kept: the same keys usually come back.
     pub(super) fn flush_if_due(&mut self, now: Instant) {
         if now.saturating_duration_since(self.flushed) >= self.flush_interval {

@@ -1,6 +1,15 @@
 //! Samples sent by a program of this test's own.
 
+mod memory;
+#[cfg(target_arch = "x86_64")]
+mod speed;
+#[cfg(target_arch = "x86_64")]
+mod takeover;
+
+use std::thread;
+
 use super::*;
+use crate::bpf::LoadedObject;
 use crate::bpf::OpenObject;
 use crate::bpf::OpenOptions;
 use crate::bpf::testing;
@@ -29,6 +38,38 @@ fn source(through: SampleMap) -> String {
         getsid = libc::SYS_getsid,
         rdi = std::mem::offset_of!(libc::user_regs_struct, rdi),
     )
+}
+
+fn load(through: SampleMap) -> LoadedObject {
+    let compiled = testing::compile(&source(through));
+    OpenObject::open(&compiled.path, &OpenOptions::default())
+        .unwrap()
+        .load()
+        .unwrap()
+}
+
+/// Has the program send.
+fn attach(object: &mut LoadedObject) {
+    let programs = object.attach();
+    let failed =
+        |attached: &crate::bpf::Attached| matches!(attached, crate::bpf::Attached::Failed(_));
+    assert!(!programs.iter().any(|program| failed(&program.attached)));
+}
+
+fn options(through: SampleMap) -> SampleOptions {
+    SampleOptions::new(through, 8, Duration::from_secs(3600))
+}
+
+/// The loader's part.
+fn open_buffers(object: &LoadedObject, pages: usize) -> PerfBuffers {
+    PerfBuffers::open(object.map_handle("events").unwrap(), pages).unwrap()
+}
+
+fn channel(object: &LoadedObject, buffers: Option<&PerfBuffers>) -> SampleChannel {
+    match buffers {
+        Some(buffers) => SampleChannel::of(buffers, "events").unwrap(),
+        None => SampleChannel::Ring(object.map_descriptor("events").unwrap()),
+    }
 }
 
 fn this_thread() -> String {
@@ -86,24 +127,17 @@ fn samples_of_a_ring_buffer_are_counted_by_key_root() {
 
 #[cfg(target_arch = "x86_64")]
 fn samples_are_counted_by_key(through: SampleMap) {
-    let compiled = testing::compile(&source(through));
-    let mut object = OpenObject::open(&compiled.path, &OpenOptions::default())
-        .unwrap()
-        .load()
-        .unwrap();
-    let hour = Duration::from_secs(3600);
-    let options = SampleOptions {
+    let mut object = load(through);
+    let three = SampleOptions {
         max_rows: 3,
-        ..SampleOptions::new(through, 8, hour)
+        ..options(through)
     };
-    let mut counter = SampleCounter::open(&object, "events", &options).unwrap();
+    let is_perf = through == SampleMap::PerfEventArray;
+    let buffers = is_perf.then(|| open_buffers(&object, three.pages));
+    let mut counter =
+        SampleCounter::open("events", channel(&object, buffers.as_ref()), &three).unwrap();
     counter.run().unwrap();
-    assert!(
-        object
-            .attach()
-            .iter()
-            .all(|program| !matches!(program.attached, crate::bpf::Attached::Failed(_)))
-    );
+    attach(&mut object);
     for key in [1000, 1001, 1000, 1002, 1000, 1003, 1004] {
         send(key);
     }
@@ -118,30 +152,21 @@ fn samples_are_counted_by_key(through: SampleMap) {
             stats.lost,
             stats.rows
         ),
-        (
-            5,
-            2,
-            0,
-            (through == SampleMap::PerfEventArray).then_some(0),
-            3
-        )
+        (5, 2, 0, is_perf.then_some(0), 3)
     );
-    assert!(stats.pages >= 8 || through == SampleMap::Ringbuf);
+    assert_eq!(stats.pages >= 8, is_perf);
 
     let started = Instant::now();
     drop(counter);
     assert!(started.elapsed() < Duration::from_secs(1));
 
     // Keys longer than the samples: each is an error.
-    let mut counter = SampleCounter::open(
-        &object,
-        "events",
-        &SampleOptions {
-            pages: 8,
-            ..SampleOptions::new(through, 64, hour)
-        },
-    )
-    .unwrap();
+    let long = SampleOptions {
+        key_size: 64,
+        ..options(through)
+    };
+    let mut counter =
+        SampleCounter::open("events", channel(&object, buffers.as_ref()), &long).unwrap();
     counter.run().unwrap();
     send(1000);
     wait_for(&counter, 1);
@@ -153,15 +178,10 @@ fn samples_are_counted_by_key(through: SampleMap) {
 #[test]
 fn other_maps_are_refused_root() {
     let perf = SampleMap::PerfEventArray;
-    let compiled = testing::compile(&source(perf));
-    let object = OpenObject::open(&compiled.path, &OpenOptions::default())
-        .unwrap()
-        .load()
-        .unwrap();
-    let options = SampleOptions::new(perf, 8, Duration::from_secs(1));
-    let refused = |map: &str, options: &SampleOptions| {
-        SampleCounter::open(&object, map, options).unwrap_err()
-    };
+    let object = load(perf);
+    let options = options(perf);
+    let refused =
+        |map: &str, options: &SampleOptions| check_sample_map(&object, map, options).unwrap_err();
     assert_eq!(
         refused("other", &options).to_string(),
         "map `other` is of the type Array, `perf_event_array` wants a BPF_MAP_TYPE_PERF_EVENT_ARRAY: take it out, or change the map"
