@@ -1,5 +1,6 @@
-//! One plugin file: read, diagnosed, compiled and linked, ready to be instantiated.
+//! One plugin: its file read, its compiled code loaded and linked, ready to be instantiated.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping, uniform_shaping};
 use super::budget::LogBudget;
-use super::diagnosis::{self, Interfaces};
+use super::diagnosis::Interfaces;
 use super::engine::Engine;
 use super::error::LoadError;
 use super::grants::{Denials, Terms, Waiting};
@@ -18,11 +19,14 @@ use super::slots::Slots;
 use super::stats::PluginStats;
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
+use crate::link::check_sealed;
 
 /// The version of exporter:plugin that this host speaks.
 pub(super) const INTERFACE_VERSION: &str = "0.1.0";
 /// Largest plugin file, in bytes: CPython inside a component takes 18 MiB.
-const MAX_FILE: u64 = 64 << 20;
+pub(crate) const MAX_FILE: u64 = 64 << 20;
+/// Most bytes of compiled code. CPython takes 34 MiB.
+pub(crate) const MAX_COMPILED: usize = 512 << 20;
 
 /// A loaded plugin.
 pub(crate) struct Plugin {
@@ -92,33 +96,23 @@ pub(super) struct Catalogue {
 }
 
 impl Plugin {
-    /// Compiles and links a component, to which nothing is granted. `name`: what it is called in logs, metrics and `plugin/decoder` names.
-    pub(super) fn load(
-        engine: &Engine,
-        name: &str,
-        bytes: &[u8],
-        facts: &Arc<KernelFacts>,
-    ) -> Result<Self, LoadError> {
-        let component = compile(engine, bytes)?;
-        Self::link(engine, name, bytes, &component, facts)
-    }
-
-    /// The second half of `load`: `component` was compiled from `bytes`.
+    /// Links a component, to which nothing is granted. `name`: what it is called in logs, metrics
+    /// and `plugin/decoder` names; `digest`: of the file that it was compiled from.
     pub(super) fn link(
         engine: &Engine,
         name: &str,
-        bytes: &[u8],
+        digest: Digest,
         component: &Component,
         facts: &Arc<KernelFacts>,
     ) -> Result<Self, LoadError> {
-        guarded(|| Self::link_unguarded(engine.inner(), name, bytes, component, facts))
+        guarded(|| Self::link_unguarded(engine.inner(), name, digest, component, facts))
             .map_err(LoadError::Compiler)?
     }
 
     fn link_unguarded(
         engine: &wasmtime::Engine,
         name: &str,
-        bytes: &[u8],
+        digest: Digest,
         component: &Component,
         facts: &Arc<KernelFacts>,
     ) -> Result<Self, LoadError> {
@@ -147,7 +141,7 @@ impl Plugin {
             .transpose()?;
         Ok(Self {
             name: name.into(),
-            digest: Digest::of(bytes),
+            digest,
             pre,
             decoding,
             shaping,
@@ -215,12 +209,41 @@ impl Plugin {
     }
 }
 
-/// Machine code for a component, or what is wrong with the bytes.
-pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
-    diagnosis::check_header(bytes)?;
-    guarded(|| Component::from_binary(engine.inner(), bytes))
-        .map_err(LoadError::Compiler)?
-        .map_err(|error| LoadError::Compile(format!("{error:#}")))
+/// Compiles, loads and links a component, as the parts of the host do it together.
+#[cfg(test)]
+impl Plugin {
+    pub(super) fn load(
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        facts: &Arc<KernelFacts>,
+    ) -> Result<Self, LoadError> {
+        use std::os::fd::AsFd;
+        let code = super::compile::compile(bytes)?;
+        let code = crate::link::sealed(name, &code).map_err(LoadError::Read)?;
+        let component = load_compiled(engine, code.as_fd())?;
+        Self::link(engine, name, Digest::of(bytes), &component, facts)
+    }
+}
+
+/// The component that compiled code in a sealed memfd is of. `compiled` has to come from `Compile`,
+/// by whichever process; what is not sealed, too large, or another engine's is refused.
+#[expect(unsafe_code, reason = "compiled code is trusted to be code")]
+pub(super) fn load_compiled(
+    engine: &Engine,
+    compiled: BorrowedFd<'_>,
+) -> Result<Component, LoadError> {
+    check_sealed(compiled, MAX_COMPILED).map_err(|error| LoadError::BadCode(error.to_string()))?;
+    let path = format!("/proc/self/fd/{}", compiled.as_raw_fd());
+    guarded(|| {
+        // SAFETY: the bytes were written by `compile` of this same binary (a cache that holds them
+        // belongs to this user alone), and wasmtime checks that they are its own format, of this
+        // engine's version and settings. The file is mapped, and nobody can change it: it has all
+        // seals.
+        unsafe { Component::deserialize_file(engine.inner(), path) }
+    })
+    .map_err(LoadError::Compiler)?
+    .map_err(|error| LoadError::BadCode(format!("{error:#}")))
 }
 
 impl CollectorPre {
@@ -254,8 +277,8 @@ fn wrong_export(error: wasmtime::Error) -> LoadError {
     LoadError::Export(format!("{error:#}"))
 }
 
-/// The bytes of a plugin's file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+/// The bytes of a plugin's file, which has not more than a plugin may have.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let metadata = std::fs::metadata(path).map_err(LoadError::Read)?;
     if !metadata.is_file() {
         // Reading a named pipe would wait for its writer.

@@ -44,6 +44,17 @@ pub(crate) enum LoadError {
         "the WebAssembly compiler failed on it, which is an error of the compiler's: {0}: please report it, with the file"
     )]
     Compiler(String),
+    /// In the words of whoever compiled it, perhaps another process.
+    #[error(transparent)]
+    NotCompiled(#[from] CompileError),
+    #[error(
+        "its compiled code did not come with it, which is an error of the host's: please report it"
+    )]
+    NoCode,
+    #[error(
+        "its compiled code cannot be used, which is an error of the host's: {0}: please report it"
+    )]
+    BadCode(String),
     #[error("it exports none of exporter:plugin/decoding@{version}, exporter:plugin/shaping@{version}, exporter:plugin/collecting@{version}: build it for the world decoder-plugin, shaper-plugin or collector-plugin; it exports: {found}", version = super::component::INTERFACE_VERSION)]
     NoWorld { found: String },
     #[error("it was built for exporter:plugin@{found}, this host knows {known}: build it against the wit/ of this host's version", known = super::component::INTERFACE_VERSION)]
@@ -72,6 +83,18 @@ pub(crate) enum LoadError {
     BadName(String),
 }
 
+/// No compiled code for a component. The texts are complete.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CompileError {
+    /// These bytes are never compiled: whoever asks again gets the same answer.
+    #[error("{0}")]
+    Refused(String),
+    /// The attempt failed for another reason, such as want of memory or processes: another one may
+    /// not.
+    #[error("{0}")]
+    Lost(String),
+}
+
 /// How many problems of a sidecar stand in one message.
 const LISTED: usize = 8;
 
@@ -82,6 +105,15 @@ fn listed(problems: &[Problem]) -> String {
         texts.push(format!("and {} more", problems.len() - LISTED));
     }
     texts.join("; ")
+}
+
+impl CompileError {
+    /// Compiled code cannot be put into a memfd.
+    pub(crate) fn no_memory(error: &std::io::Error) -> Self {
+        Self::Lost(format!(
+            "its compiled code cannot be kept in memory: {error}"
+        ))
+    }
 }
 
 impl LoadError {

@@ -9,6 +9,7 @@ mod budget;
 mod capture;
 mod cells;
 mod collector;
+mod compile;
 mod component;
 mod diagnosis;
 mod engine;
@@ -30,10 +31,15 @@ pub(crate) use answer::Answer;
 pub(crate) use capture::LogCapture;
 pub(crate) use cells::Cells;
 pub(crate) use collector::{CollectRequest, Collector};
-pub(crate) use component::{Offered, Plugin};
-pub(crate) use engine::Engine;
-pub(crate) use error::{CallError, CollectError, FailureKind, LoadError};
-pub(crate) use registry::{Offer, Registry, STANDARD_NAME, plugin_files};
+pub(crate) use compile::{Compile, CompileLimits, InProcess, compile};
+pub(crate) use component::{MAX_COMPILED, MAX_FILE, Offered, Plugin, read as read_component};
+pub(crate) use engine::{Engine, engine_version};
+pub(crate) use error::{CallError, CollectError, CompileError, FailureKind, LoadError};
+pub(crate) use grants::files as granted;
+pub(crate) use grants::foreign::{
+    ForeignAnswer, ForeignFiles, ForeignKind, ForeignMetadata, ForeignRefusal, set_foreign_files,
+};
+pub(crate) use registry::{Offer, PluginParts, Registry, STANDARD, STANDARD_NAME};
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;
 pub(crate) use tool::{Inspection, Location, Tool};

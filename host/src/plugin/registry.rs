@@ -1,22 +1,23 @@
-//! All plugins of the process and which of them offers a name.
+//! All plugins of the process and which of them offers a name. Plugins come as parts: whoever has
+//! the files has read and compiled them.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::compile::{Compile, InProcess};
 use super::component::{self, Catalogue, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
 use super::grants::Terms;
 use super::session::Session;
 use super::stats::{PluginStats, Snapshot};
-use crate::config::sidecar;
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 
 /// The plugin that ships inside the binary, built by build.rs from decoders/.
-pub(super) static STANDARD: &[u8] = include_bytes!(env!("STANDARD_PLUGIN"));
+pub(crate) static STANDARD: &[u8] = include_bytes!(env!("STANDARD_PLUGIN"));
 pub(crate) const STANDARD_NAME: &str = "standard";
 
 /// What a config asks a plugin for.
@@ -24,7 +25,6 @@ pub(crate) const STANDARD_NAME: &str = "standard";
 pub(crate) enum Offer {
     Decoder,
     Shaper,
-    #[allow(dead_code, reason = "no unit has collectors yet")]
     Collector,
 }
 
@@ -51,8 +51,22 @@ pub(crate) struct Registry {
     decoders: BTreeMap<String, Vec<Arc<str>>>,
     shapers: BTreeMap<String, Vec<Arc<str>>>,
     collectors: BTreeMap<String, Vec<Arc<str>>>,
-    /// Sidecars that belong to no plugin, which has been said.
-    strays: Vec<String>,
+}
+
+/// What a plugin is made of.
+#[derive(Debug)]
+pub(crate) struct PluginParts {
+    /// The file's name less `.wasm`.
+    pub(crate) name: String,
+    /// Of the `.wasm`, for messages; a name only for the standard plugin.
+    pub(crate) path: PathBuf,
+    /// Of the `.wasm`.
+    pub(crate) digest: Digest,
+    /// The text of its sidecar, where it has one.
+    pub(crate) sidecar: Option<Vec<u8>>,
+    /// Its compiled code in a sealed memfd, as `Compile` gives it. None: the registry before has a
+    /// plugin of this name and digest.
+    pub(crate) compiled: Option<OwnedFd>,
 }
 
 #[derive(Clone)]
@@ -62,104 +76,62 @@ struct Entry {
 }
 
 impl Registry {
-    /// A registry with the standard plugin.
+    /// A registry with the standard plugin, compiled in this process.
     pub(crate) fn new(engine: &Engine, facts: &Arc<KernelFacts>) -> Result<Self, LoadError> {
-        let mut registry = Self::empty();
-        let terms = Terms::standard();
-        registry.add(Entry::load(
-            engine,
-            STANDARD_NAME,
-            STANDARD,
-            facts,
-            None,
-            terms,
-        )?)?;
-        Ok(registry)
+        let compiled = InProcess.compile(STANDARD_NAME, STANDARD)?;
+        let parts = PluginParts::standard(Some(compiled));
+        let (registry, mut failed) = Self::empty().rebuilt(engine, facts, vec![parts]);
+        match failed.pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(registry),
+        }
     }
 
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             plugins: BTreeMap::new(),
             decoders: BTreeMap::new(),
             shapers: BTreeMap::new(),
             collectors: BTreeMap::new(),
-            strays: Vec::new(),
         }
     }
 
-    /// Loads every `*.wasm` of a directory, each under the terms of its sidecar, in the order of their names. What cannot be used is reported and left out.
-    pub(crate) fn load_directory(
-        &mut self,
-        engine: &Engine,
-        facts: &Arc<KernelFacts>,
-        directory: &Path,
-    ) -> io::Result<Vec<(PathBuf, LoadError)>> {
-        self.load_files(engine, facts, directory, &Self::empty())
-    }
-
-    /// The registry of the same directories as they are now. Plugins whose files and sidecars have not changed are the same ones; of a file that cannot be
-    /// used now the version that this registry has stays in service.
-    pub(crate) fn successor(
+    /// The registry of these plugins, in this order. Those whose file and sidecar are what they
+    /// were are the same ones; of what cannot be used the version that this registry has stays in
+    /// service, where there is one, and the reason is given with the path.
+    pub(crate) fn rebuilt(
         &self,
         engine: &Engine,
         facts: &Arc<KernelFacts>,
-        directories: &[&Path],
-    ) -> io::Result<(Self, Vec<(PathBuf, LoadError)>)> {
+        parts: Vec<PluginParts>,
+    ) -> (Self, Vec<(PathBuf, LoadError)>) {
         let mut next = Self::empty();
         let mut failed = Vec::new();
-        if let Some(standard) = self.plugins.get(STANDARD_NAME) {
-            // It was added to this registry, so it can be added to that one.
-            let _ = next.add(standard.clone());
-        }
-        for directory in directories {
-            failed.extend(next.load_files(engine, facts, directory, self)?);
-        }
-        Ok((next, failed))
-    }
-
-    fn load_files(
-        &mut self,
-        engine: &Engine,
-        facts: &Arc<KernelFacts>,
-        directory: &Path,
-        previous: &Self,
-    ) -> io::Result<Vec<(PathBuf, LoadError)>> {
-        let mut failed = Vec::new();
-        for stray in sidecar::strays(directory)? {
-            let text = stray.to_string();
-            if !previous.strays.contains(&text) && !self.strays.contains(&text) {
-                tracing::warn!("{text}");
-            }
-            self.strays.push(text);
-        }
-        for path in plugin_files(directory)? {
-            let stem = path.file_stem().unwrap_or_default();
-            let name = stem.to_string_lossy().into_owned();
-            let known = previous.plugins.get(name.as_str());
-            let loaded = component::read(&path).and_then(|bytes| {
-                let terms = Terms::beside(&path)?;
-                let digest = Digest::of(&bytes);
-                terms.check(digest)?;
-                match known {
-                    Some(known) if known.plugin.digest == digest => Ok(known.under(terms)),
-                    _ => Entry::load(engine, &name, &bytes, facts, known, terms),
-                }
-            });
-            let added = match loaded {
-                Ok(entry) => self.add(entry),
+        for parts in parts {
+            let known = self.plugins.get(parts.name.as_str());
+            let added = match Entry::of(engine, facts, &parts, known) {
+                Ok(entry) => next.add(entry),
                 Err(error) => {
                     // The last good version, where there is one.
                     if let Some(known) = known {
-                        let _ = self.add(known.clone());
+                        let _ = next.add(known.clone());
                     }
                     Err(error)
                 }
             };
             if let Err(error) = added {
-                failed.push((path, error));
+                failed.push((parts.path, error));
             }
         }
-        Ok(failed)
+        (next, failed)
+    }
+
+    /// What each plugin is, its file with its sidecar, by its name.
+    pub(crate) fn versions(&self) -> BTreeMap<String, Digest> {
+        self.plugins
+            .iter()
+            .map(|(name, entry)| (name.to_string(), entry.plugin.version()))
+            .collect()
     }
 
     fn add(&mut self, entry: Entry) -> Result<(), LoadError> {
@@ -184,11 +156,13 @@ impl Registry {
     }
 
     /// Whether a session's plugin is still the one of this registry.
+    #[cfg(test)]
     pub(crate) fn has(&self, session: &Session) -> bool {
         self.has_plugin(session.plugin())
     }
 
     /// Whether this version of a plugin is the one of this registry.
+    #[cfg(test)]
     pub(crate) fn has_plugin(&self, plugin: &Arc<Plugin>) -> bool {
         let current = self.plugins.get(&plugin.name);
         current.is_some_and(|entry| Arc::ptr_eq(&entry.plugin, plugin))
@@ -249,17 +223,52 @@ impl Registry {
     }
 }
 
+impl PluginParts {
+    /// Those of the plugin inside the binary.
+    pub(crate) fn standard(compiled: Option<OwnedFd>) -> Self {
+        Self {
+            name: STANDARD_NAME.to_owned(),
+            path: STANDARD_NAME.into(),
+            digest: Digest::of(STANDARD),
+            sidecar: None,
+            compiled,
+        }
+    }
+}
+
 impl Entry {
-    /// Compiles a component and asks it what it offers. A new version goes on with its predecessor's counters.
+    /// `known`: the version before, where there is one.
+    fn of(
+        engine: &Engine,
+        facts: &Arc<KernelFacts>,
+        parts: &PluginParts,
+        known: Option<&Self>,
+    ) -> Result<Self, LoadError> {
+        let terms = if parts.name == STANDARD_NAME {
+            Terms::standard()
+        } else {
+            Terms::read(&parts.path, parts.sidecar.as_deref())?
+        };
+        terms.check(parts.digest)?;
+        match known {
+            Some(known) if known.plugin.digest == parts.digest => Ok(known.under(terms)),
+            _ => Self::load(engine, parts, facts, known, terms),
+        }
+    }
+
+    /// Loads compiled code and asks it what it offers. A new version goes on with its predecessor's
+    /// counters.
     fn load(
         engine: &Engine,
-        name: &str,
-        bytes: &[u8],
+        parts: &PluginParts,
         facts: &Arc<KernelFacts>,
         predecessor: Option<&Self>,
         terms: Terms,
     ) -> Result<Self, LoadError> {
-        let mut plugin = Plugin::load(engine, name, bytes, facts)?.under(terms);
+        let PluginParts { name, digest, .. } = parts;
+        let compiled = parts.compiled.as_ref().ok_or(LoadError::NoCode)?;
+        let component = component::load_compiled(engine, compiled.as_fd())?;
+        let mut plugin = Plugin::link(engine, name, *digest, &component, facts)?.under(terms);
         if let Some(predecessor) = predecessor {
             plugin.stats = Arc::clone(&predecessor.plugin.stats);
             // What hangs there still has its threads.
@@ -290,20 +299,6 @@ impl Entry {
             catalogue: self.catalogue.clone(),
         }
     }
-}
-
-/// The `*.wasm` of a directory, sorted; hidden files are somebody's temporary ones.
-pub(crate) fn plugin_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        if name.ends_with(b".wasm") && !name.starts_with(b".") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn unknown(kind: &'static str, name: &str, index: &BTreeMap<String, Vec<Arc<str>>>) -> LookupError {

@@ -77,6 +77,7 @@ impl Session {
         self.plugin.version()
     }
 
+    #[cfg(test)]
     pub(super) fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
     }

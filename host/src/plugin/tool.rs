@@ -1,11 +1,13 @@
 //! Plugin files as `exporter-host plugin` sees them: looked at one by one, used without a unit.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use super::compile::Compile;
 use super::component::{self, Offers, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
@@ -80,8 +82,13 @@ impl Location<'_> {
 // === impl Inspection ===
 
 impl Inspection {
-    /// Compiles the component and asks it what it offers, within the usual limits.
-    pub(crate) fn of(engine: &Engine, facts: &Arc<KernelFacts>, location: Location<'_>) -> Self {
+    /// Has the component compiled and asks it what it offers, within the usual limits.
+    pub(crate) fn of(
+        engine: &Engine,
+        facts: &Arc<KernelFacts>,
+        compile: &dyn Compile,
+        location: Location<'_>,
+    ) -> Self {
         let mut inspection = Self {
             name: location.name(),
             size: None,
@@ -93,7 +100,7 @@ impl Inspection {
             limits: Vec::new(),
             problem: None,
         };
-        inspection.problem = inspection.fill(engine, facts, location).err();
+        inspection.problem = inspection.fill(engine, facts, compile, location).err();
         inspection
     }
 
@@ -102,6 +109,7 @@ impl Inspection {
         &mut self,
         engine: &Engine,
         facts: &Arc<KernelFacts>,
+        compile: &dyn Compile,
         location: Location<'_>,
     ) -> Result<(), LoadError> {
         let bytes = location.bytes()?;
@@ -112,9 +120,10 @@ impl Inspection {
         self.granted = terms.grant_lines();
         self.limits = terms.limit_lines();
         terms.check(digest)?;
-        let component = component::compile(engine, &bytes)?;
+        let compiled = compile.compile(&self.name, &bytes)?;
+        let component = component::load_compiled(engine, compiled.as_fd())?;
         (self.imports, self.exports) = interfaces(engine, &component);
-        let plugin = Plugin::link(engine, &self.name, &bytes, &component, facts)?.under(terms);
+        let plugin = Plugin::link(engine, &self.name, digest, &component, facts)?.under(terms);
         self.offers = plugin.offers()?;
         Ok(())
     }
@@ -155,12 +164,16 @@ impl Tool {
     pub(crate) fn load(
         engine: &Engine,
         facts: &Arc<KernelFacts>,
+        compile: &dyn Compile,
         location: Location<'_>,
     ) -> Result<Self, LoadError> {
-        let bytes = location.bytes()?;
+        let (name, bytes) = (location.name(), location.bytes()?);
         let terms = location.terms()?;
-        terms.check(Digest::of(&bytes))?;
-        let plugin = Plugin::load(engine, &location.name(), &bytes, facts)?.under(terms);
+        let digest = Digest::of(&bytes);
+        terms.check(digest)?;
+        let compiled = compile.compile(&name, &bytes)?;
+        let component = component::load_compiled(engine, compiled.as_fd())?;
+        let plugin = Plugin::link(engine, &name, digest, &component, facts)?.under(terms);
         let offers = plugin.offers()?;
         Ok(Self {
             plugin: Arc::new(plugin),

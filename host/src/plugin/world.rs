@@ -26,7 +26,7 @@ pub(crate) struct ShapedFamily {
     pub(crate) bounds: Vec<f64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Encoding {
     U64,
     S64,
@@ -45,7 +45,7 @@ impl Encoding {
 }
 
 /// A number inside a map's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct NumberSource {
     pub(crate) offset: usize,
     pub(crate) encoding: Encoding,

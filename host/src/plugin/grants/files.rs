@@ -26,58 +26,72 @@ const MOST_NAMES: usize = 1 << 16;
 
 /// Why there is nothing to be had.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::plugin) enum Refused {
+pub(crate) enum Refused {
     /// Not granted, or a way around a grant.
     Denied(String),
     NotFound,
     /// The limit in bytes, or in names.
     TooLarge(u64),
     Io(String),
+    /// It is granted, and this process' user may not: another process might.
+    NotPermitted(String),
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::plugin) struct Metadata {
-    pub(in crate::plugin) kind: FileType,
-    pub(in crate::plugin) size: u64,
+pub(crate) struct Metadata {
+    pub(crate) kind: FileType,
+    pub(crate) size: u64,
     /// Nanoseconds since 1970-01-01 UTC.
-    pub(in crate::plugin) modified: u64,
+    pub(crate) modified: u64,
+}
+
+/// A regular file that `granted` covers, opened for reading.
+pub(crate) fn open(granted: &[PathPattern], path: &str) -> Result<OwnedFd, Refused> {
+    let found = locate(path, |path| covers(granted, path))?;
+    check_regular(&found, path)?;
+    // Some files of the kernel wait for news when they are read.
+    reopen(&found, OFlags::RDONLY | OFlags::NONBLOCK)
 }
 
 /// The content of a regular file that `granted` covers, if it has no more than `limit` bytes.
-pub(in crate::plugin) fn read(
-    granted: &[PathPattern],
+pub(crate) fn read(granted: &[PathPattern], path: &str, limit: usize) -> Result<Vec<u8>, Refused> {
+    read_opened(open(granted, path)?.into(), path, limit)
+}
+
+/// The same of a file that another process has opened for reading, as `read` would have.
+pub(in crate::plugin) fn read_opened(
+    file: File,
     path: &str,
     limit: usize,
 ) -> Result<Vec<u8>, Refused> {
-    let found = locate(path, |path| covers(granted, path))?;
-    let status = sys::fstat(&found).map_err(io)?;
-    let kind = FileType::from_raw_mode(status.st_mode);
-    if kind != FileType::RegularFile {
-        return Err(Refused::Denied(format!(
-            "{path}: expected a regular file, found a {kind:?}"
-        )));
-    }
+    let status = check_regular(&file, path)?;
     let too_large = || Refused::TooLarge(limit as u64);
     if usize::try_from(status.st_size).is_ok_and(|size| size > limit) {
         return Err(too_large());
     }
-    // Some files of the kernel wait for news when they are read.
-    let file = File::from(reopen(&found, OFlags::RDONLY | OFlags::NONBLOCK)?);
     let mut bytes = Vec::new();
     // Files of /proc say that they have no bytes: only reading shows how many there are.
     let read = file.take(limit as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Refused::Io(error.to_string()))?;
+    read.map_err(failed)?;
     if bytes.len() > limit {
         return Err(too_large());
     }
     Ok(bytes)
 }
 
+fn check_regular(found: impl AsFd, path: &str) -> Result<sys::Stat, Refused> {
+    let status = sys::fstat(found).map_err(io)?;
+    let kind = FileType::from_raw_mode(status.st_mode);
+    if kind == FileType::RegularFile {
+        return Ok(status);
+    }
+    Err(Refused::Denied(format!(
+        "{path}: expected a regular file, found a {kind:?}"
+    )))
+}
+
 /// Of whatever is granted or leads to it.
-pub(in crate::plugin) fn metadata(
-    granted: &[PathPattern],
-    path: &str,
-) -> Result<Metadata, Refused> {
+pub(crate) fn metadata(granted: &[PathPattern], path: &str) -> Result<Metadata, Refused> {
     let found = locate(path, |path| concerns(granted, path))?;
     let status = sys::fstat(&found).map_err(io)?;
     let nanoseconds =
@@ -90,14 +104,12 @@ pub(in crate::plugin) fn metadata(
 }
 
 /// The names in a directory that a grant could be about, sorted. Those that are not UTF-8 cannot be asked for and are left out.
-pub(in crate::plugin) fn list(granted: &[PathPattern], path: &str) -> Result<Vec<String>, Refused> {
+pub(crate) fn list(granted: &[PathPattern], path: &str) -> Result<Vec<String>, Refused> {
     let found = locate(path, |path| concerns(granted, path))?;
     let status = sys::fstat(&found).map_err(io)?;
     if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
         return Err(Refused::Io("it is no directory".to_owned()));
     }
-    let failed = |error: std::io::Error| Refused::Io(error.to_string());
-    let above = components(path)?;
     let mut names = Vec::new();
     for (count, entry) in std::fs::read_dir(own_path(&found))
         .map_err(failed)?
@@ -109,20 +121,28 @@ pub(in crate::plugin) fn list(granted: &[PathPattern], path: &str) -> Result<Vec
         let Ok(name) = entry.map_err(failed)?.file_name().into_string() else {
             continue;
         };
-        let below: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
-        if concerns(granted, &below) {
-            names.push(name);
-        }
+        names.push(name);
     }
+    of_concern(granted, path, names)
+}
+
+/// Those of the names in a directory that a grant could be about, sorted.
+pub(in crate::plugin) fn of_concern(
+    granted: &[PathPattern],
+    path: &str,
+    mut names: Vec<String>,
+) -> Result<Vec<String>, Refused> {
+    let above = components(path)?;
+    names.retain(|name| {
+        let below: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
+        concerns(granted, &below)
+    });
     names.sort_unstable();
     Ok(names)
 }
 
 /// The file system of a path that `granted` covers, as statfs(2) has it.
-pub(in crate::plugin) fn file_system(
-    granted: &[PathPattern],
-    path: &str,
-) -> Result<sys::StatFs, Refused> {
+pub(crate) fn file_system(granted: &[PathPattern], path: &str) -> Result<sys::StatFs, Refused> {
     let found = locate(path, |path| covers(granted, path))?;
     sys::fstatfs(&found).map_err(io)
 }
@@ -177,8 +197,7 @@ fn locate(path: &str, allowed: impl Fn(&[&str]) -> bool) -> Result<OwnedFd, Refu
         return found;
     }
     let found = look(CWD, path, ResolveFlags::NO_MAGICLINKS).map_err(io)?;
-    let real =
-        std::fs::read_link(own_path(&found)).map_err(|error| Refused::Io(error.to_string()))?;
+    let real = std::fs::read_link(own_path(&found)).map_err(failed)?;
     let leads_astray = || {
         let real = real.display();
         Refused::Denied(format!("{path}: it leads to {real}"))
@@ -235,10 +254,16 @@ fn io(error: Errno) -> Refused {
     match error {
         Errno::NOENT | Errno::NOTDIR => Refused::NotFound,
         Errno::LOOP => Refused::Denied("it leads through a link to somewhere else".to_owned()),
-        error => {
-            let error = std::io::Error::from(error);
-            Refused::Io(format!("{error}{}", crate::privileges::denied(&error)))
-        }
+        error => failed(error.into()),
+    }
+}
+
+fn failed(error: std::io::Error) -> Refused {
+    let why = format!("{error}{}", crate::privileges::denied(&error));
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        Refused::NotPermitted(why)
+    } else {
+        Refused::Io(why)
     }
 }
 

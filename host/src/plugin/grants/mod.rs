@@ -5,7 +5,8 @@
 
 mod denials;
 pub(super) mod endpoints;
-pub(super) mod files;
+pub(crate) mod files;
+pub(super) mod foreign;
 mod limits;
 mod terms;
 mod waiting;

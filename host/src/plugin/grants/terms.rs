@@ -35,10 +35,16 @@ impl Terms {
 
     /// Those that stand beside a plugin's file in `NAME.plugin.yaml`, wherever it is; without that file `none`.
     pub(crate) fn beside(plugin: &Path) -> Result<Self, LoadError> {
-        match sidecar::load(plugin) {
-            Ok(Some(sidecar)) => Ok(Self::of(sidecar)),
-            Ok(None) => Ok(Self::none()),
-            Err(problems) => Err(LoadError::Sidecar(problems)),
+        let text = sidecar::read_text(plugin).map_err(LoadError::Sidecar)?;
+        Self::read(plugin, text.as_deref())
+    }
+
+    /// Those of the sidecar of the plugin's file `plugin` with this text; without one `none`.
+    pub(in crate::plugin) fn read(plugin: &Path, text: Option<&[u8]>) -> Result<Self, LoadError> {
+        match text.map(|text| sidecar::parse(plugin, text)) {
+            Some(Ok(sidecar)) => Ok(Self::of(sidecar)),
+            None => Ok(Self::none()),
+            Some(Err(problems)) => Err(LoadError::Sidecar(problems)),
         }
     }
 

@@ -13,42 +13,75 @@ use crate::plugin::bindings::exporter::plugin::files::{
 use crate::plugin::component::INTERFACE_VERSION;
 use crate::plugin::grants::Interface;
 use crate::plugin::grants::files::{self as granted, Refused};
+use crate::plugin::grants::foreign::{ForeignAnswer, ForeignKind, ForeignRefusal, foreign_files};
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
         let limit = self.most_input;
-        self.blocking(path, move |grants, path| {
+        let own = self.blocking(&path, move |grants, path| {
             granted::read(&grants.read, path, limit)
-        })
-        .await
+        });
+        let found = match (own.await, foreign_files()) {
+            (Err(Refused::NotPermitted(why)), Some(other)) => {
+                match self.foreign(other.open(&path), why).await {
+                    Ok(file) => {
+                        let read =
+                            move |_: &Grants, path: &str| granted::read_opened(file, path, limit);
+                        self.blocking(&path, read).await
+                    }
+                    Err(refused) => Err(refused),
+                }
+            }
+            (own, _) => own,
+        };
+        self.answer(found)
     }
 
     async fn metadata(&mut self, path: String) -> Result<FileMetadata, FileError> {
-        let found = self
-            .blocking(path, |grants, path| granted::metadata(&grants.read, path))
-            .await?;
-        Ok(FileMetadata {
-            kind: match found.kind {
-                FileType::RegularFile => FileKind::File,
-                FileType::Directory => FileKind::Directory,
-                _ => FileKind::Other,
-            },
-            size: found.size,
-            modified: found.modified,
-        })
+        let own = self.blocking(&path, |grants, path| granted::metadata(&grants.read, path));
+        let found = match (own.await, foreign_files()) {
+            (Err(Refused::NotPermitted(why)), Some(other)) => {
+                let found = self.foreign(other.metadata(&path), why).await;
+                found.map(|found| FileMetadata {
+                    kind: match found.kind {
+                        ForeignKind::File => FileKind::File,
+                        ForeignKind::Directory => FileKind::Directory,
+                        ForeignKind::Other => FileKind::Other,
+                    },
+                    size: found.size,
+                    modified: found.modified,
+                })
+            }
+            (own, _) => own.map(|found| FileMetadata {
+                kind: match found.kind {
+                    FileType::RegularFile => FileKind::File,
+                    FileType::Directory => FileKind::Directory,
+                    _ => FileKind::Other,
+                },
+                size: found.size,
+                modified: found.modified,
+            }),
+        };
+        self.answer(found)
     }
 
     async fn list_dir(&mut self, path: String) -> Result<Vec<String>, FileError> {
-        self.blocking(path, |grants, path| granted::list(&grants.read, path))
-            .await
+        let own = self.blocking(&path, |grants, path| granted::list(&grants.read, path));
+        let found = match (own.await, foreign_files()) {
+            (Err(Refused::NotPermitted(why)), Some(other)) => {
+                let names = self.foreign(other.list(&path), why).await;
+                names.and_then(|names| granted::of_concern(&self.grants.read, &path, names))
+            }
+            (own, _) => own,
+        };
+        self.answer(found)
     }
 
     async fn file_system(&mut self, path: String) -> Result<Usage, FileError> {
-        let found = self
-            .blocking(path, |grants, path| {
-                granted::file_system(&grants.file_systems, path)
-            })
-            .await?;
+        // To look at a file system takes no right to read.
+        let look = |grants: &Grants, path: &str| granted::file_system(&grants.file_systems, path);
+        let found = self.blocking(&path, look).await;
+        let found = self.answer(found)?;
         // statfs(2): a fragment is the unit of the counts; file systems that have no fragments leave it 0.
         let unit = match u64::try_from(found.f_frsize) {
             Ok(0) | Err(_) => u64::try_from(found.f_bsize).unwrap_or(0),
@@ -71,24 +104,46 @@ impl HostState {
     /// Runs `operate` on a thread that may wait, for as long as the call has.
     async fn blocking<T: Send + 'static>(
         &mut self,
-        path: String,
+        path: &str,
         operate: impl FnOnce(&Grants, &str) -> Result<T, Refused> + Send + 'static,
-    ) -> Result<T, FileError> {
-        let grants = Arc::clone(&self.grants);
+    ) -> Result<T, Refused> {
+        let (grants, path) = (Arc::clone(&self.grants), path.to_owned());
         let work = self.waiting.run(move || operate(&grants, &path));
         match tokio::time::timeout_at(self.latest(), work).await {
-            Ok(Some(Ok(found))) => Ok(found),
-            Ok(Some(Err(Refused::Denied(what)))) => {
-                self.deny(Interface::Files, &what);
-                Err(FileError::Denied(what))
-            }
-            Ok(Some(Err(Refused::NotFound))) => Err(FileError::NotFound),
-            Ok(Some(Err(Refused::TooLarge(limit)))) => Err(FileError::TooLarge(limit)),
-            Ok(Some(Err(Refused::Io(why)))) => Err(FileError::Io(why)),
-            Ok(None) => Err(FileError::Io("the host failed, see its log".to_owned())),
-            Err(_) => Err(FileError::Io("it took longer than the call may".to_owned())),
+            Ok(Some(found)) => found,
+            Ok(None) => Err(Refused::Io("the host failed, see its log".to_owned())),
+            Err(_) => Err(late()),
         }
     }
+
+    /// What another process says, for as long as the call has. `why`: this one was refused.
+    async fn foreign<T>(&mut self, answer: ForeignAnswer<T>, why: String) -> Result<T, Refused> {
+        match tokio::time::timeout_at(self.latest(), answer).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(ForeignRefusal::Denied(what))) => Err(Refused::Denied(what)),
+            Ok(Err(ForeignRefusal::NotFound)) => Err(Refused::NotFound),
+            Ok(Err(ForeignRefusal::TooLarge(limit))) => Err(Refused::TooLarge(limit)),
+            Ok(Err(ForeignRefusal::Io(why))) => Err(Refused::Io(why)),
+            Ok(Err(ForeignRefusal::Nobody)) => Err(Refused::NotPermitted(why)),
+            Err(_) => Err(late()),
+        }
+    }
+
+    fn answer<T>(&self, found: Result<T, Refused>) -> Result<T, FileError> {
+        found.map_err(|refused| match refused {
+            Refused::Denied(what) => {
+                self.deny(Interface::Files, &what);
+                FileError::Denied(what)
+            }
+            Refused::NotFound => FileError::NotFound,
+            Refused::TooLarge(limit) => FileError::TooLarge(limit),
+            Refused::Io(why) | Refused::NotPermitted(why) => FileError::Io(why),
+        })
+    }
+}
+
+fn late() -> Refused {
+    Refused::Io("it took longer than the call may".to_owned())
 }
 
 /// The interface as decoders and shapers see it, should they call what only the collector of their component may.

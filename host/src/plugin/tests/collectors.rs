@@ -16,7 +16,7 @@ const WIT: &str = include_str!("../../../../wit/plugin.wit");
 
 /// A component that offers the collector `c`. `collect` is WAT: it finds the target's text at $target, $target_len, and leaves the address of
 /// its answer; at 1024 there is one without families, at 1040 the failure `denied("no")`.
-fn plugin(collect: &str) -> Arc<Plugin> {
+pub(crate) fn component(collect: &str) -> Vec<u8> {
     let interface = "exporter:plugin/collecting@0.1.0";
     let module = format!(
         r#"(module
@@ -50,12 +50,17 @@ fn plugin(collect: &str) -> Arc<Plugin> {
         .unwrap();
     let mut module = wat::parse_str(module).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    let component = ComponentEncoder::default()
+    ComponentEncoder::default()
         .validate(true)
         .module(&module)
         .unwrap()
         .encode()
-        .unwrap();
+        .unwrap()
+}
+
+/// The plugin of `component`.
+fn plugin(collect: &str) -> Arc<Plugin> {
+    let component = component(collect);
     Arc::new(Plugin::load(&ENGINE, "test", &component, &FACTS).unwrap())
 }
 

@@ -12,7 +12,7 @@ use crate::plugin::error::LoadError;
 use crate::plugin::{Engine, Session};
 
 /// One engine for all tests: its clock is a thread.
-pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(None).unwrap());
+pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().unwrap());
 pub(crate) static FACTS: LazyLock<Arc<KernelFacts>> =
     LazyLock::new(|| Arc::new(KernelFacts::open()));
 

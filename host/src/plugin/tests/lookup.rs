@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::component::{ENGINE, FACTS, Guest};
-use crate::plugin::error::LoadError;
+use super::component::Guest;
+use super::{files, next};
 use crate::plugin::registry::LookupError;
 use crate::plugin::{Offer, Registry};
 
@@ -41,28 +41,23 @@ fn names_lead_to_plugins() {
     let pipe = Command::new("mkfifo").arg(path.join("pipe.wasm")).status();
     assert!(pipe.unwrap().success());
     std::os::unix::fs::symlink("nowhere", path.join("dangling.wasm")).unwrap();
-    let mut registry = Registry::new(&ENGINE, &FACTS).unwrap();
-    let failed = registry.load_directory(&ENGINE, &FACTS, path).unwrap();
+    let (registry, failed) = next(&Registry::empty(), &mut files(path));
 
-    let failed: Vec<(&str, &LoadError)> = failed
-        .iter()
-        .map(|(path, error)| (path.file_name().unwrap().to_str().unwrap(), error))
-        .collect();
-    assert!(
-        matches!(
-            failed.as_slice(),
-            [
-                ("broken.wasm", LoadError::NotWasm(_)),
-                ("core.wasm", LoadError::CoreModule),
-                ("dangling.wasm", LoadError::Read(_)),
-                ("directory.wasm", LoadError::NoFile),
-                ("pipe.wasm", LoadError::NoFile),
-                ("standard.wasm", LoadError::NameTaken(_)),
-                ("traps.wasm", LoadError::Catalogue(_)),
-            ]
-        ),
-        "{failed:?}"
-    );
+    let names = failed.iter().map(|(path, _)| path.file_name().unwrap());
+    let names: Vec<&str> = names.map(|name| name.to_str().unwrap()).collect();
+    let wrong = [
+        ("broken.wasm", "it is not a WebAssembly component"),
+        ("core.wasm", "it is a core WebAssembly module"),
+        ("dangling.wasm", "cannot read it"),
+        ("directory.wasm", "it is no regular file"),
+        ("pipe.wasm", "it is no regular file"),
+        ("standard.wasm", "there is a plugin called `standard`"),
+        ("traps.wasm", "its catalogue cannot be read"),
+    ];
+    assert_eq!(names, wrong.map(|(name, _)| name));
+    for ((_, found), (_, why)) in failed.iter().zip(wrong) {
+        assert!(found.starts_with(why), "{found}");
+    }
 
     let find = |name: &'static str| {
         registry
@@ -115,13 +110,9 @@ fn a_successor_takes_over_what_has_not_changed() {
     for name in ["changed", "damaged", "deleted", "kept"] {
         write(path, &format!("{name}.wasm"), &named(name));
     }
-    let mut first = Registry::new(&ENGINE, &FACTS).unwrap();
-    assert!(
-        first
-            .load_directory(&ENGINE, &FACTS, path)
-            .unwrap()
-            .is_empty()
-    );
+    let mut files = files(path);
+    let (first, failed) = next(&Registry::empty(), &mut files);
+    assert!(failed.is_empty(), "{failed:?}");
     let session = |name| first.session(first.find(Offer::Decoder, name).unwrap().0);
     let sessions = ["uint", "kept", "changed", "damaged", "deleted"].map(session);
     assert!(sessions.iter().all(|session| first.has(session)));
@@ -131,9 +122,10 @@ fn a_successor_takes_over_what_has_not_changed() {
     write(path, "damaged.wasm", b"\0asm");
     fs::remove_file(path.join("deleted.wasm")).unwrap();
     write(path, "added.wasm", &named("added"));
-    let (second, failed) = first.successor(&ENGINE, &FACTS, &[path]).unwrap();
+    let (second, failed) = next(&first, &mut files);
     assert!(
-        matches!(failed.as_slice(), [(path, LoadError::NotWasm(_))] if path.ends_with("damaged.wasm")),
+        matches!(failed.as_slice(), [(path, why)] if path.ends_with("damaged.wasm")
+            && why.starts_with("it is not a WebAssembly component")),
         "{failed:?}"
     );
     assert_eq!(
