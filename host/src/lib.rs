@@ -2,25 +2,40 @@
 
 mod bpf;
 mod cli;
+mod compiler;
 mod config;
 mod digest;
 mod doctor;
 mod exposition;
 mod kernel;
+mod link;
+mod listen;
+mod loader;
 #[doc(hidden)]
 pub mod outside;
 mod plugin;
 mod privileges;
 mod rows;
-mod serve;
+mod server;
+mod starter;
 mod telemetry;
-mod unit;
 mod web;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cli::Command;
+use loader::Mains;
+use starter::Entries;
+
+/// What the host's processes run.
+const MAINS: Mains = Mains {
+    entries: Entries {
+        server: server::run,
+        compiler: compiler::run,
+    },
+    server_thread: server::run_as_thread,
+};
 
 /// The program: does what the command line says. Gives the exit code: 0, 1 for what failed, 2 for a command line that can't be read.
 pub fn main() -> ExitCode {
@@ -42,7 +57,7 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(flags) => {
             cli::healthcheck::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
         }
-        Command::Serve(settings) => serve::run(*settings),
+        Command::Serve(settings) => loader::run(*settings, MAINS),
     };
     outcome.unwrap_or_else(|error| {
         // Nothing can be done about a closed stderr.

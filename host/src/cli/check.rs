@@ -15,7 +15,7 @@ use crate::config::load;
 use crate::config::load::{FailedUnit, Loaded};
 use crate::config::problem::Problem;
 use crate::config::sidecar;
-use crate::unit;
+use crate::loader::units::check_object;
 
 /// Validate the YAML files of a directory; needs no privileges and no kernel support
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCo
 fn look_into_objects(loaded: &mut Loaded) {
     let (mut fit, mut failed) = (Vec::new(), Vec::new());
     for unit in std::mem::take(&mut loaded.units) {
-        let problems = unit::check(&unit);
+        let problems = check_object(&unit);
         if problems.is_empty() {
             fit.push(unit);
         } else {

@@ -14,9 +14,9 @@ use super::plan::PlanFlags;
 use super::plugin::PluginFlags;
 use super::values;
 use super::version;
+use crate::listen::Address;
 use crate::privileges::{Keep, Mode, User};
 use crate::telemetry::{LogFormat, LogLevel};
-use crate::web::Address;
 
 /// Prometheus exporter for one Linux node: BPF objects count in the kernel, sandboxed WebAssembly components decode and shape
 #[derive(Debug, Parser)]
@@ -126,9 +126,13 @@ pub(super) struct ServeFlags {
     )]
     pub(super) capabilities_keep: Keep,
 
-    /// User, and group after a colon, to go on as once everything is attached; what is kept of the capabilities stays
+    /// Switch to this user[:group] after attaching; kept capabilities are retained
     #[arg(long = "user", value_name = "USER[:GROUP]")]
     pub(super) user: Option<User>,
+
+    /// Whether a process without capabilities runs plugins and answers the network; off is for debugging
+    #[arg(long = "server.split", value_name = "WHETHER", value_enum, default_value_t = Split::On)]
+    pub(super) server_split: Split,
 
     /// Whether no_new_privs is set, on which landlock and seccomp rest
     #[arg(long = "hardening.no-new-privs", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
@@ -142,7 +146,7 @@ pub(super) struct ServeFlags {
     #[arg(long = "hardening.seccomp", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
     pub(super) hardening_seccomp: Mode,
 
-    /// Further file or directory that landlock lets the process read; repeatable
+    /// Further file or directory that the server may read; repeatable
     #[arg(long = "hardening.read", value_name = "PATH")]
     pub(super) hardening_read: Vec<PathBuf>,
 
@@ -177,6 +181,15 @@ pub(super) struct ServeFlags {
     /// Leave out the time in log lines
     #[arg(long = "log.no-timestamps")]
     pub(super) log_no_timestamps: bool,
+}
+
+/// Whether the host is split in two halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Split {
+    /// Two halves: one that holds the kernel, one that holds the network
+    On,
+    /// All in one process, without hardening of the server
+    Off,
 }
 
 /// How changes of the directories are noticed.

@@ -15,8 +15,11 @@ use super::check::Format;
 use super::http;
 use crate::config::{load, sidecar};
 use crate::digest::Digest;
-use crate::plugin::{STANDARD_NAME, plugin_files};
-use crate::unit::{Action, Now, UnitReport, Wanted, decide};
+use crate::link::UnitPhase;
+use crate::loader::plugins::plugin_files;
+use crate::loader::units::{Action, Current, Desired, Fingerprint, plan_unit};
+use crate::plugin::STANDARD_NAME;
+use crate::web::UnitReport;
 
 /// Where a host tells of its units.
 const UNITS: &str = "/-/units";
@@ -115,22 +118,25 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
         });
     }
     for config in &loaded.units {
-        let mut wanted = Wanted::of(config);
+        let mut wanted = Desired::of(config);
         let report = running.iter().find(|report| report.name == config.name);
-        let now = report.map_or(Now::Absent, UnitReport::now);
+        let now = report.map_or(Current::Absent, now_of);
         // The host, which may be on another machine, knows its kernel: what was found here counts only for what it has not seen.
         match now {
-            Now::Running(make) if make.config == config.digest => wanted.skip = None,
-            Now::Waiting(digest) if digest == config.digest => wanted.skip = None,
-            Now::Skipped(digest) if digest == config.digest => {
+            Current::Running(fingerprint) if fingerprint.config == config.digest => {
+                wanted.skip = None
+            }
+            Current::Waiting(digest) if digest == config.digest => wanted.skip = None,
+            Current::Skipped(digest) if digest == config.digest => {
                 wanted.skip.get_or_insert_default();
             }
             _ => {}
         }
-        let step = decide(now, &wanted, || stale(report?, &plugins));
-        if let (Some(object), None) = (&config.object, wanted.make.object)
+        let step = plan_unit(now, &wanted, || stale(report?, &plugins));
+        if let (Some(object), None) = (&config.object, wanted.fingerprint.object)
             && !matches!(step.action, Action::Wait | Action::Skip)
-            && !(step.action == Action::Keep && matches!(now, Now::Waiting(_) | Now::Skipped(_)))
+            && !(step.action == Action::Keep
+                && matches!(now, Current::Waiting(_) | Current::Skipped(_)))
         {
             plan.failed.push(FailedLine {
                 name: config.name.clone(),
@@ -165,6 +171,22 @@ fn ask(url: &str) -> Result<Vec<UnitReport>, String> {
     serde_json::from_str(&body).map_err(|error| {
         format!("{url}{UNITS} does not answer as this version of exporter-host does: {error}")
     })
+}
+
+/// What there is of a unit.
+fn now_of(report: &UnitReport) -> Current {
+    match (report.config, report.preparation) {
+        (Some(config), _) if report.state == UnitPhase::Skipped.as_str() => {
+            Current::Skipped(config)
+        }
+        (Some(config), Some(preparation)) => Current::Running(Fingerprint {
+            config,
+            object: report.object,
+            preparation,
+        }),
+        (Some(config), None) if report.on_demand => Current::Waiting(config),
+        _ => Current::Absent,
+    }
 }
 
 /// Of every plugin with its sidecar, by its name.

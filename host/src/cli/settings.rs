@@ -4,11 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::flags::ServeFlags;
 pub(crate) use super::flags::Watch;
+use super::flags::{ServeFlags, Split};
+use crate::listen::Address;
 use crate::privileges::{Hardening, Mode};
 use crate::telemetry::{BuildInfo, LogOptions};
-use crate::web::{Address, WebOptions};
+use crate::web::WebOptions;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     /// For compiled plugins.
     pub(crate) plugin_cache: Option<PathBuf>,
     pub(crate) hardening: Hardening,
+    /// Plugins run and the network is answered in a process of their own.
+    pub(crate) split: bool,
     /// `--hardening.read`
     pub(crate) readable: Vec<PathBuf>,
     /// Try what the hardening has to refuse.
@@ -144,6 +147,7 @@ impl Settings {
             plugin_dirs: flags.plugin_dir,
             plugin_cache: flags.plugin_cache_dir,
             hardening,
+            split: flags.server_split == Split::On,
             readable: flags.hardening_read,
             hardening_check: flags.hardening_check,
             keepalive: flags.keepalive,

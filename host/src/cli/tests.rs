@@ -1,8 +1,8 @@
 use std::path::Path;
 
+use crate::listen::Address;
 use crate::privileges::{Keep, Mode};
 use crate::telemetry::{LogFormat, LogLevel};
-use crate::web::Address;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

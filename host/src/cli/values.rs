@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crate::config::duration::parse_duration;
-use crate::web::Address;
+use crate::listen::Address;
 
 pub(super) fn listen_address(text: &str) -> Result<Address, String> {
     const FORMS: &str = "expected `:port`, `host:port`, `[ipv6]:port` or `fd://n`";

@@ -1,9 +1,10 @@
 //! /proc/kallsyms: the open file and its format. Which symbols to read when is decided in `symbols`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::RangeInclusive;
 
+use super::from_start::FromStart;
 use super::names::{Names, NamesBuilder};
 
 pub(super) const PATH: &str = "/proc/kallsyms";
@@ -62,17 +63,16 @@ fn scan(source: impl Read, mut visit: impl FnMut(u64, &[u8])) -> io::Result<()> 
     }
 }
 
-/// Reads the whole table. The file is rewound first: the kernel decides when a file is opened whether its reader may see addresses, so the
-/// handle goes on showing them after the process gave CAP_SYSLOG away.
-pub(super) fn read_table(mut file: &File) -> io::Result<SymbolTable> {
-    file.rewind()?;
-    SymbolTable::parse(file)
+/// Reads the whole table. The kernel decides when a file is opened whether its reader may see
+/// addresses, so the handle goes on showing them after the process gave CAP_SYSLOG away, and to a
+/// process that was never allowed to see them.
+pub(super) fn read_table(file: &File) -> io::Result<SymbolTable> {
+    SymbolTable::parse(FromStart::new(file))
 }
 
 /// The addresses of some symbols without building a table. Of symbols with the same name the last listed wins.
-pub(super) fn read_addresses(mut file: &File, names: &[&str]) -> io::Result<Vec<Option<u64>>> {
-    file.rewind()?;
-    addresses(file, names)
+pub(super) fn read_addresses(file: &File, names: &[&str]) -> io::Result<Vec<Option<u64>>> {
+    addresses(FromStart::new(file), names)
 }
 
 fn addresses(source: impl Read, names: &[&str]) -> io::Result<Vec<Option<u64>>> {

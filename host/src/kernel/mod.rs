@@ -13,6 +13,7 @@ mod arch;
 mod block;
 mod cgroup_tree;
 mod cgroups;
+mod from_start;
 mod interfaces;
 mod kallsyms;
 mod names;
@@ -20,6 +21,7 @@ mod pci;
 mod release;
 mod symbols;
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -31,9 +33,9 @@ use symbols::Symbols;
 
 pub(crate) use arch::machine;
 pub(crate) use cgroup_tree::cgroup2_mount;
-pub(crate) use pci::PciKind;
+pub(crate) use pci::{PciKind, open as open_pci_ids};
 pub(crate) use release::{KernelVersion, Release};
-pub(crate) use symbols::Symbol;
+pub(crate) use symbols::{Symbol, open as open_kallsyms};
 
 /// What is known of the running kernel. One per process, shared. Questions come in batches: answer i belongs to question i, and `None` means
 /// not known now.
@@ -58,6 +60,18 @@ impl KernelFacts {
             cgroups: Cgroups::open(),
             block: BlockDevices::default(),
             pci: PciIds::open(),
+        }
+    }
+
+    /// With the files that a process with more privilege has opened. None: there is none, and no
+    /// answers to questions about it.
+    pub(crate) fn from_descriptors(kallsyms: Option<File>, pci_ids: Option<File>) -> Self {
+        Self {
+            scrape: AtomicU64::new(0),
+            symbols: Symbols::from_source(kallsyms),
+            cgroups: Cgroups::open(),
+            block: BlockDevices::default(),
+            pci: PciIds::from_source(pci_ids),
         }
     }
 

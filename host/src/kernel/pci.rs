@@ -6,13 +6,14 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use flate2::read::GzDecoder;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
+use super::from_start::FromStart;
 use super::names::{Names, NamesBuilder};
 
 /// The variable that names a pci.ids of the operator's own.
@@ -25,6 +26,9 @@ const PLACES: [&str; 4] = [
 ];
 /// The real one has less than 2 MB; more than this isn't a pci.ids.
 const MAX_SIZE: u64 = 32 << 20;
+
+/// What a file that gzip has made begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Which of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub(crate) enum PciKind {
 #[derive(Debug)]
 pub(super) struct PciIds {
     /// Taken when the tables are read.
-    source: Mutex<Option<(PathBuf, File)>>,
+    source: Mutex<Option<File>>,
     tables: OnceLock<Option<Tables>>,
 }
 
@@ -63,24 +67,10 @@ enum Parent {
 
 impl PciIds {
     pub(super) fn open() -> Self {
-        let chosen = env::var_os(VARIABLE).map(PathBuf::from);
-        let places = chosen.iter().map(PathBuf::as_path);
-        let source =
-            places
-                .chain(PLACES.iter().map(Path::new))
-                .find_map(|path| match File::open(path) {
-                    Ok(file) => Some((path.to_owned(), file)),
-                    Err(error) => {
-                        if chosen.as_deref() == Some(path) {
-                            warn!("cannot open {} (from {VARIABLE}): {error}", path.display());
-                        }
-                        None
-                    }
-                });
-        Self::from_source(source)
+        Self::from_source(open())
     }
 
-    fn from_source(source: Option<(PathBuf, File)>) -> Self {
+    pub(super) fn from_source(source: Option<File>) -> Self {
         Self {
             source: Mutex::new(source),
             tables: OnceLock::new(),
@@ -101,27 +91,25 @@ impl PciIds {
     }
 
     fn read(&self) -> Option<Tables> {
-        let Some((path, file)) = self.source.lock().take() else {
+        let Some(file) = self.source.lock().take() else {
             info!(
                 "no pci.ids found in {VARIABLE}, /usr/share/hwdata or /usr/share/misc; PCI ids stay without names: install hwdata or pci.ids"
             );
             return None;
         };
-        read_text(&path, file)
-            .inspect_err(|error| {
-                warn!(
-                    "cannot read {}: {error}; PCI ids stay without names",
-                    path.display()
-                )
-            })
+        read_text(&file)
+            .inspect_err(|error| warn!("cannot read pci.ids: {error}; PCI ids stay without names"))
             .ok()
             .map(|text| parse(&text))
     }
 }
 
-fn read_text(path: &Path, file: File) -> io::Result<String> {
+fn read_text(file: &File) -> io::Result<String> {
     let mut bytes = Vec::new();
-    if path.extension().is_some_and(|extension| extension == "gz") {
+    let mut magic = [0; 2];
+    let packed = FromStart::new(file).read_exact(&mut magic).is_ok() && magic == GZIP;
+    let file = FromStart::new(file);
+    if packed {
         GzDecoder::new(file)
             .take(MAX_SIZE + 1)
             .read_to_end(&mut bytes)?;
@@ -134,6 +122,25 @@ fn read_text(path: &Path, file: File) -> io::Result<String> {
         )));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The machine's pci.ids, or the operator's.
+pub(crate) fn open() -> Option<File> {
+    let chosen = env::var_os(VARIABLE);
+    let chosen = chosen.as_deref().map(Path::new);
+    let places = chosen.into_iter().chain(PLACES.iter().map(Path::new));
+    places
+        .filter_map(|path| {
+            let opened = File::open(path);
+            opened
+                .inspect_err(|error| {
+                    if chosen == Some(path) {
+                        warn!("cannot open {} (from {VARIABLE}): {error}", path.display());
+                    }
+                })
+                .ok()
+        })
+        .next()
 }
 
 fn parse(text: &str) -> Tables {
@@ -220,7 +227,7 @@ C ff  Unassigned class
         let path: PathBuf = directory.path().join(file_name);
         File::create(&path).unwrap().write_all(bytes).unwrap();
         let file = File::open(&path).unwrap();
-        (directory, PciIds::from_source(Some((path, file))))
+        (directory, PciIds::from_source(Some(file)))
     }
 
     #[test]
@@ -267,7 +274,7 @@ C ff  Unassigned class
             PciIds::from_source(None).names(PciKind::Vendor, &[0x8086]),
             None
         );
-        let (_directory, broken) = ids("pci.ids.gz", b"not gzip");
+        let (_directory, broken) = ids("pci.ids.gz", b"\x1f\x8bnot gzip");
         assert_eq!(broken.names(PciKind::Vendor, &[0x8086]), None);
     }
 }

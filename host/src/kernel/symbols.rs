@@ -45,22 +45,27 @@ struct State {
     complained: bool,
 }
 
+/// The kernel's list of symbols, as this process may see it.
+pub(crate) fn open() -> Option<File> {
+    let opened = File::open(kallsyms::PATH);
+    opened
+        .inspect_err(|error| {
+            warn!(
+                "cannot open {}: {error}; kernel addresses stay without names",
+                kallsyms::PATH
+            )
+        })
+        .ok()
+}
+
 // === impl Symbols ===
 
 impl Symbols {
     pub(super) fn open() -> Self {
-        let source = File::open(kallsyms::PATH)
-            .inspect_err(|error| {
-                warn!(
-                    "cannot open {}: {error}; kernel addresses stay without names",
-                    kallsyms::PATH
-                )
-            })
-            .ok();
-        Self::from_source(source)
+        Self::from_source(open())
     }
 
-    fn from_source(source: Option<File>) -> Self {
+    pub(super) fn from_source(source: Option<File>) -> Self {
         Self {
             source,
             state: Mutex::default(),

@@ -1,7 +1,6 @@
 //! The registry of the host's own metrics, and its way into the families of a scrape.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::family::Family as ClientFamily;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,6 +15,7 @@ use super::process::ProcessCollector;
 use super::programs::{ProgramStats, Programs, RUN_TIME};
 use super::unit::{UnitFamilies, UnitTelemetry};
 use crate::exposition::{Family, FamilyMeta, parse};
+use crate::link::ProcessFigures;
 
 /// What this binary is.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ pub(crate) struct Telemetry {
     http: HttpTelemetry,
     programs: Programs,
     collectors: Collectors,
+    processes: ProcessCollector,
     hardening: Labelled<UintGauge>,
     reload_successful: Gauge,
     reload_success_time: FloatGauge,
@@ -87,7 +88,8 @@ impl Telemetry {
         registry.register_collector(Box::new(programs.clone()));
         let collectors = Collectors::default();
         registry.register_collector(Box::new(collectors.clone()));
-        registry.register_collector(Box::new(ProcessCollector));
+        let processes = ProcessCollector::default();
+        registry.register_collector(Box::new(processes.clone()));
         let reload_successful = Gauge::default();
         registry.register(
             "exporter_host_config_last_reload_successful",
@@ -110,6 +112,7 @@ impl Telemetry {
             http,
             programs,
             collectors,
+            processes,
             hardening,
         })
     }
@@ -138,12 +141,18 @@ impl Telemetry {
         self.plugins.forget(plugin);
     }
 
-    /// A reload has ended: `successful` if everything is what the directories want.
-    pub(crate) fn reloaded(&self, successful: bool) {
+    /// A start or reload has ended: `successful` if everything is what the directories want.
+    /// `last_success`: of the last one of which that can be said, in seconds since 1970.
+    pub(crate) fn reloaded(&self, successful: bool, last_success: Option<f64>) {
         self.reload_successful.set(successful.into());
-        if successful && let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
-            self.reload_success_time.set(now.as_secs_f64());
+        if let Some(time) = last_success {
+            self.reload_success_time.set(time);
         }
+    }
+
+    /// What the loader and the starter use, as they are shown from now on.
+    pub(crate) fn set_loader_figures(&self, figures: ProcessFigures) {
+        self.processes.set_loader(figures);
     }
 
     pub(crate) fn http(&self) -> &HttpTelemetry {
@@ -203,9 +212,10 @@ mod tests {
 
     use super::super::collectors::CollectorTarget;
     use super::super::plugin::PluginCosts;
-    use super::super::unit::{Stage, UnitState};
+    use super::super::unit::Stage;
     use super::*;
     use crate::exposition::{Format, Source, merge, write};
+    use crate::link::{LoadFigures, UnitPhase};
 
     fn body(telemetry: &Telemetry) -> String {
         let source = Source {
@@ -223,9 +233,15 @@ mod tests {
     fn every_fact_has_its_series() {
         let telemetry = Telemetry::new(BuildInfo::THIS);
         let unit = telemetry.unit("net/drops");
-        unit.set_state(UnitState::Failed);
-        unit.set_state(UnitState::Running);
-        unit.loaded(true, Duration::from_millis(250));
+        unit.set_phase(UnitPhase::Failed);
+        unit.set_phase(UnitPhase::Running);
+        let load = LoadFigures {
+            successful: Some(true),
+            last_success: Some(1.5e9),
+            duration: Duration::from_millis(250),
+        };
+        unit.set_load(&load);
+        unit.set_restarts(3);
         unit.spent(Stage::Decode, Duration::from_millis(500));
         unit.set_rows(3);
         unit.decoded(4);
@@ -291,6 +307,8 @@ mod tests {
             "exporter_host_unit_state{config=\"net/drops\",state=\"running\"} 1",
             "exporter_host_unit_last_load_successful{config=\"net/drops\"} 1",
             "exporter_host_unit_last_load_duration_seconds{config=\"net/drops\"} 0.25",
+            "exporter_host_unit_last_load_success_timestamp_seconds{config=\"net/drops\"} 1.5e+09",
+            "exporter_host_unit_restarts_total{config=\"net/drops\"} 3",
             "exporter_host_unit_scrape_seconds_total{config=\"net/drops\",stage=\"decode\"} 0.5",
             "exporter_host_unit_scrape_seconds_total{config=\"net/drops\",stage=\"read\"} 0",
             "exporter_host_unit_rows{config=\"net/drops\"} 3",
@@ -333,8 +351,8 @@ mod tests {
         let telemetry = Telemetry::new(BuildInfo::THIS);
         for name in ["gone", "stays"] {
             let unit = telemetry.unit(name);
-            unit.set_state(UnitState::Running);
-            unit.loaded(true, Duration::ZERO);
+            unit.set_phase(UnitPhase::Running);
+            unit.set_load(&LoadFigures::default());
             unit.errors("read", 1);
             unit.decoder_errors("ksym", 1);
             unit.lost_samples("m", 1);

@@ -19,5 +19,6 @@ pub(crate) use limit::RateLimit;
 pub(crate) use logs::{LogFormat, LogLevel, LogOptions};
 pub(crate) use metrics::{BuildInfo, Telemetry};
 pub(crate) use plugin::PluginCosts;
+pub(crate) use process::figures as process_figures;
 pub(crate) use programs::ProgramStats;
-pub(crate) use unit::{Stage, UnitState, UnitTelemetry};
+pub(crate) use unit::{Stage, UnitTelemetry};

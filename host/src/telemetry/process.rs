@@ -1,122 +1,197 @@
-//! The `process_*` metrics every Prometheus client has, read from /proc/self when asked for.
+//! The `process_*` metrics every Prometheus client has, read from /proc when asked for: sums over
+//! the processes of the host, with what each half uses beside them.
 
 use std::fmt;
 use std::fs;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Ticks per second of the times in /proc/PID/stat: part of the kernel's interface, the same on every architecture Linux runs BPF on.
+use crate::link::ProcessFigures;
+
+/// Ticks per second of the times in /proc/PID/stat: part of the kernel's interface, the same on
+/// every architecture Linux runs BPF on.
 const USER_HZ: f64 = 100.0;
 
-/// What cannot be read is left out, each number by itself.
-#[derive(Debug, Default, PartialEq)]
-struct Process {
-    cpu_seconds: Option<f64>,
-    threads: Option<u64>,
-    start_time: Option<f64>,
-    virtual_bytes: Option<u64>,
-    resident_bytes: Option<u64>,
-    open_fds: Option<u64>,
-    max_fds: Option<u64>,
+/// What is shown of processes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProcessCollector {
+    /// As the loader has last said. None: this is the only process.
+    loader: Arc<Mutex<Option<ProcessFigures>>>,
 }
 
-#[derive(Debug)]
-pub(super) struct ProcessCollector;
+/// A number of a process, under its name and that of each half.
+type Column = (
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    fn(&ProcessFigures) -> Option<u64>,
+);
+
+const COLUMNS: [Column; 5] = [
+    (
+        "process_max_fds",
+        "Maximum number of open file descriptors.",
+        None,
+        |figures| figures.max_fds,
+    ),
+    (
+        "process_open_fds",
+        "Number of open file descriptors.",
+        Some("exporter_host_process_open_fds"),
+        |figures| figures.open_fds,
+    ),
+    (
+        "process_resident_memory_bytes",
+        "Resident memory size in bytes.",
+        Some("exporter_host_process_resident_memory_bytes"),
+        |figures| figures.resident_bytes,
+    ),
+    (
+        "process_threads",
+        "Number of OS threads in the process.",
+        Some("exporter_host_process_threads"),
+        |figures| figures.threads,
+    ),
+    (
+        "process_virtual_memory_bytes",
+        "Virtual memory size in bytes.",
+        None,
+        |figures| figures.virtual_bytes,
+    ),
+];
+
+impl ProcessCollector {
+    pub(super) fn set_loader(&self, figures: ProcessFigures) {
+        *self.loader.lock() = Some(figures);
+    }
+}
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let process = Process::read();
-        if let Some(seconds) = process.cpu_seconds {
+        let (own, loader) = (figures("self"), *self.loader.lock());
+        let all = loader.map_or(own, |loader| sum(&own, &loader));
+        if let Some(seconds) = all.cpu_seconds {
             let help = "Total user and system CPU time spent in seconds.";
-            let metric = encoder.encode_descriptor(
-                "process_cpu_seconds",
-                help,
-                None,
-                MetricType::Counter,
-            )?;
+            let name = "process_cpu_seconds";
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(seconds).encode(metric)?;
         }
-        if let Some(seconds) = process.start_time {
+        if let Some(seconds) = all.start_time {
             let help = "Start time of the process since unix epoch in seconds.";
             let name = "process_start_time_seconds";
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(seconds).encode(metric)?;
         }
-        for (name, help, value) in [
-            (
-                "process_max_fds",
-                "Maximum number of open file descriptors.",
-                process.max_fds,
-            ),
-            (
-                "process_open_fds",
-                "Number of open file descriptors.",
-                process.open_fds,
-            ),
-            (
-                "process_resident_memory_bytes",
-                "Resident memory size in bytes.",
-                process.resident_bytes,
-            ),
-            (
-                "process_threads",
-                "Number of OS threads in the process.",
-                process.threads,
-            ),
-            (
-                "process_virtual_memory_bytes",
-                "Virtual memory size in bytes.",
-                process.virtual_bytes,
-            ),
-        ] {
-            let Some(value) = value else { continue };
+        for (name, help, _, value) in COLUMNS {
+            let Some(value) = value(&all) else { continue };
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;
         }
-        Ok(())
+        match loader {
+            Some(loader) => encode_halves(&mut encoder, &[("loader", loader), ("server", own)]),
+            None => Ok(()),
+        }
     }
 }
 
-impl Process {
-    fn read() -> Self {
-        let text = |path| fs::read_to_string(path).unwrap_or_default();
-        let status = text("/proc/self/status");
-        let mut process = Self {
-            virtual_bytes: kibibytes(&status, "VmSize:"),
-            resident_bytes: kibibytes(&status, "VmRSS:"),
-            // One of them is the directory itself, being read.
-            open_fds: fs::read_dir("/proc/self/fd")
-                .ok()
-                .map(|fds| (fds.count() as u64).saturating_sub(1)),
-            max_fds: field(&text("/proc/self/limits"), "Max open files"),
-            ..Self::default()
-        };
-        process.set_times(
-            &text("/proc/self/stat"),
-            field(&text("/proc/stat"), "btime"),
-        );
-        process
+fn encode_halves(
+    encoder: &mut DescriptorEncoder<'_>,
+    halves: &[(&str, ProcessFigures)],
+) -> fmt::Result {
+    let help = "Total user and system CPU time spent in seconds, by half of the host.";
+    let name = "exporter_host_process_cpu_seconds";
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (half, figures) in halves {
+        if let Some(seconds) = figures.cpu_seconds {
+            let labels = [("half", *half)];
+            ConstCounter::new(seconds).encode(family.encode_family(&labels)?)?;
+        }
     }
+    for (_, help, name, value) in COLUMNS {
+        let Some(name) = name else { continue };
+        let help = format!("{}, by half of the host.", help.trim_end_matches('.'));
+        let mut family = encoder.encode_descriptor(name, &help, None, MetricType::Gauge)?;
+        for (half, figures) in halves {
+            if let Some(value) = value(figures) {
+                let labels = [("half", *half)];
+                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+            }
+        }
+    }
+    Ok(())
+}
 
-    /// `stat`: /proc/PID/stat, whose second field may hold anything up to the last parenthesis. `boot`: seconds since the epoch.
-    fn set_times(&mut self, stat: &str, boot: Option<u64>) {
-        let Some((_, stat)) = stat.rsplit_once(") ") else {
-            return;
-        };
-        let fields: Vec<&str> = stat.split_ascii_whitespace().collect();
-        // proc(5) counts from 1; the first here is its third.
-        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-        if let (Some(user), Some(system)) = (number(14), number(15)) {
-            self.cpu_seconds = Some((user + system) as f64 / USER_HZ);
+/// Of the server and the loader together, as one process that has been there as long as the loader
+/// and has the server's bound on descriptors.
+fn sum(server: &ProcessFigures, loader: &ProcessFigures) -> ProcessFigures {
+    fn add<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
         }
-        self.threads = number(20);
-        if let (Some(start), Some(boot)) = (number(22), boot) {
-            self.start_time = Some(boot as f64 + start as f64 / USER_HZ);
-        }
+    }
+    ProcessFigures {
+        cpu_seconds: add(server.cpu_seconds, loader.cpu_seconds),
+        threads: add(server.threads, loader.threads),
+        start_time: loader.start_time.or(server.start_time),
+        virtual_bytes: add(server.virtual_bytes, loader.virtual_bytes),
+        resident_bytes: add(server.resident_bytes, loader.resident_bytes),
+        open_fds: add(server.open_fds, loader.open_fds),
+        max_fds: server.max_fds,
+    }
+}
+
+/// Of one process; `process` is its number or `self`. What cannot be read is left out, each number
+/// by itself: another user's process does not show everything.
+pub(crate) fn figures(process: &str) -> ProcessFigures {
+    let text = |path: String| fs::read_to_string(path).unwrap_or_default();
+    let status = text(format!("/proc/{process}/status"));
+    // One of them is the directory itself, being read.
+    let read = u64::from(process == "self");
+    let mut figures = ProcessFigures {
+        virtual_bytes: kibibytes(&status, "VmSize:"),
+        resident_bytes: kibibytes(&status, "VmRSS:"),
+        open_fds: fs::read_dir(format!("/proc/{process}/fd"))
+            .ok()
+            .map(|fds| (fds.count() as u64).saturating_sub(read)),
+        max_fds: field(&text(format!("/proc/{process}/limits")), "Max open files"),
+        ..ProcessFigures::default()
+    };
+    let boot = field(&text("/proc/stat".to_owned()), "btime");
+    set_times(&mut figures, &text(format!("/proc/{process}/stat")), boot);
+    figures
+}
+
+/// `stat`: /proc/PID/stat, whose second field may hold anything up to the last parenthesis.
+/// `boot`: seconds since the epoch.
+fn set_times(figures: &mut ProcessFigures, stat: &str, boot: Option<u64>) {
+    let Some((_, stat)) = stat.rsplit_once(") ") else {
+        return;
+    };
+    let fields: Vec<&str> = stat.split_ascii_whitespace().collect();
+    // proc(5) counts from 1; the first here is its third.
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    // With that of children that have ended: servers before this one.
+    let times = [14, 15, 16, 17].map(number);
+    if let [
+        Some(user),
+        Some(system),
+        Some(of_children),
+        Some(system_of_children),
+    ] = times
+    {
+        let ticks = user + system + of_children + system_of_children;
+        figures.cpu_seconds = Some(ticks as f64 / USER_HZ);
+    }
+    figures.threads = number(20);
+    if let (Some(start), Some(boot)) = (number(22), boot) {
+        figures.start_time = Some(boot as f64 + start as f64 / USER_HZ);
     }
 }
 
@@ -136,22 +211,41 @@ mod tests {
 
     #[test]
     fn times_are_found_behind_any_command_name() {
-        let mut process = Process::default();
+        let mut process = ProcessFigures::default();
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 0 0 20 0 9 0 12345 99 1";
-        process.set_times(stat, Some(1_000));
+        set_times(&mut process, stat, Some(1_000));
         assert_eq!(process.cpu_seconds, Some(3.0));
         assert_eq!(process.threads, Some(9));
         assert_eq!(process.start_time, Some(1_123.45));
-        let mut process = Process::default();
-        process.set_times("nonsense", None);
-        assert_eq!(process, Process::default());
+        let mut process = ProcessFigures::default();
+        set_times(&mut process, "nonsense", None);
+        assert_eq!(process, ProcessFigures::default());
     }
 
     #[test]
     fn this_process_can_be_read() {
-        let process = Process::read();
+        let process = figures("self");
         assert!(process.resident_bytes.unwrap() > 1 << 20);
         assert!(process.open_fds.unwrap() >= 3 && process.max_fds.unwrap() >= 3);
         assert!(process.start_time.unwrap() > 1.6e9);
+        let same = figures(&std::process::id().to_string());
+        assert_eq!(same.start_time, process.start_time);
+    }
+
+    #[test]
+    fn two_processes_are_shown_as_one() {
+        let of = |number: u64, start: f64| ProcessFigures {
+            cpu_seconds: Some(number as f64),
+            threads: Some(number),
+            start_time: Some(start),
+            virtual_bytes: None,
+            resident_bytes: Some(number),
+            open_fds: Some(number),
+            max_fds: Some(number),
+        };
+        let all = sum(&of(1, 20.0), &of(2, 10.0));
+        assert_eq!((all.cpu_seconds, all.threads), (Some(3.0), Some(3)));
+        assert_eq!((all.start_time, all.max_fds), (Some(10.0), Some(1)));
+        assert_eq!((all.virtual_bytes, all.open_fds), (None, Some(3)));
     }
 }

@@ -1,26 +1,14 @@
 //! A unit's own metrics.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::labelled::{FloatGauge, Labelled, Registrar, Seconds, UintGauge};
-
-/// Where a unit is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UnitState {
-    Starting,
-    Running,
-    /// A unit on demand that nobody has asked for lately is being taken down.
-    Stopping,
-    /// On demand, and nobody has asked for it lately.
-    Stopped,
-    /// Not for this kernel, as its YAML has it.
-    Skipped,
-    Failed,
-}
+use crate::link::{LoadFigures, UnitPhase};
 
 /// Which part of a unit's scrape took the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,28 +19,6 @@ pub(crate) enum Stage {
     Decode,
     /// Making samples of rows.
     Render,
-}
-
-impl UnitState {
-    const ALL: [Self; 6] = [
-        Self::Starting,
-        Self::Running,
-        Self::Stopping,
-        Self::Stopped,
-        Self::Skipped,
-        Self::Failed,
-    ];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// The families that have series for each unit.
@@ -170,28 +136,29 @@ impl UnitFamilies {
 }
 
 impl UnitTelemetry {
-    pub(crate) fn set_state(&self, state: UnitState) {
-        for each in UnitState::ALL {
+    pub(crate) fn set_phase(&self, phase: UnitPhase) {
+        for each in UnitPhase::ALL {
             let series = self.families.state.of(&[&self.config, each.as_str()]);
-            series.set((each == state).into());
+            series.set((each == phase).into());
         }
     }
 
-    /// A load or reload has ended.
-    pub(crate) fn loaded(&self, successful: bool, took: Duration) {
+    /// How the last load or reload went.
+    pub(crate) fn set_load(&self, load: &LoadFigures) {
+        let Some(successful) = load.successful else {
+            return;
+        };
         self.load_successful.set(successful.into());
-        self.load_duration.set(took.as_secs_f64());
-        if successful && let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
-            self.families
-                .load_success_time
-                .of(&[&self.config])
-                .set(now.as_secs_f64());
+        self.load_duration.set(load.duration.as_secs_f64());
+        if let Some(time) = load.last_success {
+            let series = self.families.load_success_time.of(&[&self.config]);
+            series.set(time);
         }
     }
 
-    /// Another attempt after a failure.
-    pub(crate) fn restarted(&self) {
-        self.restarts.inc();
+    /// Attempts after failures so far. The total is the loader's, which counts them.
+    pub(crate) fn set_restarts(&self, total: u64) {
+        self.restarts.inner().store(total, Ordering::Relaxed);
     }
 
     /// Nothing of the unit is in the kernel any more. Its counters stay: they go on when it comes back.

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use crate::exposition::Family;
-use crate::telemetry::UnitState;
+use crate::link::UnitPhase;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -119,7 +119,7 @@ pub(crate) enum Unavailable {
 #[derive(Debug, Clone)]
 pub(crate) struct UnitStatus {
     pub(crate) name: String,
-    pub(crate) state: UnitState,
+    pub(crate) phase: UnitPhase,
     /// What is wrong: why the unit failed, which program is not attached and why. Empty if all is well.
     pub(crate) reasons: Vec<String>,
     /// It is started by a request for its own metrics, and stopped when nobody asks any more.

@@ -113,9 +113,9 @@ fn row(out: &mut String, status: &UnitStatus, telemetry_path: &str) {
     out.push_str("\">");
     escape(out, &status.name);
     out.push_str("</a></td><td class=\"");
-    out.push_str(status.state.as_str());
+    out.push_str(status.phase.as_str());
     out.push_str("\">");
-    out.push_str(status.state.as_str());
+    out.push_str(status.phase.as_str());
     out.push_str(if status.on_demand { ", on demand" } else { "" });
     out.push_str("</td><td>");
     let next = status.next_try.map(|next| {

@@ -7,11 +7,11 @@ mod body;
 mod buffers;
 mod exporter;
 mod landing;
-mod listen;
 mod options;
 pub(crate) mod outside;
 mod probe;
 mod query;
+mod report;
 mod routes;
 mod scrape;
 mod server;
@@ -22,8 +22,8 @@ pub(crate) use exporter::{
     BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, Unavailable,
     UnitStatus,
 };
-pub(crate) use listen::{Address, bind};
 pub(crate) use options::WebOptions;
+pub(crate) use report::UnitReport;
 pub(crate) use routes::router;
 pub(crate) use server::serve;
 

@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 use super::server::{Limits, serve_with};
 use super::*;
 use crate::exposition::{Family, FamilyMeta, Kind, Number, Sample, Value};
-use crate::telemetry::{BuildInfo, Telemetry, UnitState};
+use crate::link::UnitPhase;
+use crate::listen::{Address, bind};
+use crate::telemetry::{BuildInfo, Telemetry};
 
 /// What a scrape of the fake does.
 enum Scrape {
@@ -118,7 +120,7 @@ impl Exporter for Fake {
         let reasons = vec!["program <b>: \"no such\" & such".to_owned()];
         vec![UnitStatus {
             name: "a/b".into(),
-            state: UnitState::Failed,
+            phase: UnitPhase::Failed,
             reasons,
             on_demand: true,
             next_try: Some(Duration::from_millis(1500)),

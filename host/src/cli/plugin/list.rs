@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::report::{Detail, Report};
 use super::{Format, Workbench, exit_code};
-use crate::plugin::{Location, STANDARD_NAME, plugin_files};
+use crate::loader::plugins::plugin_files;
+use crate::plugin::{Location, STANDARD_NAME};
 use crate::telemetry::LogLevel;
 
 /// Show the standard plugin and those of directories: what they offer, and what is wrong with them

@@ -16,7 +16,8 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 use crate::kernel::KernelFacts;
-use crate::plugin::Engine;
+use crate::loader::plugins::{Cached, CompileCache};
+use crate::plugin::{Compile, Engine, InProcess};
 use crate::telemetry::{LogFormat, LogLevel, LogOptions};
 use list::{InspectFlags, ListFlags};
 use new::NewFlags;
@@ -55,6 +56,8 @@ struct Usage(String);
 struct Workbench {
     engine: Engine,
     facts: Arc<KernelFacts>,
+    /// Of compiled code.
+    cache: Option<CompileCache>,
 }
 
 /// The exit code is 1 where a plugin cannot be used or failed, 2 for wrong usage.
@@ -92,9 +95,14 @@ impl Workbench {
         // Fails only where there is a log already, as in tests.
         let _ = log.install();
         Ok(Self {
-            engine: Engine::new(cache.map(PathBuf::as_path))?,
+            engine: Engine::new()?,
             facts: Arc::new(KernelFacts::open()),
+            cache: cache.map(|path| CompileCache::open(path)).transpose()?,
         })
+    }
+
+    fn compile(&self) -> impl Compile {
+        Cached::new(self.cache.as_ref(), &InProcess)
     }
 }
 

@@ -65,7 +65,7 @@ const WORLDS: [(&str, &str); 3] = [
 
 impl Report {
     pub(super) fn of(bench: &Workbench, location: Location<'_>) -> Self {
-        let inspection = Inspection::of(&bench.engine, &bench.facts, location);
+        let inspection = Inspection::of(&bench.engine, &bench.facts, &bench.compile(), location);
         let file = match location {
             Location::Standard => None,
             Location::File(path) => Some(path.display().to_string()),

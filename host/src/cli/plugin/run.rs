@@ -106,8 +106,13 @@ pub(super) fn run(flags: &RunFlags, out: &mut impl Write) -> anyhow::Result<Exit
     let rows = rows::hex(&flags.hex, &mut io::stdin().lock())?;
     let bench = Workbench::new(flags.plugin_cache_dir.as_ref(), LogLevel::Info)?;
     let started = Instant::now();
-    let tool = Tool::load(&bench.engine, &bench.facts, location(&flags.file))
-        .with_context(|| format!("{} cannot be used", flags.file.display()))?;
+    let tool = Tool::load(
+        &bench.engine,
+        &bench.facts,
+        &bench.compile(),
+        location(&flags.file),
+    )
+    .with_context(|| format!("{} cannot be used", flags.file.display()))?;
     let loaded = started.elapsed();
     if let Some(name) = &flags.collect {
         if flags.bench {

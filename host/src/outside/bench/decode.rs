@@ -12,7 +12,7 @@ pub struct Standard(Registry);
 
 impl Standard {
     pub fn load() -> anyhow::Result<Self> {
-        let engine = Engine::new(None)?;
+        let engine = Engine::new()?;
         let facts = Arc::new(KernelFacts::open());
         Ok(Self(Registry::new(&engine, &facts)?))
     }

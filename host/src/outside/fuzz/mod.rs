@@ -17,9 +17,10 @@ use crate::config::{
     UnitConfig, ValueConfig, ValuePlace, ValueType,
 };
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
+use crate::loader::units::layouts;
 use crate::plugin::NumberSource;
 use crate::rows::{KeyShape, Layout};
-use crate::{plugin, unit, web};
+use crate::{plugin, web};
 
 pub(crate) use input::Input;
 
@@ -164,7 +165,7 @@ pub fn label_layout(object: &[u8], data: &[u8]) {
             metric.labels.clone_from(&labels);
             metric.value.clone_from(&value);
         }
-        for layout in unit::outside::layouts(&mut config, &object) {
+        for layout in layouts(&mut config, &object) {
             let fits = |field: &Range<usize>| field.end <= layout.row_key_size;
             assert!(layout.fields.iter().all(fits), "{layout:?}");
             let cpu = if layout.split_cpus { 2 } else { 0 };

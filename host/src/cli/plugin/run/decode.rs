@@ -50,7 +50,12 @@ pub(super) fn open_chain(
         } else {
             let standard = match &mut standard {
                 Some(standard) => standard,
-                none => none.insert(Tool::load(&bench.engine, &bench.facts, Location::Standard)?),
+                none => none.insert(Tool::load(
+                    &bench.engine,
+                    &bench.facts,
+                    &bench.compile(),
+                    Location::Standard,
+                )?),
             };
             if !offers(standard) {
                 bail!(not_offered("decoder", name, tool, &tool.offers.decoders));

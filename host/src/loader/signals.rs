@@ -1,0 +1,86 @@
+//! Signals, from the first moment on: they are held back in all threads and read from a descriptor
+//! when it suits. So one that comes in the middle of a start ends it in order.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// What the host does something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Terminate,
+    Interrupt,
+    Hangup,
+}
+
+impl Signal {
+    const ALL: [(libc::c_int, Self); 3] = [
+        (libc::SIGTERM, Self::Terminate),
+        (libc::SIGINT, Self::Interrupt),
+        (libc::SIGHUP, Self::Hangup),
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+            Self::Hangup => "SIGHUP",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Signals(OwnedFd);
+
+impl Signals {
+    /// Holds them back in this thread and in all that it starts: to be called while it is the only
+    /// one.
+    pub(super) fn hold() -> io::Result<Self> {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        #[expect(unsafe_code, reason = "neither std nor rustix has signal masks")]
+        // SAFETY: sigemptyset initializes the set that the other calls read; the numbers are those
+        // of signals, and the last argument, for the mask before, may be null.
+        let fd = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for (number, _) in Signal::ALL {
+                libc::sigaddset(set.as_mut_ptr(), number);
+            }
+            let set = set.as_ptr();
+            if libc::pthread_sigmask(libc::SIG_BLOCK, set, std::ptr::null_mut()) != 0 {
+                return Err(io::Error::other("the mask of signals cannot be set"));
+            }
+            libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
+        // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// The next one that has come, if there is one.
+    pub(super) fn take(&self) -> Option<Signal> {
+        /// signalfd(2): `ssi_signo` is the first field of 128 bytes.
+        const LENGTH: usize = 128;
+        let mut info = [0; LENGTH];
+        loop {
+            let number = match rustix::io::read(&self.0, &mut info) {
+                Ok(LENGTH) => u32::from_ne_bytes([info[0], info[1], info[2], info[3]]),
+                Err(rustix::io::Errno::INTR) => continue,
+                _ => return None,
+            };
+            let known = Signal::ALL
+                .iter()
+                .find(|(known, _)| known.unsigned_abs() == number);
+            if let Some((_, signal)) = known {
+                return Some(*signal);
+            }
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,215 @@
+//! What of a unit lives in the kernel, until it is dropped.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use super::pinned::PinnedMaps;
+use super::sources::{self, SampleBuffers};
+use crate::bpf::{Attached, CgroupIdKeeper, KeeperError, LoadedObject, ProgramStatus, SharedMaps};
+use crate::config::{Enabled, UnitConfig};
+use crate::digest::Digest;
+use crate::link::{ServedConfig, ServedProgram, ServedUnit};
+use crate::rows::Layout;
+
+/// A loaded object and what belongs to it. Versions of a unit that differ in their YAML alone share
+/// one.
+pub(crate) struct KernelSide {
+    // First: where another version takes over, this one must not count any longer than that takes.
+    object: LoadedObject,
+    number: u64,
+    /// Of the object's file.
+    digest: Digest,
+    programs: Vec<ProgramStatus>,
+    /// Keeps the cgroup id map up to date.
+    keeper: Option<CgroupIdKeeper>,
+    /// What does not keep the unit from running, but should be known.
+    remarks: Vec<String>,
+    /// None: maps are not pinned.
+    pinned: Option<PinnedMaps>,
+    /// Mapped here so that their memory counts against this process' limit; the server reads them.
+    buffers: Vec<SampleBuffers>,
+}
+
+impl KernelSide {
+    pub(super) fn new(
+        number: u64,
+        object: LoadedObject,
+        digest: Digest,
+        keeper: Option<CgroupIdKeeper>,
+        pinned: Option<PinnedMaps>,
+        buffers: Vec<SampleBuffers>,
+    ) -> Self {
+        Self {
+            programs: object.programs(),
+            object,
+            number,
+            digest,
+            keeper,
+            remarks: Vec::new(),
+            pinned,
+            buffers,
+        }
+    }
+
+    pub(crate) fn object(&self) -> &LoadedObject {
+        &self.object
+    }
+
+    /// Of the object's file.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) fn programs(&self) -> &[ProgramStatus] {
+        &self.programs
+    }
+
+    pub(crate) fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// Attaches what is not attached and can be.
+    pub(crate) fn attach(&mut self) {
+        self.programs = self.object.attach();
+    }
+
+    /// Starts the threads that belong to it: capabilities have been dropped by now, which takes a
+    /// process with one thread.
+    pub(crate) fn run(&mut self) -> Result<(), KeeperError> {
+        match &mut self.keeper {
+            Some(keeper) => keeper.run(),
+            None => Ok(()),
+        }
+    }
+
+    /// Programs that should be attached and are not, with the reasons.
+    pub(crate) fn unattached(&self) -> impl Iterator<Item = (&ProgramStatus, &str)> {
+        self.programs
+            .iter()
+            .filter_map(|program| match &program.attached {
+                Attached::Failed(why) => Some((program, why.as_str())),
+                _ => None,
+            })
+    }
+
+    /// Required programs that are not attached, in a sentence.
+    pub(crate) fn lacks(&self, config: &UnitConfig) -> Option<String> {
+        let required = |name: &str| {
+            let mut wanted = config.programs.iter();
+            wanted.any(|program| program.name == name && program.enabled == Enabled::Required)
+        };
+        let missing: Vec<String> = self
+            .unattached()
+            .filter(|(program, _)| required(&program.name))
+            .map(|(program, why)| {
+                format!(
+                    "the required program {} is not attached: {why}",
+                    program.name
+                )
+            })
+            .collect();
+        (!missing.is_empty()).then(|| missing.join("; "))
+    }
+
+    /// Why this is no successor of another version that runs: programs that cannot be attached,
+    /// where those of their names could.
+    pub(crate) fn falls_short_of(&self, before: &Self) -> Option<String> {
+        let known: Vec<&str> = before
+            .unattached()
+            .map(|(program, _)| program.name.as_str())
+            .collect();
+        let missing: Vec<String> = self
+            .unattached()
+            .filter(|(program, _)| !known.contains(&program.name.as_str()))
+            .map(|(program, why)| format!("program {} cannot be attached: {why}", program.name))
+            .collect();
+        (!missing.is_empty()).then(|| missing.join("; "))
+    }
+
+    /// Pins the maps that are to outlive the process. To be called when this version is the one in
+    /// service.
+    pub(crate) fn pin(&mut self) {
+        if let Some(pinned) = &self.pinned {
+            self.remarks = pinned.settle(&self.object);
+        }
+    }
+
+    /// The maps for the unit's next version.
+    pub(crate) fn shared_maps(&self) -> SharedMaps {
+        self.object.shared_maps()
+    }
+
+    /// Tries again to attach what is not. Gives the names of those that are now.
+    pub(crate) fn attach_missing(&mut self) -> Vec<String> {
+        let missing: Vec<String> = self
+            .unattached()
+            .map(|(program, _)| program.name.clone())
+            .collect();
+        self.attach();
+        let attached = |name: &String| !self.unattached().any(|(program, _)| program.name == *name);
+        missing.into_iter().filter(attached).collect()
+    }
+
+    /// Attaches its programs to CPUs and interfaces that have come since. Gives what cannot be
+    /// attached, by program.
+    pub(crate) fn follow_machine(&mut self) -> Vec<(String, String)> {
+        let failed = self.object.follow_machine();
+        self.programs = self.object.programs();
+        failed
+    }
+
+    /// Opens perf buffers of CPUs that have come: map, metric's name, CPU and buffer of each.
+    pub(crate) fn follow_cpus(&mut self) -> Vec<(String, String, u32, OwnedFd)> {
+        sources::follow_cpus(&mut self.buffers)
+    }
+
+    /// It keeps a cgroup id map up to date.
+    pub(crate) fn follows_cgroups(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Updates of the cgroup id map that the kernel refused, since the start.
+    pub(crate) fn cgroup_errors(&self) -> u64 {
+        self.keeper
+            .as_ref()
+            .map_or(0, |keeper| keeper.stats().errors)
+    }
+
+    /// What the server reads of this version of the unit.
+    pub(crate) fn served(
+        &self,
+        generation: u64,
+        config: &UnitConfig,
+        layouts: &[Layout],
+        held: Vec<String>,
+    ) -> Result<(ServedUnit, Vec<OwnedFd>), super::UnitError> {
+        let (sources, mut descriptors) =
+            sources::served(config, layouts, &self.object, &self.buffers)?;
+        let mut programs = Vec::new();
+        // A program is shown once, however many of its kind the object has.
+        let mut seen = BTreeMap::new();
+        for program in &self.programs {
+            let descriptor = self.object.program_descriptor(&program.name);
+            let descriptor = descriptor.and_then(|descriptor| descriptor.try_clone_to_owned().ok());
+            let id = program.id.filter(|_| descriptor.is_some());
+            if seen.insert(program.name.clone(), ()).is_some() {
+                continue;
+            }
+            descriptors.extend(descriptor);
+            programs.push(ServedProgram {
+                name: program.name.clone(),
+                id,
+            });
+        }
+        let unit = ServedUnit {
+            generation,
+            kernel_side: self.number,
+            config: ServedConfig::from(config),
+            layouts: layouts.to_vec(),
+            sources,
+            programs,
+            held,
+        };
+        Ok((unit, descriptors))
+    }
+}

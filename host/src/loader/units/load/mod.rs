@@ -1,0 +1,325 @@
+//! Loading a version of a unit: its object is opened, checked against the YAML and loaded, and
+//! everything that the server will read is opened. No plugin runs here. Attaching comes after.
+
+mod kernel_side;
+mod labels;
+mod pinned;
+mod sources;
+mod value;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) use kernel_side::KernelSide;
+
+use super::error::{LoadFailure, UnitError};
+use crate::bpf::{
+    CgroupIdKeeper, EntryTypes, GlobalError, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
+    SharedMaps,
+};
+use crate::config::model::Position;
+use crate::config::{MetricConfig, Problem, UnitConfig};
+use crate::kernel::KernelFacts;
+use crate::rows::{KeyShape, Layout};
+
+/// What units need to be loaded.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    /// `--btf.path`
+    pub(crate) btf: Option<PathBuf>,
+    /// `--debug`
+    pub(crate) debug: bool,
+    pub(crate) facts: Arc<KernelFacts>,
+    /// `--bpf.pin-dir`. None: nothing is pinned or taken up, as where a config is only tried.
+    pub(crate) pins: Option<Pins>,
+}
+
+/// A version of a unit, in the kernel as far as it has an object.
+pub(crate) struct Loaded {
+    /// Labels and numbers are resolved.
+    pub(crate) config: UnitConfig,
+    /// One a metric.
+    pub(crate) layouts: Vec<Layout>,
+    pub(crate) kernel: Option<KernelSide>,
+}
+
+impl Loaded {
+    /// Attaches the programs. One that cannot be attached leaves the others alone; its status says
+    /// why. Without a required one there is no unit.
+    pub(crate) fn attach(&mut self) -> Result<(), UnitError> {
+        let Some(kernel) = &mut self.kernel else {
+            return Ok(());
+        };
+        kernel.attach();
+        match kernel.lacks(&self.config) {
+            Some(why) => Err(UnitError::Programs(why)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Loads a unit; nothing counts until it is attached. What is in the kernel by then is gone again
+/// on an error.
+///
+/// `predecessor`: the maps of a running version of the unit, taken over where their definitions
+/// are the same, so that counters go on. `number`: of the new kernel side.
+pub(crate) fn load(
+    config: UnitConfig,
+    environment: &Environment,
+    predecessor: Option<&SharedMaps>,
+    number: u64,
+) -> Result<Loaded, LoadFailure> {
+    let known = config.clone();
+    attempt(config, environment, predecessor, number).map_err(|error| LoadFailure {
+        error,
+        config: Some(Box::new(known)),
+    })
+}
+
+fn attempt(
+    mut config: UnitConfig,
+    environment: &Environment,
+    predecessor: Option<&SharedMaps>,
+    number: u64,
+) -> Result<Loaded, UnitError> {
+    let Some(path) = config.object.clone() else {
+        return Ok(Loaded {
+            config,
+            layouts: Vec::new(),
+            kernel: None,
+        });
+    };
+    let options = OpenOptions {
+        btf: environment.btf.clone(),
+        debug: environment.debug,
+    };
+    let mut object = OpenObject::open(&path, &options)?;
+    let digest = object.digest();
+    let layouts = lay_out(&mut config, |map| {
+        Ok((object.map(map)?, object.entry_types(map)))
+    })?;
+    set_kaddrs(&config, &mut object, &environment.facts)?;
+    fill(&config, &mut object)?;
+    let mut begun = None;
+    if let Some(predecessor) = predecessor {
+        let anew = object.reuse_maps(predecessor);
+        if !anew.is_empty() {
+            tracing::info!(
+                config = config.name,
+                maps = anew.join(","),
+                "these maps are defined anew: their counts start at 0"
+            );
+        }
+        begun = Some(anew);
+    }
+    let taken = |map: &str| {
+        let anew = begun.as_ref();
+        anew.is_some_and(|anew| !anew.iter().any(|begun| begun == map))
+    };
+    let pinned = pinned::take_up(&config, &mut object, environment.pins.as_ref(), taken);
+    let object = object.load()?;
+    let buffers = sources::open(&config, &layouts, &object)?;
+    // The map that says which cgroups count is filled before anything counts.
+    let keeper = match &config.cgroup_id_map {
+        Some(wanted) => Some(CgroupIdKeeper::open(wanted, object.map(&wanted.map)?)?),
+        None => None,
+    };
+    Ok(Loaded {
+        kernel: Some(KernelSide::new(
+            number, object, digest, keeper, pinned, buffers,
+        )),
+        config,
+        layouts,
+    })
+}
+
+/// The layouts of another config over an object that is loaded.
+pub(crate) fn lay_out_again(
+    config: &mut UnitConfig,
+    kernel: &KernelSide,
+) -> Result<Vec<Layout>, UnitError> {
+    let object = kernel.object();
+    lay_out(config, |map| {
+        Ok((object.map_info(map)?, object.entry_types(map)))
+    })
+}
+
+/// Does to an object what the YAML wants before it is loaded; all that does not fit is reported.
+fn fill(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
+    let mut problems = pinned::prepare(config, object);
+    problems.extend(set_globals(config, object));
+    for program in &config.programs {
+        if let Err(message) = object.enable(&program.name, program.enabled) {
+            problems.push(Problem::error(program.at.clone(), message));
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(UnitError::Config(problems))
+    }
+}
+
+/// What of a config does not fit its object, without a kernel. None of it if the object is not
+/// there.
+pub(crate) fn check(config: &UnitConfig) -> Vec<Problem> {
+    let Some(path) = config.object.as_ref().filter(|path| path.exists()) else {
+        return Vec::new();
+    };
+    let mut object = match OpenObject::open(path, &OpenOptions::default()) {
+        Ok(object) => object,
+        Err(error) => {
+            let at = Position::whole(&config.file);
+            return vec![Problem::error(at, error.to_string())];
+        }
+    };
+    let mut problems = Vec::new();
+    if let Err(UnitError::Config(found)) = lay_out(&mut config.clone(), |map| {
+        Ok((object.map(map)?, object.entry_types(map)))
+    }) {
+        problems.extend(found);
+    }
+    if let Err(UnitError::Config(found)) = fill(config, &mut object) {
+        problems.extend(found);
+    }
+    problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
+    problems
+}
+
+fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for global in &config.globals {
+        let (at, message) = match object.set_global(&global.name, &global.value) {
+            Ok(()) => continue,
+            Err(GlobalError::Variable(message)) => (&global.at, message),
+            Err(GlobalError::Value(message)) => (&global.value_at, message),
+        };
+        problems.push(Problem::error(at.clone(), message));
+    }
+    problems
+}
+
+/// For fuzzing: the layouts of all metrics; none if there is something wrong with one.
+pub(crate) fn layouts(config: &mut UnitConfig, object: &OpenObject) -> Vec<Layout> {
+    lay_out(config, |map| {
+        Ok((object.map(map)?, object.entry_types(map)))
+    })
+    .unwrap_or_default()
+}
+
+/// Lays every metric's labels over its map's keys, filling in what they leave to the keys' types;
+/// all that does not fit is reported at once.
+fn lay_out<'a>(
+    config: &mut UnitConfig,
+    map: impl Fn(&str) -> Result<(&'a MapInfo, EntryTypes), ObjectError>,
+) -> Result<Vec<Layout>, UnitError> {
+    let mut problems = Vec::new();
+    let mut layouts = Vec::new();
+    for metric in &mut config.metrics {
+        let name = metric.name.clone();
+        let mut problem = |at: &Position, message: String| {
+            let message = format!("metric `{name}`: {message}");
+            problems.push(Problem::error(at.clone(), message));
+        };
+        let (map, types) = match map(&metric.map) {
+            Ok(found) => found,
+            Err(error) => {
+                problem(&metric.at, error.to_string());
+                continue;
+            }
+        };
+        let number = value::resolve(metric, map, types.value.as_deref());
+        match labels::resolve(metric, map, types.key.as_deref()) {
+            Ok(None) => {}
+            Ok(Some(labels)) => metric.labels = labels,
+            Err(found) => {
+                for (at, message) in found {
+                    problem(&at, message);
+                }
+                if let Err(message) = number {
+                    let value = metric.value.as_ref();
+                    problem(value.map_or(&metric.at, |value| &value.at), message);
+                }
+                continue;
+            }
+        }
+        let layout = lay_out_metric(metric, map);
+        match (layout, number) {
+            (Ok(mut layout), Ok(number)) => {
+                layout.number = number;
+                layouts.push(layout);
+            }
+            (layout, number) => {
+                if let Err(message) = layout {
+                    problem(&metric.at, message);
+                }
+                if let Err(message) = number {
+                    let value = metric.value.as_ref();
+                    problem(value.map_or(&metric.at, |value| &value.at), message);
+                }
+            }
+        }
+    }
+    if let Some(wanted) = &config.cgroup_id_map
+        && let Err(error) = map(&wanted.map)
+    {
+        problems.push(Problem::error(wanted.at.clone(), error.to_string()));
+    }
+    if problems.is_empty() {
+        Ok(layouts)
+    } else {
+        Err(UnitError::Config(problems))
+    }
+}
+
+fn lay_out_metric(metric: &MetricConfig, map: &MapInfo) -> Result<Layout, String> {
+    let shape = KeyShape {
+        key_size: map.key_size,
+        per_cpu: map.is_per_cpu(),
+    };
+    let mut layout = Layout::new(&metric.labels, metric.source, shape)
+        .map_err(|error| format!("map `{}`: {error}", map.name))?;
+    layout.value_size = map.value_size;
+    Ok(layout)
+}
+
+/// Writes the addresses of kernel symbols into the object's globals.
+fn set_kaddrs(
+    config: &UnitConfig,
+    object: &mut OpenObject,
+    facts: &KernelFacts,
+) -> Result<(), UnitError> {
+    if config.kaddrs.is_empty() {
+        return Ok(());
+    }
+    let symbols: Vec<&str> = config
+        .kaddrs
+        .iter()
+        .map(|(symbol, _)| symbol.as_str())
+        .collect();
+    let addresses = facts.addresses_of(&symbols).map_err(UnitError::Symbols)?;
+    let mut problems = Vec::new();
+    for ((symbol, at), address) in config.kaddrs.iter().zip(addresses) {
+        let Some(address) = address else {
+            let message =
+                format!("the running kernel has no symbol `{symbol}`: see /proc/kallsyms");
+            problems.push(Problem::error(at.clone(), message));
+            continue;
+        };
+        if address == 0 {
+            tracing::warn!(
+                config = config.name,
+                symbol,
+                "the kernel hides its addresses (kernel.kptr_restrict, CAP_SYSLOG): kaddr_{symbol} is 0"
+            );
+        }
+        if let Err(error) = object.set_kaddr(symbol, address) {
+            problems.push(Problem::error(at.clone(), error.to_string()));
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(UnitError::Config(problems))
+    }
+}

@@ -1,0 +1,311 @@
+//! One collector in service: every call of it, from wherever, goes through here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::latest::Latest;
+use super::shared::SharedCalls;
+use crate::config::CollectorConfig;
+use crate::plugin::Collector as Guest;
+use crate::plugin::{
+    Answer, CallError, CollectError, CollectRequest, FailureKind, LogCapture, Plugin,
+};
+use crate::telemetry::{CollectorStats, RateLimit};
+
+/// A call of the background that has no `timeout` of its own ends after this, however long the interval is: scrapes wait for the first one.
+const LONGEST_POLL: Duration = Duration::from_secs(30);
+
+/// None: the collector's only one.
+pub(super) type Target = Option<Arc<str>>;
+
+pub(in crate::server) struct Collector {
+    unit: Arc<str>,
+    config: CollectorConfig,
+    guest: Guest,
+    /// What a scrape asks.
+    targets: Vec<Target>,
+    common: Arc<Common>,
+    calls: SharedCalls<Key, Outcome>,
+    latest: Latest,
+    failures: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// What all collectors share.
+pub(super) struct Common {
+    /// A place for each call at a time: each has a memory of its own.
+    pub(super) places: Semaphore,
+    pub(super) most: usize,
+    pub(super) complaints: RateLimit,
+}
+
+/// How a call ended.
+pub(in crate::server) struct Outcome {
+    pub(in crate::server) result: Result<Arc<Answer>, CollectError>,
+    pub(in crate::server) took: Duration,
+    /// When it ended.
+    pub(super) at: Instant,
+}
+
+/// What a call asks: two that ask the same are one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    target: Target,
+    params: Vec<(String, String)>,
+    /// By a scrape: the series carry the target's label.
+    scrape: bool,
+}
+
+impl Outcome {
+    /// With more time there might have been an answer.
+    fn is_cut_off(&self) -> bool {
+        match &self.result {
+            Ok(_) => false,
+            Err(CollectError::Failed { kind, .. }) => *kind == FailureKind::Timeout,
+            Err(CollectError::Call(error)) => {
+                matches!(error, CallError::Late(_) | CallError::Busy(_))
+            }
+            Err(CollectError::Busy(_)) => true,
+            Err(CollectError::Lost) => false,
+        }
+    }
+}
+
+impl Collector {
+    pub(super) fn new(
+        unit: &Arc<str>,
+        config: &CollectorConfig,
+        guest: Guest,
+        common: &Arc<Common>,
+    ) -> Self {
+        let mut targets: Vec<Target> = config
+            .targets
+            .iter()
+            .map(|target| Some(Arc::from(target.as_str())))
+            .collect();
+        if targets.is_empty() {
+            targets.push(None);
+        }
+        if !config.mode.scraped() {
+            targets.clear();
+        }
+        Self {
+            unit: Arc::clone(unit),
+            config: config.clone(),
+            guest,
+            targets,
+            common: Arc::clone(common),
+            calls: SharedCalls::default(),
+            latest: Latest::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    pub(in crate::server) fn unit(&self) -> &Arc<str> {
+        &self.unit
+    }
+
+    pub(in crate::server) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(in crate::server) fn config(&self) -> &CollectorConfig {
+        &self.config
+    }
+
+    pub(super) fn plugin(&self) -> &Arc<Plugin> {
+        self.guest.plugin()
+    }
+
+    pub(super) fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// What a scrape serves of a target: the last good answer where the background asks, else the answer to a call of now. None: there is
+    /// nothing; why is in the log and in the host's own metrics.
+    pub(super) async fn scrape(
+        self: &Arc<Self>,
+        target: &Target,
+        deadline: Instant,
+    ) -> Option<Arc<Answer>> {
+        if let Some(interval) = self.config.interval
+            && let Some(known) = self.latest.good(target, interval, Instant::now())
+        {
+            return known;
+        }
+        // The background's first call, too, if it is on its way.
+        let outcome = self.call(self.scrape_key(target), deadline).await?;
+        outcome.result.as_ref().ok().map(Arc::clone)
+    }
+
+    /// Starts the background's calls that are due. When there will be the next one; None: never.
+    pub(super) fn poll(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let interval = self.config.interval?;
+        let mut next = None;
+        for target in &self.targets {
+            let (due, look_again) = self.latest.due(target, interval, now);
+            next = Some(next.map_or(look_again, |next: Instant| next.min(look_again)));
+            if due {
+                let (collector, key) = (Arc::clone(self), self.scrape_key(target));
+                let until = now + interval.min(self.config.timeout.unwrap_or(LONGEST_POLL));
+                tokio::spawn(async move { collector.call(key, until).await });
+            }
+        }
+        next
+    }
+
+    /// A probe. With `capture` it is a call of its own, whose log lines are kept.
+    pub(in crate::server) async fn probe(
+        self: &Arc<Self>,
+        target: Option<&str>,
+        params: Vec<(String, String)>,
+        deadline: Instant,
+        capture: Option<Arc<LogCapture>>,
+    ) -> Arc<Outcome> {
+        let began = Instant::now();
+        let key = Key {
+            target: target.map(Arc::from),
+            params,
+            scrape: false,
+        };
+        let outcome = match capture {
+            Some(capture) => {
+                let deadline = self.deadline(deadline);
+                Some(Arc::new(self.run(&key, deadline, Some(capture)).await))
+            }
+            None => self.call(key, deadline).await,
+        };
+        outcome.unwrap_or_else(|| {
+            Arc::new(Outcome {
+                result: Err(if Instant::now() < deadline {
+                    CollectError::Lost
+                } else {
+                    CallError::Late(began.elapsed()).into()
+                }),
+                took: began.elapsed(),
+                at: Instant::now(),
+            })
+        })
+    }
+
+    fn scrape_key(&self, target: &Target) -> Key {
+        Key {
+            target: target.clone(),
+            params: Vec::new(),
+            scrape: true,
+        }
+    }
+
+    /// Its own bound, where that is less.
+    fn deadline(&self, given: Instant) -> Instant {
+        let own = self.config.timeout.map(|timeout| Instant::now() + timeout);
+        own.map_or(given, |own| own.min(given))
+    }
+
+    async fn call(self: &Arc<Self>, key: Key, deadline: Instant) -> Option<Arc<Outcome>> {
+        let deadline = self.deadline(deadline);
+        let call = || {
+            let (collector, key) = (Arc::clone(self), key.clone());
+            async move { collector.run(&key, deadline, None).await }
+        };
+        self.calls
+            .call(&key, deadline, call, Outcome::is_cut_off)
+            .await
+    }
+
+    async fn run(&self, key: &Key, deadline: Instant, capture: Option<Arc<LogCapture>>) -> Outcome {
+        let began = Instant::now();
+        let result = self.collect(key, deadline, capture).await.map(Arc::new);
+        let outcome = Outcome {
+            result,
+            took: began.elapsed(),
+            at: Instant::now(),
+        };
+        if key.scrape {
+            let keep = self.config.interval.is_some();
+            self.latest.enter(&key.target, &outcome, keep);
+        }
+        if let Err(error) = &outcome.result {
+            *self.failures.lock().entry(error.reason()).or_default() += 1;
+            self.complain(key, error);
+        }
+        outcome
+    }
+
+    async fn collect(
+        &self,
+        key: &Key,
+        deadline: Instant,
+        capture: Option<Arc<LogCapture>>,
+    ) -> Result<Answer, CollectError> {
+        // First: calls that wait for their turn must not keep other plugins' from theirs.
+        let _turn = self.guest.turn(deadline).await?;
+        let until = tokio::time::Instant::from_std(deadline);
+        let place = tokio::time::timeout_at(until, self.common.places.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Err(CollectError::Busy(self.common.most));
+        };
+        let mut labels: Vec<(&str, &str)> = self
+            .config
+            .labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        if let Some(target) = &key.target
+            && key.scrape
+        {
+            labels.push((&self.config.target_label, target));
+        }
+        let request = CollectRequest {
+            target: key.target.as_deref(),
+            params: &key.params,
+            labels: &labels,
+            deadline,
+            capture,
+        };
+        self.guest.collect(&request).await
+    }
+
+    fn complain(&self, key: &Key, error: &CollectError) {
+        let (config, collector) = (&*self.unit, self.name());
+        let target = key.target.as_deref().unwrap_or_default();
+        if !key.scrape && !error.is_the_plugins() {
+            // Whoever probes is told, and again every few seconds.
+            tracing::debug!(config, collector, target, "probe failed: {error}");
+            return;
+        }
+        // A probe's target is anybody's text: as a kind of message it would have no end.
+        let kind = if key.scrape { target } else { "" };
+        let kind = format!("{config}/{collector}/{kind}");
+        if let Some(held_back) = self.common.complaints.allow(&kind) {
+            tracing::warn!(
+                config,
+                collector,
+                target,
+                held_back,
+                "its families are left out: {error}"
+            );
+        }
+    }
+
+    /// For the host's own metrics.
+    pub(super) fn stats(&self, now: Instant) -> CollectorStats {
+        let targets = self.targets.iter();
+        CollectorStats {
+            config: self.unit.to_string(),
+            collector: self.name().to_owned(),
+            targets: targets
+                .filter_map(|target| self.latest.report(target, now))
+                .collect(),
+            failures: self
+                .failures
+                .lock()
+                .iter()
+                .map(|(reason, count)| (*reason, *count))
+                .collect(),
+        }
+    }
+}

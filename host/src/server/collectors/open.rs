@@ -1,0 +1,85 @@
+//! From what a config wants to collectors that can be called.
+
+use std::sync::Arc;
+
+use super::collector::Collector;
+use super::index::Index;
+use crate::config::{CollectorConfig, Problem};
+use crate::link::ServedConfig;
+use crate::plugin::{Collector as Guest, Offer, Plugin, Registry};
+
+/// Opens everything, or reports everything that cannot be opened. `known`: those of the unit's version before. Runs plugin code.
+pub(super) fn open(
+    index: &Index,
+    config: &ServedConfig,
+    registry: &Registry,
+    known: &[Arc<Collector>],
+) -> Result<Vec<Arc<Collector>>, Vec<Problem>> {
+    let unit: Arc<str> = config.name.as_str().into();
+    let mut problems = Vec::new();
+    let mut list = Vec::with_capacity(config.collectors.len());
+    for wanted in &config.collectors {
+        let mut problem = |message: String| {
+            problems.push(Problem::error(wanted.plugin.at.clone(), message));
+        };
+        if let Some(path) = &wanted.probe_path
+            && index.is_reserved(path)
+        {
+            problem(format!(
+                "`probe_path` `{path}` is the path of the metrics: choose another"
+            ));
+            continue;
+        }
+        let (plugin, bare) = match find(wanted, registry) {
+            Ok(found) => found,
+            Err(message) => {
+                problem(message);
+                continue;
+            }
+        };
+        let same = known
+            .iter()
+            .find(|known| known.config().same_as(wanted) && Arc::ptr_eq(known.plugin(), plugin));
+        if let Some(same) = same {
+            list.push(Arc::clone(same));
+            continue;
+        }
+        match Guest::open(plugin, &bare, &wanted.plugin.options.to_string()) {
+            Ok(guest) => {
+                let collector = Collector::new(&unit, wanted, guest, index.common());
+                list.push(Arc::new(collector));
+            }
+            Err(error) => problem(format!("collector `{}`: {error}", wanted.name)),
+        }
+    }
+    if problems.is_empty() {
+        Ok(list)
+    } else {
+        Err(problems)
+    }
+}
+
+/// What only the plugins can tell about a config that cannot be used for other reasons. Runs no plugin code.
+pub(in crate::server) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Problem> {
+    let lost = config
+        .collectors
+        .iter()
+        .filter_map(|wanted| Some((wanted, find(wanted, registry).err()?)));
+    lost.map(|(wanted, message)| Problem::error(wanted.plugin.at.clone(), message))
+        .collect()
+}
+
+/// `plugin` names the collector, or the plugin that offers one of the collector's `name`.
+fn find<'a>(
+    wanted: &CollectorConfig,
+    registry: &'a Registry,
+) -> Result<(&'a Arc<Plugin>, String), String> {
+    let lookup = |name: &str| {
+        let found = registry.find(Offer::Collector, name);
+        found.map(|(plugin, bare)| (plugin, bare.to_owned()))
+    };
+    lookup(&wanted.plugin.name).or_else(|error| {
+        let both = format!("{}/{}", wanted.plugin.name, wanted.name);
+        lookup(&both).map_err(|_| error.to_string())
+    })
+}

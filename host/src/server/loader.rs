@@ -1,0 +1,103 @@
+//! What the server asks of the loader, and who waits for the answers.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::link::{FileAnswer, FileRefusal, FileWish, SendError, Sender, ToLoader};
+
+/// The way to the loader. Nothing in here blocks.
+pub(super) struct Loader {
+    sender: Sender,
+    numbers: AtomicU64,
+    reloads: Waiting<Result<String, String>>,
+    files: Waiting<FileFound>,
+}
+
+/// An answer to `ToLoader::File`, with the descriptor of `FileAnswer::Opened`.
+pub(super) type FileFound = Result<(FileAnswer, Option<OwnedFd>), FileRefusal>;
+
+/// Those who wait, by the number of their question. None: nothing comes any more.
+type Waiting<T> = Mutex<Option<HashMap<u64, oneshot::Sender<T>>>>;
+
+/// Gives the place of somebody who waits no more to nobody.
+struct Place<'a, T>(&'a Waiting<T>, u64);
+
+impl Loader {
+    pub(super) fn new(sender: Sender) -> Self {
+        Self {
+            sender,
+            numbers: AtomicU64::new(1),
+            reloads: Mutex::new(Some(HashMap::new())),
+            files: Mutex::new(Some(HashMap::new())),
+        }
+    }
+
+    pub(super) fn say(&self, message: &ToLoader) {
+        match self.sender.send(message, &[]) {
+            // The end is on its way here, too.
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => tracing::error!("cannot tell the loader: {error}"),
+        }
+    }
+
+    /// Has the directories read. What was done, or `Err` if not everything is as they want it.
+    pub(super) async fn reload(&self) -> Result<String, String> {
+        let lost = || Err("the loader ended before the reload did, see the log\n".to_owned());
+        let answer = self.ask(&self.reloads, |id| ToLoader::Reload { id }).await;
+        answer.unwrap_or_else(lost)
+    }
+
+    pub(super) fn reloaded(&self, id: u64, outcome: Result<String, String>) {
+        answer(&self.reloads, id, outcome);
+    }
+
+    /// Asks for a granted file that this process may not open. None: there is nobody to ask.
+    pub(super) async fn file(&self, path: String, wish: FileWish) -> Option<FileFound> {
+        let question = |id| ToLoader::File { id, path, wish };
+        self.ask(&self.files, question).await
+    }
+
+    pub(super) fn file_found(&self, id: u64, found: FileFound) {
+        answer(&self.files, id, found);
+    }
+
+    /// Nothing comes any more: whoever waits is told.
+    pub(super) fn is_gone(&self) {
+        *self.reloads.lock() = None;
+        *self.files.lock() = None;
+    }
+
+    async fn ask<T>(
+        &self,
+        waiting: &Waiting<T>,
+        question: impl FnOnce(u64) -> ToLoader,
+    ) -> Option<T> {
+        let id = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        waiting.lock().as_mut()?.insert(id, sender);
+        // Whoever asked may be gone before there is an answer.
+        let _place = Place(waiting, id);
+        self.say(&question(id));
+        answer.await.ok()
+    }
+}
+
+impl<T> Drop for Place<'_, T> {
+    fn drop(&mut self) {
+        if let Some(waiting) = &mut *self.0.lock() {
+            waiting.remove(&self.1);
+        }
+    }
+}
+
+fn answer<T>(waiting: &Waiting<T>, id: u64, answer: T) {
+    let asked = waiting.lock().as_mut().and_then(|all| all.remove(&id));
+    if let Some(asked) = asked {
+        // Whoever asked may have given up just now.
+        let _ = asked.send(answer);
+    }
+}

@@ -1,0 +1,255 @@
+//! Opening the decoders and shapers that a unit's metrics name.
+
+use serde_json::{Value as Json, json};
+
+use crate::config::{MetricConfig, MetricSource, PluginUse, Problem, ValueType};
+use crate::exposition::{label_name, metric_name};
+use crate::link::ServedConfig;
+use crate::plugin::{Encoding, NumberSource, Offer, Registry};
+use crate::rows::{Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step};
+
+/// A unit's metrics as they will be scraped.
+pub(super) struct Built {
+    pub(super) plugins: Plugins,
+    /// In the order of the YAML.
+    pub(super) metrics: Vec<Metric>,
+}
+
+/// Opens everything, or reports everything that cannot be opened. Runs plugin code.
+pub(super) fn build(
+    config: &ServedConfig,
+    layouts: &[Layout],
+    registry: &Registry,
+) -> Result<Built, Vec<Problem>> {
+    let mut builder = MetricBuilder::new(config, registry);
+    let metrics = config.metrics.iter().zip(layouts);
+    let metrics = metrics
+        .filter_map(|(metric, layout)| builder.metric(metric, layout, &config.namespace))
+        .collect();
+    if !builder.problems.is_empty() {
+        return Err(builder.problems);
+    }
+    Ok(Built {
+        plugins: builder.plugins,
+        metrics,
+    })
+}
+
+/// What is wrong with the decoders of a config that cannot be used for other reasons, so that an
+/// operator hears of everything at once.
+pub(super) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Problem> {
+    let mut builder = MetricBuilder::new(config, registry);
+    let labels = config.metrics.iter().flat_map(|metric| &metric.labels);
+    for decoder in labels.flat_map(|label| &label.decoders) {
+        let _ = builder.decoder(decoder);
+    }
+    builder.problems
+}
+
+struct MetricBuilder<'a> {
+    registry: &'a Registry,
+    plugins: Plugins,
+    /// Labels of all series, with their values.
+    constants: Vec<(String, String)>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> MetricBuilder<'a> {
+    fn new(config: &ServedConfig, registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            plugins: Plugins::default(),
+            constants: config.config_labels.clone(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn metric(
+        &mut self,
+        metric: &MetricConfig,
+        layout: &Layout,
+        namespace: &str,
+    ) -> Option<Metric> {
+        let (labels, shaper) = self.parts(metric, layout, namespace)?;
+        Some(Metric::new(MetricParts {
+            name: metric.name.as_str().into(),
+            namespace: namespace.to_owned(),
+            layout: layout.clone(),
+            labels,
+            constants: self.constants.clone(),
+            shaper,
+            bounds: metric.bounds,
+        }))
+    }
+
+    fn parts(
+        &mut self,
+        metric: &MetricConfig,
+        layout: &Layout,
+        namespace: &str,
+    ) -> Option<(Vec<Label>, Shaper)> {
+        let before = self.problems.len();
+        let mut labels = Vec::with_capacity(metric.labels.len());
+        for label in &metric.labels {
+            let chain = label
+                .decoders
+                .iter()
+                .filter_map(|decoder| self.decoder(decoder))
+                .collect();
+            labels.push(Label {
+                name: label.name.clone(),
+                chain,
+            });
+        }
+        let shaper = self.shaper(metric, layout);
+        if let Some(shaper) = &shaper {
+            self.check_numbers(metric, shaper, layout);
+            self.check_families(metric, shaper, namespace);
+        }
+        (self.problems.len() == before)
+            .then_some(())
+            .and(shaper)
+            .map(|shaper| (labels, shaper))
+    }
+
+    fn decoder(&mut self, wanted: &PluginUse) -> Option<Step> {
+        let (session, bare) = self.session(Offer::Decoder, wanted)?;
+        let opened = self
+            .plugins
+            .get(session)?
+            .open_decoder(bare, &wanted.options.to_string());
+        match opened {
+            Ok(decoder) => Some(Step {
+                name: wanted.name.as_str().into(),
+                session,
+                decoder,
+            }),
+            Err(error) => self.problem(wanted, format!("decoder `{}`: {error}", wanted.name)),
+        }
+    }
+
+    fn shaper(&mut self, metric: &MetricConfig, layout: &Layout) -> Option<Shaper> {
+        let wanted = &metric.shape;
+        let (session, bare) = self.session(Offer::Shaper, wanted)?;
+        let labels: Vec<&str> = metric
+            .labels
+            .iter()
+            .map(|label| label.name.as_str())
+            .collect();
+        let mut options = wanted.options.clone();
+        if let Json::Object(fields) = &mut options {
+            fields.insert(
+                "metric".into(),
+                json!({ "name": metric.name, "help": metric.help, "labels": labels }),
+            );
+            if let Some(number) = layout.number {
+                fields.insert("value".into(), number_option(number));
+            }
+            if let Some(value) = metric.value.as_ref().filter(|value| value.scale != 1.0) {
+                fields.insert("scale".into(), json!(value.scale));
+            }
+        }
+        let plugin = self.plugins.get(session)?;
+        let opened = plugin.open_shaper(bare, &options.to_string(), &labels);
+        let opened = opened.and_then(|opened| Ok((plugin.uniform(opened.0)?, opened)));
+        match opened {
+            Ok((uniform, (id, families, numbers))) => Some(Shaper {
+                name: wanted.name.as_str().into(),
+                session,
+                id,
+                families,
+                numbers,
+                uniform,
+            }),
+            Err(error) => self.problem(
+                wanted,
+                format!(
+                    "shape `{}` of metric `{}`: {error}",
+                    wanted.name, metric.name
+                ),
+            ),
+        }
+    }
+
+    fn session<'b>(&mut self, offer: Offer, wanted: &'b PluginUse) -> Option<(SessionId, &'b str)> {
+        match self.registry.find(offer, &wanted.name) {
+            Ok((plugin, bare)) => Some((
+                self.plugins
+                    .session(plugin.name(), || self.registry.session(plugin)),
+                bare,
+            )),
+            Err(error) => {
+                let message = error.to_string();
+                self.problem(wanted, message)
+            }
+        }
+    }
+
+    /// Numbers beyond the value would never be there.
+    fn check_numbers(&mut self, metric: &MetricConfig, shaper: &Shaper, layout: &Layout) {
+        if metric.source != MetricSource::Map {
+            return;
+        }
+        for number in &shaper.numbers {
+            let end = number.offset.saturating_add(number.encoding.size());
+            if end > layout.value_size {
+                let _: Option<()> = self.problem(
+                    &metric.shape,
+                    format!(
+                        "shape `{}` of metric `{}` reads bytes {} to {end} of a value, those of map `{}` have {} bytes",
+                        shaper.name, metric.name, number.offset, metric.map, layout.value_size
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Names come from a plugin: they are checked like any other input.
+    fn check_families(&mut self, metric: &MetricConfig, shaper: &Shaper, namespace: &str) {
+        for family in &shaper.families {
+            let name = if namespace.is_empty() {
+                family.name.clone()
+            } else {
+                format!("{namespace}_{}", family.name)
+            };
+            let names = metric_name(&name).and_then(|()| {
+                family
+                    .labels
+                    .iter()
+                    .try_for_each(|label| label_name(label, family.kind))
+            });
+            let mut constants = self.constants.iter().map(|(name, _)| name);
+            let twice = constants.find(|name| family.labels.contains(name)).cloned();
+            if let Some(label) = twice {
+                let _: Option<()> = self.problem(
+                    &metric.shape,
+                    format!("family `{name}` of shape `{}` has the label `{label}` of `config_labels` already", shaper.name),
+                );
+            }
+            if let Err(error) = names {
+                let _: Option<()> = self.problem(
+                    &metric.shape,
+                    format!("family `{name}` of shape `{}`: {error}", shaper.name),
+                );
+            }
+        }
+    }
+
+    fn problem<T>(&mut self, wanted: &PluginUse, message: String) -> Option<T> {
+        self.problems
+            .push(Problem::error(wanted.at.clone(), message));
+        None
+    }
+}
+
+/// The shapers' option `value`.
+fn number_option(number: NumberSource) -> Json {
+    let kind = match number.encoding {
+        Encoding::U64 => ValueType::U64,
+        Encoding::S64 => ValueType::S64,
+        Encoding::U32 => ValueType::U32,
+        Encoding::S32 => ValueType::S32,
+        Encoding::F64 => ValueType::F64,
+    };
+    json!({ "offset": number.offset, "type": kind.as_str() })
+}

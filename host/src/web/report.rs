@@ -1,0 +1,25 @@
+//! A unit as a host tells of it, in JSON: enough to tell what a reload would do, and nothing but
+//! names and digests.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+
+/// One unit of `GET /-/units`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct UnitReport {
+    pub(crate) name: String,
+    /// As `UnitPhase::as_str` has it.
+    pub(crate) state: String,
+    pub(crate) on_demand: bool,
+    /// SHA-256 of the YAML of the version that runs or, on demand, waits, or is not for the host's
+    /// kernel.
+    pub(crate) config: Option<Digest>,
+    /// Of the object's file.
+    pub(crate) object: Option<Digest>,
+    /// Of what the YAML wants to be done before the object is attached. Only of a version that
+    /// runs.
+    pub(crate) preparation: Option<Digest>,
+    /// Of the components in use, each with its sidecar.
+    pub(crate) plugins: BTreeMap<String, Digest>,
+}
