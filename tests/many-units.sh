@@ -6,6 +6,7 @@
 # HOST: the binary, target/release/exporter-host by default. NUMBER: 200 units by default. Needs root, clang and curl.
 set -eu
 cd "$(dirname "$0")/.."
+. tests/processes.sh
 host=${1:-target/release/exporter-host}
 number=${2:-200}
 work=$(mktemp -d)
@@ -76,8 +77,17 @@ reload "one object changed"
 unit "$((number + 1))" "New."
 cp "$work/objects/events.bpf.o" "$work/conf.d/unit$((number + 1)).bpf.o"
 reload "one new"
-sed -n 's/^VmRSS:[[:space:]]*/resident: /p' "/proc/$pid/status"
-echo "descriptors: $(ls "/proc/$pid/fd" | wc -l)"
+# Of all processes; what they share counts once.
+echo "memory: $(sum_of "$pid" smaps_rollup Pss) kB"
+echo "descriptors: $(descriptors_of "$pid")"
+server=$(host_process "$pid" exporter-serve)
+if [ -n "$server" ]; then
+    began=$(now)
+    kill -9 "$server"
+    # The connection may still be the dead one's.
+    until curl -sfo "$work/body" "http://$address/metrics"; do sleep 0.01; done
+    took "answer after the server's death" "$began"
+fi
 began=$(now)
 halt
 took "stop" "$began"

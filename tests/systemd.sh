@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/setup.sh
+. tests/processes.sh
 
 binary=${1:-target/release/exporter-host}
 units=${2:-target/conf.d}
@@ -77,9 +78,36 @@ boot
 body=$(curl -sf "http://127.0.0.1:$port/metrics")
 check "series from BPF" says '^ebpf_exporter_[a-z_]+(\{.*\})? [0-9.e+]*[1-9]' "$body"
 check "collectors read files" says '^node_load1 ' "$body"
-for feature in capabilities no_new_privs landlock seccomp unprivileged_user; do
+for feature in capabilities no_new_privs landlock seccomp unprivileged_user server_capabilities split; do
     check "hardening: $feature" says "^exporter_host_hardening\{feature=\"$feature\"\} 1" "$body"
 done
+# Of all that runs in the container: systemd is above the loader.
+boss=$(podman inspect --format '{{.State.Pid}}' "$name")
+loader=$(host_process "$boss" exporter-load)
+# The unit has no CAP_SETPCAP to make the bounding set smaller; no_new_privs is set, so nothing in it can be gained.
+bounding=$bpf_and_perfmon
+hardening_table "$loader"
+check "CAP_BPF and CAP_PERFMON in the loader, and nothing anywhere else" all_confined "$loader"
+for turn in $(seq 10); do
+    server=$(host_process "$loader" exporter-serve)
+    kill -9 "$server"
+    for _ in $(seq 200); do
+        next=$(host_process "$loader" exporter-serve)
+        if [ -n "$next" ] && [ "$next" != "$server" ] && curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null; then break; fi
+        sleep 0.05
+    done
+done
+check "another server after ten deaths" test "$next" != "$server"
+hardening_table "$loader"
+check "the same of the eleventh server" all_confined "$loader"
+check "systemd goes on with the same loader" test "$(host_process "$boss" exporter-load)" = "$loader"
+kill -9 "$(host_process "$loader" exporter-start)"
+for _ in $(seq 400); do
+    next=$(host_process "$boss" exporter-load)
+    if [ -n "$next" ] && [ "$next" != "$loader" ] && curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null; then break; fi
+    sleep 0.05
+done
+check "systemd starts all anew without the starter" test -n "$next" -a "$next" != "$loader"
 check "plugins are cached" test -n "$(ls -A "$root/var/cache/private/exporter-host")"
 before=$(podman logs "$name" | grep -c 'msg=reloaded' || true)
 inside systemctl reload exporter-host

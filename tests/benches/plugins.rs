@@ -213,7 +213,7 @@ fn plugins() {
 // === memory ===
 
 fn memory() {
-    println!("| memory of the process for each plugin, KiB | loaded | in use by a unit |");
+    println!("| memory of all processes for each plugin, KiB | loaded | in use by a unit |");
     println!("|---|---|---|");
     for (name, file, decoder) in examples() {
         let Some(file) = file else { continue };
@@ -247,10 +247,5 @@ fn resident(file: &Path, decoder: &str, copies: usize, used: bool) -> u64 {
     let host = setup.unit("unit", "maps", &yaml).start();
     host.map("k4_total").set(&number(1), 1);
     host.text();
-    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    host.tree().memory() >> 10
 }

@@ -12,6 +12,8 @@ TESTS = {
     "reload after the drop": ["reload::replace::a_good_version_goes_on_counting_in_the_same_map", "reload::asked::by_signal"],
     "all map types": ["map_types::hash", "map_types::lru_hash", "map_types::array", "map_types::array_that_can_be_mapped", "map_types::per_cpu_hash", "map_types::per_cpu_lru_hash", "map_types::per_cpu_array"],
     "reading after dropping everything": ["capabilities::none"],
+    "two halves": ["halves::identity::what_the_server_keeps_is_said"],
+    "server without capabilities": ["halves::identity::the_server_has_no_capability_at_all"],
 }
 
 

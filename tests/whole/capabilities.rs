@@ -1,40 +1,17 @@
-//! What the process may still do after its start.
+//! What the processes of a host may still do after its start.
 
 use std::fs;
 
-use crate::harness::{Host, Setup};
-
-/// What the process may do and could get.
-const USED: [&str; 3] = ["CapPrm", "CapEff", "CapBnd"];
-/// What a program that it starts would be given: nothing beyond what is kept, and nothing at all is fine.
-const HANDED_ON: [&str; 2] = ["CapInh", "CapAmb"];
-const CAP_NET_ADMIN: u32 = 12;
-pub(crate) const CAP_PERFMON: u32 = 38;
-pub(crate) const CAP_BPF: u32 = 39;
+use crate::harness::identity::{
+    CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, USED, confined, mask, of_all_threads,
+};
+use crate::harness::{Host, Setup, identity};
 
 const YAML: &str = "metrics: {counters: [{name: events_total, help: Test., labels: [\
     {name: command, size: 16, decoders: [{name: string}]}, {name: argument, size: 4, decoders: [{name: uint}]}]}]}";
 
 fn setup() -> Setup {
     Setup::new().unit("unit", "events", YAML)
-}
-
-fn mask(capabilities: &[u32]) -> u64 {
-    capabilities.iter().map(|bit| 1_u64 << bit).sum()
-}
-
-/// A field of /proc/PID/task/TID/status for each thread.
-pub(crate) fn of_all_threads(pid: u32, field: &str) -> Vec<String> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let values: Vec<String> = threads
-        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok())
-        .map(|status| {
-            let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-            line.split_once(':').unwrap().1.trim().to_owned()
-        })
-        .collect();
-    assert!(!values.is_empty());
-    values
 }
 
 /// No thread has or could get more than what is kept by default.
@@ -47,30 +24,17 @@ fn expect(host: &Host, kept: &[u32]) {
     still_works(host);
 }
 
+/// The loader has exactly these, and the other processes have none at all.
 pub(crate) fn holds(host: &Host, kept: &[u32]) {
-    let bits = |set| {
-        let values = of_all_threads(host.pid(), set).into_iter();
-        values.map(|value| u64::from_str_radix(&value, 16).unwrap())
-    };
-    for set in USED {
-        assert!(
-            bits(set).all(|bits| bits == mask(kept)),
-            "{set}\n{}",
-            host.log()
-        );
-    }
-    for set in HANDED_ON {
-        assert!(
-            bits(set).all(|bits| bits & !mask(kept) == 0),
-            "{set}\n{}",
-            host.log()
-        );
-    }
-    assert!(
-        of_all_threads(host.pid(), "NoNewPrivs")
+    let loader = identity::holds(host.loader(), mask(kept));
+    let others = host.tree().others();
+    let wrong = loader.err().into_iter().chain(
+        others
             .iter()
-            .all(|value| value == "1")
+            .filter_map(|process| confined(process, host.loader()).err()),
     );
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "{wrong:?}\n{}", host.log());
 }
 
 /// Reading maps needs no more than was kept.
@@ -117,9 +81,13 @@ fn all() {
             .unwrap()
             .1
             .trim();
-        for value in of_all_threads(host.pid(), set) {
+        for value in of_all_threads(host.loader(), set) {
             assert_eq!(value, mine, "{set}");
         }
+    }
+    // What the loader keeps is no reason for the others to have anything.
+    for process in host.tree().others() {
+        confined(&process, host.loader()).unwrap_or_else(|wrong| panic!("{wrong}\n{}", host.log()));
     }
     still_works(&host);
 }

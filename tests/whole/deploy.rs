@@ -201,6 +201,10 @@ fn the_systemd_unit_is_as_tight_as_it_says() {
         let out = String::from_utf8_lossy(&output.stdout).into_owned();
         out + &String::from_utf8_lossy(&output.stderr)
     };
+    // A server that is killed for memory is replaced by the loader, which is told of a stop alone, and has to give signs of life.
+    for line in ["KillMode=mixed", "OOMPolicy=continue", "WatchdogSec="] {
+        assert!(unit.lines().any(|found| found.starts_with(line)), "{line}");
+    }
     let exposure = analyze(&["security", "--offline=yes", "--no-pager"]);
     let found = exposure
         .split_once("Overall exposure level for exporter-host.service: ")

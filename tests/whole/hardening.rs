@@ -3,9 +3,10 @@
 
 mod doctor;
 mod files;
-mod flags;
+pub(crate) mod flags;
 mod matrix;
 mod order;
+mod trace;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -13,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use crate::harness::{Host, Setup};
 
 /// Nobody in particular, and no user of the machine.
-const USER: u32 = 64_123;
+pub(crate) const USER: u32 = 64_123;
 /// setpriv(1) so that the program runs as systemd would run it: not root, and with the ambient capabilities that stand for `{}`.
 const CAPABILITIES: [&str; 3] = ["--inh-caps", "--ambient-caps", "--bounding-set"];
 /// No hardening at all.
@@ -28,12 +29,12 @@ const YAML: &str = "metrics: {counters: [{name: events_total, help: Test., label
     {name: command, size: 16, decoders: [{name: string}]}, {name: argument, size: 4, decoders: [{name: uint}]}]}]}";
 const OTHER: &str = "metrics: {counters: [{name: k4_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup::new().unit("unit", "events", YAML)
 }
 
 /// Readable for everybody, as a package would install it, with a cache for compiled plugins that is the user's.
-fn for_everybody() -> Setup {
+pub(crate) fn for_everybody() -> Setup {
     let setup = setup();
     let cache = setup.path().join("cache");
     fs::create_dir(&cache).unwrap();
@@ -60,26 +61,32 @@ fn user_with(capabilities: &str) -> Vec<String> {
     words.into_iter().chain(sets).map(str::to_owned).collect()
 }
 
-fn as_user(setup: Setup, capabilities: &str) -> Setup {
+pub(crate) fn as_user(setup: Setup, capabilities: &str) -> Setup {
     let words = user_with(capabilities);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     setup.wrapped(&words, File::open("/dev/null").unwrap().into())
 }
 
 /// The parts of the hardening, in the order of [`features`].
-const FEATURES: [&str; 5] = [
+pub(crate) const FEATURES: [&str; 7] = [
     "capabilities",
     "no_new_privs",
     "landlock",
     "seccomp",
     "unprivileged_user",
+    "split",
+    "server_capabilities",
 ];
 
-/// `exporter_host_hardening` for each of [`FEATURES`].
-fn features(host: &Host) -> [f64; 5] {
-    let body = host.text();
+/// `exporter_host_hardening` for each of [`FEATURES`]. 1 only if it is so in both halves.
+pub(crate) fn features(host: &Host) -> [f64; 7] {
+    let series = host.text().series("exporter_host_hardening");
     FEATURES.map(|feature| {
-        body.value("exporter_host_hardening", &[("feature", feature)])
-            .unwrap()
+        let of_feature = series
+            .iter()
+            .filter(|(labels, _)| labels["feature"] == feature);
+        // One process has nothing to say of its server.
+        let least = of_feature.map(|(_, value)| *value).reduce(f64::min);
+        least.unwrap_or_default()
     })
 }

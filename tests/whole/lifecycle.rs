@@ -14,12 +14,12 @@ const YAML: &str = "metrics: {counters: [{name: events_total, help: Test., label
     {name: command, size: 16, decoders: [{name: string}]}, {name: argument, size: 4, decoders: [{name: uint}]}]}]}";
 
 /// Programs that are loaded in the kernel now, by id.
-fn loaded() -> Vec<u32> {
+pub(crate) fn loaded() -> Vec<u32> {
     ProgInfoIter::default().map(|program| program.id).collect()
 }
 
 /// The ids of this host's programs, by its own account.
-fn programs(host: &Host) -> Vec<u32> {
+pub(crate) fn programs(host: &Host) -> Vec<u32> {
     let info = host.text().series(names::PROGRAM_INFO);
     let ids: Vec<u32> = info
         .keys()
@@ -35,7 +35,7 @@ fn programs(host: &Host) -> Vec<u32> {
 }
 
 /// All kinds of links at once.
-fn all_kinds() -> Host {
+pub(crate) fn all_kinds() -> Host {
     let simple = |name: &str| {
         format!(
             "metrics: {{counters: [{{name: {name}, help: Test., labels: [{{name: n, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
@@ -93,6 +93,7 @@ fn systemd_is_told() {
     let host = Setup::new()
         .unit("unit", "events", YAML)
         .environment("NOTIFY_SOCKET", path.to_str().unwrap())
+        .environment("WATCHDOG_USEC", "1000000")
         .start();
     let wait_for = |wanted: &str| {
         let mut heard = Vec::new();
@@ -110,6 +111,7 @@ fn systemd_is_told() {
     };
     wait_for("READY=1");
     assert_eq!(host.get("/metrics", &[]).status, 200, "ready means ready");
+    wait_for("WATCHDOG=1");
     host.stop();
     wait_for("STOPPING=1");
 }
@@ -184,6 +186,7 @@ fn help_and_version() {
         "--web.listen-address",
         "--web.telemetry-path",
         "--capabilities.keep",
+        "--server.split",
         "--btf.path",
     ] {
         assert!(help.stdout.contains(flag), "{flag}\n{}", help.stdout);

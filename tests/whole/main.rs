@@ -27,6 +27,7 @@ mod escaping;
 mod example_plugins;
 mod examples;
 mod globals;
+mod halves;
 mod hardening;
 mod harness;
 mod hdhomerun;

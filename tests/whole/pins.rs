@@ -257,3 +257,27 @@ fn what_cannot_be_pinned_is_said() {
     assert_eq!(ended.code, Some(1), "{}", ended.log);
     ended.says(&["unit.yaml:1:8", "samples_total", "cannot be pinned"]);
 }
+
+/// Two hosts would take each other's pins away.
+#[test]
+fn a_directory_of_pins_is_one_hosts() {
+    let place = Place::new();
+    place.unit("events", &yaml(PINNED));
+    let first = place.setup().start();
+    assert_eq!(place.pins(), ["events_total"]);
+    let second = place.setup().start();
+    assert_says(
+        &second.log(),
+        &["events_total", "another exporter-host pins"],
+    );
+    second.stop();
+    assert_eq!(place.pins(), ["events_total"]);
+    first.stop();
+    // It is free again.
+    let third = place.setup().start();
+    assert!(
+        !third.log().contains("another exporter-host"),
+        "{}",
+        third.log()
+    );
+}

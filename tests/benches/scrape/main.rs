@@ -8,7 +8,10 @@
 //! cargo build --release -p exporter-host && cargo bench -p exporter-host-tests --bench scrape
 //! ```
 //!
-//! prints Markdown. After `--`: names of tables (`--bench scrape -- warm idle`), `--sizes 1000,1000000`, `--samples 20`.
+//! CPU time and memory are of all processes of a host. `EXPORTER_HOST_BIN` names another program to
+//! compare with; one from before the split takes `EXPORTER_TEST_SPLIT=unknown` too.
+//!
+//! Prints Markdown. After `--`: names of tables (`--bench scrape -- warm idle`), `--sizes 1000,1000000`, `--samples 20`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

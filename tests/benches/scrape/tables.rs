@@ -1,4 +1,5 @@
-//! The tables: each starts hosts of its own and prints what it saw.
+//! The tables: each starts hosts of its own and prints what it saw. CPU time and memory are sums over
+//! all processes of a host; memory is what each has for itself and its part of what they share (PSS).
 
 use std::fs;
 use std::sync::Barrier;
@@ -9,8 +10,7 @@ use crate::Options;
 use crate::client;
 use crate::floor::Floor;
 use crate::harness::objects::{object, repository};
-use crate::harness::{Host, Setup};
-use crate::process;
+use crate::harness::{Host, Setup, tree};
 use crate::shape::{Shape, Subject};
 
 const CODINGS: [&str; 2] = ["gzip", "zstd"];
@@ -19,9 +19,9 @@ const ENTRIES: usize = 100_000;
 
 /// CPU time of the host for one scrape, and what came of it.
 fn scrape(host: &Host, headers: &str) -> (Duration, client::Answer) {
-    let before = process::cpu(host.pid());
+    let before = host.tree().cpu();
     let answer = client::get(host.address(), headers);
-    (process::cpu(host.pid()) - before, answer)
+    (host.tree().cpu().saturating_sub(before), answer)
 }
 
 pub(crate) fn warm(options: &Options) {
@@ -38,7 +38,7 @@ pub(crate) fn warm(options: &Options) {
                 Shape::Array => drop(host.get("/-/healthy", &[])),
                 _ => drop(scrape(host, "")),
             }
-            let empty = process::resident(host.pid());
+            let empty = host.tree().memory();
             subject.fill(0..u32::try_from(entries).unwrap());
             scrape(host, "");
             let mut floor = Floor::of(&subject);
@@ -46,7 +46,7 @@ pub(crate) fn warm(options: &Options) {
             // The check took other formats: back to what is measured.
             scrape(host, "");
             floor.scrape();
-            process::reset_peak(host.pid());
+            host.tree().forget_peak();
             let (mut cpu, mut least, mut wall) = (Vec::new(), Vec::new(), Vec::new());
             let mut bytes = 0;
             for _ in 0..options.samples {
@@ -68,8 +68,8 @@ pub(crate) fn warm(options: &Options) {
                 spread(ratios.collect()),
                 median_ms(&wall),
                 megabytes(bytes as u64),
-                megabytes(process::peak(host.pid())),
-                (process::resident(host.pid()) as f64 - empty as f64) / entries as f64,
+                megabytes(host.tree().peak()),
+                (host.tree().memory() as f64 - empty as f64) / entries as f64,
             );
         }
     }
@@ -131,7 +131,7 @@ pub(crate) fn clients(options: &Options) {
     let (mut one, mut four, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.samples.max(10) {
         one.push(scrape(host, "").1.wall);
-        let before = process::cpu(host.pid());
+        let before = host.tree().cpu();
         let start = Barrier::new(CLIENTS + 1);
         let all = thread::scope(|scope| {
             for _ in 0..CLIENTS {
@@ -144,7 +144,7 @@ pub(crate) fn clients(options: &Options) {
             Instant::now()
         });
         four.push(all.elapsed());
-        cpu.push(process::cpu(host.pid()) - before);
+        cpu.push(host.tree().cpu().saturating_sub(before));
     }
     let ratios = four.iter().zip(&one).map(|(four, one)| ratio(*four, *one));
     println!(
@@ -211,7 +211,7 @@ pub(crate) fn churn(_options: &Options) {
         subject.fill(oldest + entries..oldest + entries + fresh);
         cpu.push(scrape(host, "").0);
         if (turn + 1) % (SCRAPES / 8) == 0 {
-            shown.push((turn + 1, megabytes(process::resident(host.pid()))));
+            shown.push((turn + 1, megabytes(host.tree().memory())));
         }
     }
     let header: Vec<String> = shown.iter().map(|(turn, _)| turn.to_string()).collect();
@@ -225,7 +225,7 @@ pub(crate) fn churn(_options: &Options) {
         "| resident MB | {} | {:.2} | {:.1} |",
         resident.join(" | "),
         median_ms(&cpu),
-        megabytes(process::peak(host.pid()))
+        megabytes(host.tree().peak())
     );
 }
 
@@ -259,9 +259,9 @@ pub(crate) fn idle(options: &Options) {
     let host = setup.start();
     let mut cpu: Vec<Duration> = (0..options.samples).map(|_| scrape(&host, "").0).collect();
     cpu.sort();
-    let before = process::cpu(host.pid());
+    let before = host.tree().cpu();
     thread::sleep(WATCHED);
-    let idle = process::cpu(host.pid()) - before;
+    let idle = host.tree().cpu().saturating_sub(before);
     println!(
         "| idle | units of examples/ | resident MB | CPU ms in {} s without a scrape | start to first answer, s | CPU ms a scrape |",
         WATCHED.as_secs()
@@ -269,11 +269,21 @@ pub(crate) fn idle(options: &Options) {
     println!("|---|--:|--:|--:|--:|--:|");
     println!(
         "| | {units} | {:.1} | {:.2} | {:.2} | {:.2} |",
-        megabytes(process::resident(host.pid())),
+        megabytes(host.tree().memory()),
         idle.as_secs_f64() * 1e3,
         median_ms(&starts) / 1e3,
         median_ms(&cpu),
     );
+    println!("\n| process | MB of its own and of what it shares | descriptors |");
+    println!("|---|--:|--:|");
+    for process in host.tree().processes() {
+        println!(
+            "| {} | {:.1} | {} |",
+            process.name,
+            megabytes(tree::memory(process.pid).unwrap_or_default()),
+            tree::descriptors(process.pid),
+        );
+    }
 }
 
 fn ratio(of: Duration, to: Duration) -> f64 {

@@ -8,12 +8,14 @@ use std::thread;
 use tempfile::TempDir;
 
 use super::{FEATURES, OFF, USER, as_user, features, for_everybody, setup};
-use crate::capabilities::{CAP_BPF, CAP_PERFMON, holds, of_all_threads};
+use crate::capabilities::holds;
 use crate::harness::event::{fire, watch_me};
 use crate::harness::host::assert_says;
+use crate::harness::identity::{CAP_BPF, CAP_PERFMON, of_all_threads, of_each_thread};
 use crate::harness::objects::{object, repository};
 use crate::harness::parser::{Body, Format};
 use crate::harness::sys::SIGHUP;
+use crate::harness::tree::Split;
 use crate::harness::{Host, Setup, names};
 
 /// A way to start the host.
@@ -21,10 +23,10 @@ struct Row {
     /// As the document has it.
     started: &'static str,
     setup: fn() -> Setup,
-    /// Held once it runs, in all sets and threads; None: what it was started with.
+    /// Held by the loader once it runs, in all sets and threads; None: what it was started with.
     held: Option<&'static [u32]>,
     /// Of [`FEATURES`].
-    features: [f64; 5],
+    features: [f64; 7],
     /// Whether each of [`KINDS`] can be loaded and attached: [`YES`], or what its failure says.
     at_start: [&'static str; 3],
     /// The same for units that come while it runs.
@@ -40,7 +42,7 @@ const MATRIX: [Row; 6] = [
         started: "as root",
         setup,
         held: Some(BOTH),
-        features: [1.0, 1.0, 1.0, 1.0, 0.0],
+        features: [1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0],
         at_start: [YES, YES, YES],
         later: [YES, YES, "CAP_NET_ADMIN"],
     },
@@ -48,7 +50,7 @@ const MATRIX: [Row; 6] = [
         started: "as root with `--user`",
         setup: || for_everybody().argument(format!("--user={USER}")),
         held: Some(BOTH),
-        features: [1.0; 5],
+        features: [1.0; 7],
         at_start: [YES, YES, YES],
         later: [YES, "CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN"],
     },
@@ -56,7 +58,7 @@ const MATRIX: [Row; 6] = [
         started: "as a user with CAP_BPF and CAP_PERFMON",
         setup: || as_user(for_everybody(), ",+bpf,+perfmon"),
         held: Some(BOTH),
-        features: [1.0; 5],
+        features: [1.0; 7],
         at_start: [YES, "CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN"],
         later: [YES, "CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN"],
     },
@@ -64,7 +66,7 @@ const MATRIX: [Row; 6] = [
         started: "`--capabilities.keep=none`",
         setup: || setup().argument("--capabilities.keep=none"),
         held: Some(&[]),
-        features: [1.0, 1.0, 1.0, 1.0, 0.0],
+        features: [1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0],
         at_start: [YES, YES, YES],
         later: ["CAP_BPF"; 3],
     },
@@ -72,7 +74,7 @@ const MATRIX: [Row; 6] = [
         started: "as a user with nothing",
         setup: || as_user(for_everybody(), ""),
         held: Some(&[]),
-        features: [1.0; 5],
+        features: [1.0; 7],
         at_start: ["CAP_BPF"; 3],
         later: ["CAP_BPF"; 3],
     },
@@ -83,7 +85,8 @@ const MATRIX: [Row; 6] = [
                 .fold(setup(), |setup, flag| setup.argument(*flag))
         },
         held: None,
-        features: [0.0; 5],
+        // No flag gives the server a capability.
+        features: [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0],
         at_start: [YES, YES, YES],
         later: [YES, YES, YES],
     },
@@ -185,58 +188,53 @@ impl Row {
         collects(&host, &drawers);
     }
 
-    /// Who it is, what it holds, and what the kernel refuses to it.
+    /// Who each process is, what it holds, and what the kernel refuses to the server.
     fn privileges(&self, host: &Host) {
         let Some(held) = self.held else {
-            for (field, value) in [("Seccomp", "0"), ("NoNewPrivs", "0")] {
-                assert!(
-                    of_all_threads(host.pid(), field)
-                        .iter()
-                        .all(|found| found == value)
-                );
+            for process in host.tree().processes() {
+                for (field, value) in [("Seccomp", "0"), ("NoNewPrivs", "0")] {
+                    let found = of_all_threads(process.pid, field);
+                    let off = found.iter().all(|found| found == value);
+                    assert!(off, "{field} of {}: {found:?}", process.name);
+                }
             }
             return;
         };
         holds(host, held);
-        assert!(
-            of_all_threads(host.pid(), "Seccomp")
-                .iter()
-                .all(|found| found == "2")
-        );
+        let loader = host.loader();
+        assert_eq!(of_each_thread(loader, "Seccomp"), "2");
         for attempt in ATTEMPTS {
             assert_says(&host.log(), &["hardening check", attempt, "refused=true"]);
         }
         let of_user = self.features[4] == 1.0;
         let id = if of_user { USER } else { 0 };
         let ids = format!("{id}\t{id}\t{id}\t{id}");
-        assert!(
-            of_all_threads(host.pid(), "Uid")
-                .iter()
-                .all(|found| *found == ids)
-        );
+        assert_eq!(of_each_thread(loader, "Uid"), ids);
         if of_user {
-            assert!(
-                of_all_threads(host.pid(), "Gid")
-                    .iter()
-                    .all(|found| *found == ids)
-            );
-            assert!(
-                of_all_threads(host.pid(), "Groups")
-                    .iter()
-                    .all(String::is_empty)
-            );
+            assert_eq!(of_each_thread(loader, "Gid"), ids);
+            assert_eq!(of_each_thread(loader, "Groups"), "");
             // It writes to its cache, and only there.
             assert!(fs::read_dir(host.path().join("cache")).unwrap().count() > 0);
         }
-        // What the process says of itself is still to be read.
+        // What the processes say of themselves is still to be read.
         assert!(host.text().value("process_open_fds", &[]).unwrap() > 3.0);
     }
 
     /// In the log, on the page and as a metric.
     fn reported(&self, host: &Host) {
-        assert_eq!(features(host), self.features);
+        let mut expected = self.features;
+        if !host.tree().is_split() {
+            expected[5..].fill(0.0);
+        }
+        assert_eq!(features(host), expected);
         let page = host.get("/", &[]);
-        for (feature, on) in FEATURES.into_iter().zip(self.features) {
+        // One process has nothing to say of its server.
+        let count = match Split::wanted() {
+            Split::On => FEATURES.len(),
+            Split::Off => FEATURES.len() - 1,
+            Split::Unknown => FEATURES.len() - 2,
+        };
+        for (feature, on) in FEATURES.into_iter().zip(expected).take(count) {
             let (active, yes) = if on == 1.0 {
                 ("true", "yes")
             } else {

@@ -1,98 +1,105 @@
-//! What the host asks of the kernel from its start to its end, as strace(1) sees it: in which order, and whether the unit in examples/deploy lets
-//! it.
+//! What the host asks of the kernel from its start to its end: in which order, and whether the unit in examples/deploy lets it.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use super::trace::Trace;
 use super::{OTHER, for_everybody, setup, user_with};
 use crate::collectors::lab;
 use crate::collectors::server::Server;
+use crate::harness::Setup;
 use crate::harness::event::fire;
 use crate::harness::objects::{object, repository};
-use crate::harness::sys::{SIGHUP, SIGTERM};
-use crate::harness::{Host, Setup, eventually};
+use crate::harness::sys::SIGHUP;
+use crate::harness::tree::{LOADER, SERVER, STARTER, one_process};
 
-/// The system calls of a host, in the order in which they began.
-struct Trace(Vec<String>);
-
-impl Trace {
-    /// Runs the host under strace with what comes before its name, lets `work` do something with it and stops it.
-    fn of(setup: Setup, wrapper: &[String], work: impl FnOnce(&Host)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("trace");
-        let path = file.display().to_string();
-        // -D: the host stays our own child, and strace is one of its.
-        let mut words = vec!["strace", "-D", "-f", "-s", "256", "-o", &path, "--"];
-        words.extend(wrapper.iter().map(String::as_str));
-        let nothing = fs::File::open("/dev/null").unwrap();
-        let host = setup.wrapped(&words, nothing.into()).start();
-        work(&host);
-        host.stop_by(SIGTERM);
-        let text = eventually("strace is done", || {
-            let text = fs::read_to_string(&file).ok()?;
-            text.contains("+++ exited with 0 +++").then_some(text)
-        });
-        let calls = text
-            .lines()
-            .filter_map(|line| Some(line.split_once(' ')?.1.trim_start()))
-            .filter(|call| call.starts_with(|first: char| first.is_ascii_lowercase()))
-            .map(str::to_owned);
-        // What comes before is not the host's doing.
-        let calls: Vec<String> = calls.collect();
-        let begin = calls
-            .iter()
-            .rposition(|call| call.starts_with("execve("))
-            .expect("the host is executed");
-        Self(calls[begin + 1..].to_vec())
-    }
-
-    /// Where the first call with all these words is.
-    fn first(&self, words: &[&str]) -> usize {
-        self.0
-            .iter()
-            .position(|call| words.iter().all(|word| call.contains(word)))
-            .unwrap_or_else(|| panic!("a call with {words:?}:\n{}", self.0.join("\n")))
-    }
-
-    fn names(&self) -> BTreeSet<&str> {
-        self.0
-            .iter()
-            .filter_map(|call| Some(call.split_once('(')?.0))
-            .collect()
-    }
-}
-
-/// Read the config, open what needs privilege, load, attach, drop, and only then start threads, run components, listen: see `privileges` in
-/// the host.
+/// The loader: make the starter before anything else, bind, read the config, open what needs
+/// privilege, load, attach, give everything away, and only then have threads and a server.
 #[test]
-fn privileges_go_before_anything_runs_that_is_not_ours() {
-    let trace = Trace::of(setup(), &[], |host| {
-        host.text();
-    });
+fn the_loader_gives_privileges_away_before_there_is_a_server() {
+    if one_process() {
+        return;
+    }
+    let trace = trace_of_a_scrape();
+    let loader = |words: &[&str]| trace.first(LOADER, words);
     let order = [
-        ("reads the config", trace.first(&["openat(", "unit.yaml"])),
-        (
-            "opens kallsyms",
-            trace.first(&["openat(", "/proc/kallsyms"]),
-        ),
+        ("makes the starter", trace.first(STARTER, &[])),
+        ("listens", loader(&["listen("])),
+        ("reads the config", loader(&["openat(", "unit.yaml"])),
+        ("opens kallsyms", loader(&["openat(", "/proc/kallsyms"])),
         (
             "loads",
-            trace.first(&["BPF_PROG_LOAD", "prog_name=\"count_event\""]),
+            loader(&["BPF_PROG_LOAD", "prog_name=\"count_event\""]),
         ),
         (
             "attaches",
-            trace.first(&["BPF_RAW_TRACEPOINT_OPEN", "sys_enter"]),
+            loader(&["BPF_RAW_TRACEPOINT_OPEN", "sys_enter"]),
         ),
-        ("drops capabilities", trace.first(&["capset("])),
-        ("landlock", trace.first(&["landlock_restrict_self("])),
-        ("seccomp", trace.first(&["seccomp(SECCOMP_SET_MODE_FILTER"])),
-        ("has a second thread", trace.first(&["CLONE_THREAD"])),
-        // The dynamic linker maps files; this is what was compiled from a component.
-        ("runs a component", trace.first(&["mprotect(", "PROT_EXEC"])),
-        ("listens", trace.first(&["listen("])),
+        ("drops capabilities", trace.last(LOADER, &["capset("])),
+        ("landlock", loader(&["landlock_restrict_self("])),
+        ("seccomp", loader(&["seccomp(SECCOMP_SET_MODE_FILTER"])),
+        ("has a second thread", loader(&["CLONE_THREAD"])),
+        ("a server", trace.first(SERVER, &[])),
     ];
     assert!(order.is_sorted_by_key(|(_, at)| *at), "{order:?}");
+    // Sockets that could reach anybody, and code that was compiled from a component.
+    let seccomp = loader(&["seccomp(SECCOMP_SET_MODE_FILTER"]);
+    for socket in trace.from(seccomp, LOADER, &["socket("]) {
+        assert!(
+            socket.contains("AF_UNIX") || socket.contains("AF_NETLINK"),
+            "{socket}"
+        );
+    }
+    let compiled = trace.from(0, LOADER, &["mprotect(", "PROT_EXEC"]);
+    assert!(compiled.is_empty(), "{compiled:?}");
+}
+
+/// The starter: one thread, and no privilege, before it makes a process. The server: confined before
+/// it has a second thread, runs a component or takes a connection. None of them runs a program.
+#[test]
+fn privileges_go_before_anything_runs_that_is_not_ours() {
+    if one_process() {
+        return;
+    }
+    let trace = trace_of_a_scrape();
+    let starter = |words: &[&str]| trace.first(STARTER, words);
+    let given_away = [
+        ("takes its user", starter(&["set", "uid("])),
+        ("drops capabilities", starter(&["capset("])),
+        ("no new privileges", starter(&["PR_SET_NO_NEW_PRIVS"])),
+        ("seccomp", starter(&["seccomp(SECCOMP_SET_MODE_FILTER"])),
+    ];
+    let forks = trace.forks(STARTER);
+    for (what, at) in given_away {
+        assert!(
+            at < forks,
+            "it {what} ({at}) before it makes a process ({forks})"
+        );
+    }
+    let threads = trace.from(0, STARTER, &["CLONE_THREAD"]);
+    assert!(threads.is_empty(), "{threads:?}");
+
+    let server = |words: &[&str]| trace.first(SERVER, words);
+    let order = [
+        ("landlock", server(&["landlock_restrict_self("])),
+        ("seccomp", server(&["seccomp(SECCOMP_SET_MODE_FILTER"])),
+        ("has a second thread", server(&["CLONE_THREAD"])),
+    ];
+    assert!(order.is_sorted_by_key(|(_, at)| *at), "{order:?}");
+    let confined = order[1].1;
+    // The dynamic linker maps files; this is what was compiled from a component.
+    for words in [&["mprotect(", "PROT_EXEC"][..], &["accept"]] {
+        assert!(server(words) > confined, "{words:?} after {confined}");
+    }
+    let programs = trace.texts().filter(|call| call.starts_with("execve"));
+    assert_eq!(programs.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+fn trace_of_a_scrape() -> Trace {
+    Trace::of(setup(), &[], |host| {
+        host.text();
+    })
 }
 
 /// Everything between start and stop, as the user and with the capabilities that systemd gives it.
@@ -145,7 +152,7 @@ fn the_systemd_unit_allows_what_the_host_calls() {
         .find_map(|line| line.strip_prefix("RestrictAddressFamilies="))
         .unwrap();
     let families: Vec<&str> = families.split(' ').collect();
-    for call in trace.0.iter().filter(|call| call.starts_with("socket(")) {
+    for call in trace.texts().filter(|call| call.starts_with("socket(")) {
         let family = call
             .trim_start_matches("socket(")
             .split(',')

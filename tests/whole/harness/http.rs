@@ -76,6 +76,25 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// The same for an answer that may be cut short, as by the death of the process that gives it: `None` then.
+pub(crate) fn whole(address: SocketAddr, path: &str) -> Option<Response> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let is_whole = match length {
+        Some(length) => length.trim().parse() == Ok(answer.len() - end),
+        None => answer.ends_with(b"0\r\n\r\n"),
+    };
+    is_whole.then(|| Response::parse(&answer, true))?
+}
+
 /// Sends these bytes; `None` if the host closes the connection without an answer.
 pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> Option<Response> {
     let mut stream = connect(address);

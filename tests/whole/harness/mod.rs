@@ -1,10 +1,12 @@
 //! What the tests stand on: starting a host, asking it over HTTP, parsing what it says, and reaching into its maps.
 
+pub(crate) mod bombs;
 pub(crate) mod components;
 pub(crate) mod event;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod http;
+pub(crate) mod identity;
 pub(crate) mod maps;
 pub(crate) mod network;
 pub(crate) mod node_exporter;
@@ -14,7 +16,9 @@ pub(crate) mod plugin;
 pub(crate) mod project;
 mod promtool;
 pub(crate) mod scraper;
+pub(crate) mod sockets;
 pub(crate) mod sys;
+pub(crate) mod tree;
 pub(crate) mod tuner;
 
 use std::thread;
@@ -36,14 +40,19 @@ pub(crate) mod names {
 }
 
 /// Asks until there is an answer. For what the kernel does in its own time (perf buffers, sampling, freeing programs).
-pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     // Virtual machines without acceleration are slow.
-    let deadline = Instant::now() + Duration::from_secs(30);
+    within(Duration::from_secs(30), what, ask)
+}
+
+/// The same for what has a limit of its own.
+pub(crate) fn within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "within 30 seconds: {what}");
+        assert!(Instant::now() < deadline, "within {limit:?}: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }

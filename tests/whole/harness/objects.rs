@@ -23,12 +23,17 @@ pub(crate) fn usdt_target() -> PathBuf {
     all().join("usdt-target")
 }
 
+/// Whether this is one of the virtual machines of `tests/kernels.sh`.
+pub(crate) fn is_emulated() -> bool {
+    env::var_os("EXPORTER_TEST_OBJECTS").is_some_and(|are| are == "built")
+}
+
 /// Where all of them are. `EXPORTER_TEST_OBJECTS=built` in the virtual machines of `tests/kernels.sh`, which have no compiler.
 pub(crate) fn all() -> &'static Path {
     static ALL: OnceLock<PathBuf> = OnceLock::new();
     ALL.get_or_init(|| {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("objects");
-        if env::var_os("EXPORTER_TEST_OBJECTS").is_some_and(|are| are == "built") {
+        if is_emulated() {
             return directory;
         }
         fs::create_dir_all(&directory).unwrap();

@@ -6,20 +6,47 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 use std::{fs, process};
 
 /// A signal, by the number that the kernel knows it by.
 pub(crate) const SIGTERM: i32 = libc::SIGTERM;
 pub(crate) const SIGINT: i32 = libc::SIGINT;
 pub(crate) const SIGHUP: i32 = libc::SIGHUP;
+pub(crate) const SIGKILL: i32 = libc::SIGKILL;
+pub(crate) const SIGSTOP: i32 = libc::SIGSTOP;
+pub(crate) const SIGCONT: i32 = libc::SIGCONT;
 
 /// Sends a signal to a child that has not been waited for: the id is still its own.
 pub(crate) fn kill(child: &process::Child, signal: i32) -> io::Result<()> {
-    let pid = i32::try_from(child.id()).unwrap();
-    #[expect(unsafe_code, reason = "std can only send SIGKILL")]
+    send(child.id(), signal)
+}
+
+/// Sends a signal to a process of a host that a test has started.
+pub(crate) fn send(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = i32::try_from(pid).unwrap();
+    assert!(pid > 1, "not to groups, and not to everybody");
+    #[expect(unsafe_code, reason = "std can only send SIGKILL, and to children")]
     // SAFETY: takes two numbers.
     let result = unsafe { libc::kill(pid, signal) };
     answer(result)
+}
+
+/// CPU time of a process, all its threads together, those that have ended included. None: it has ended.
+pub(crate) fn process_time(pid: u32) -> Option<Duration> {
+    // The kernel's name for a process' CPU clock (MAKE_PROCESS_CPUCLOCK with CPUCLOCK_SCHED): what
+    // clock_getcpuclockid(3) computes.
+    let clock = (!i32::try_from(pid).unwrap() << 3) | 2;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    #[expect(unsafe_code, reason = "std has no CPU clocks")]
+    // SAFETY: `time` is valid for writes of a timespec.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    answer(result).ok()?;
+    let seconds = u64::try_from(time.tv_sec).unwrap();
+    Some(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap()))
 }
 
 /// Moves this thread into a new network namespace.
@@ -49,6 +76,19 @@ pub(crate) fn set_backlog(listener: &TcpListener, connections: i32) -> io::Resul
 pub(crate) fn thread_id() -> u32 {
     let own = fs::read_link("/proc/thread-self").unwrap();
     own.file_name().unwrap().to_str().unwrap().parse().unwrap()
+}
+
+/// Keeps this thread on the CPU that it is on.
+pub(crate) fn stay_on_this_cpu() {
+    #[expect(unsafe_code, reason = "std has no CPUs")]
+    // SAFETY: the set is made of zeroes, as CPU_ZERO makes it, and is only read from by the kernel.
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        let cpu = usize::try_from(libc::sched_getcpu()).unwrap();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    };
+    answer(result).unwrap();
 }
 
 /// Gives this thread a name of any bytes: what bpf_get_current_comm sees.

@@ -1,13 +1,13 @@
 //! Many devices: those listed, dead ones among them, and those that are found.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use super::{GRANTS, IDLE, prime};
+use crate::harness::Setup;
 use crate::harness::components::of_example;
 use crate::harness::tuner::{Act, Device, frame};
-use crate::harness::{Host, Setup};
 
 #[test]
 fn listed_targets_are_in_metrics() {
@@ -41,17 +41,6 @@ fn listed_targets_are_in_metrics() {
 const MANY: usize = 100;
 const DEAD: usize = 10;
 
-/// The most memory that the host has had, in bytes.
-fn peak_memory(host: &Host) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kibibytes * 1024
-}
-
 #[test]
 fn dead_devices_among_a_hundred_hold_up_nobody() {
     let slow = || {
@@ -78,7 +67,7 @@ fn dead_devices_among_a_hundred_hold_up_nobody() {
     };
     let (one, answered) = timed(&slow().target());
     assert!(answered);
-    let before = peak_memory(&host);
+    let before = host.tree().peak();
 
     let devices: Vec<Device> = (0..MANY)
         .map(|index| match index % (MANY / DEAD) {
@@ -96,7 +85,7 @@ fn dead_devices_among_a_hundred_hold_up_nobody() {
             .map(|thread| thread.join().unwrap())
             .collect()
     });
-    let grown = peak_memory(&host) - before;
+    let grown = host.tree().peak() - before;
     let good: Vec<Duration> = probes
         .iter()
         .filter(|(_, answered)| *answered)

@@ -107,20 +107,10 @@ fn disturb(host: &Host, number: usize) {
     }
 }
 
-/// KiB of memory, and descriptors.
+/// KiB of memory and descriptors, of all processes together.
 fn figures(host: &Host) -> (u64, usize) {
-    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
-    let resident = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    let descriptors = fs::read_dir(format!("/proc/{}/fd", host.pid()))
-        .unwrap()
-        .count();
-    (
-        resident.trim().trim_end_matches(" kB").parse().unwrap(),
-        descriptors,
-    )
+    let tree = host.tree();
+    (tree.memory() >> 10, tree.descriptors())
 }
 
 /// In every scrape: the unit's series, which never go back, and what the host says of it.

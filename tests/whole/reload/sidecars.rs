@@ -70,6 +70,8 @@ fn says(host: &Host, words: &[&str]) {
 #[test]
 fn a_sidecar_comes_breaks_and_goes_with_its_plugin() {
     let host = with_reader(told(setup())).start();
+    // Wider rules take a new server.
+    host.server_may_end();
     let sidecar = |text: &str| fs::write(host.path().join("reader.plugin.yaml"), text).unwrap();
 
     // Without one nothing is granted.

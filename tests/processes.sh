@@ -1,0 +1,100 @@
+# Sourced: the processes of a running host, which are several, and what each of them may do.
+
+# host_processes PID: the ids of all processes of exporter-host at or below this one.
+host_processes() {
+    # A name may have blanks in it: what follows it begins behind the last bracket.
+    cat /proc/[0-9]*/stat 2>/dev/null | awk -v root="$1" '
+        {
+            pid = $1; name = $0; rest = $0
+            sub(/^[0-9]+ \(/, "", name); sub(/\) [A-Z] .*$/, "", name)
+            sub(/^.*\) /, "", rest); split(rest, field, " ")
+            if (field[1] != "Z") { parent[pid] = field[2]; names[pid] = name }
+        }
+        END {
+            for (pid in parent) {
+                at = pid
+                while (at != root && at in parent) at = parent[at]
+                if (at == root && (pid == root || names[pid] ~ /^exporter-/)) print pid
+            }
+        }' | sort -n
+}
+
+# host_process PID NAME: the id of the one with this name: exporter-load, exporter-start, exporter-serve.
+host_process() {
+    for process in $(host_processes "$1"); do
+        [ "$(cat "/proc/$process/comm" 2>/dev/null)" != "$2" ] || echo "$process"
+    done
+}
+
+# field PID NAME: a field of /proc/PID/status, the different values of all threads after each other.
+field() {
+    cat /proc/"$1"/task/*/status 2>/dev/null | awk -v name="$2:" '
+        $1 == name { value = $2; for (i = 3; i <= NF; i++) value = value "," $i; if (!seen[value]++) all = all sep value; sep = " or " }
+        END { print all }'
+}
+
+# hardening_table PID: a line for each process.
+hardening_table() {
+    echo "| process | uid | CapInh | CapPrm | CapEff | CapBnd | CapAmb | NoNewPrivs | Seccomp |"
+    echo "|---|---|---|---|---|---|---|---|---|"
+    for process in $(host_processes "$1"); do
+        line="| $(cat "/proc/$process/comm") |"
+        for name in Uid CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp; do
+            line="$line $(field "$process" "$name") |"
+        done
+        echo "$line"
+    done
+}
+
+# sum_of PID FILE FIELD: kB in this field of /proc/PID/FILE, over all processes.
+sum_of() {
+    for process in $(host_processes "$1"); do
+        cat "/proc/$process/$2" 2>/dev/null || true
+    done | awk -v name="$3:" '$1 == name { sum += $2 } END { print sum + 0 }'
+}
+
+# descriptors_of PID: open descriptors of all processes.
+descriptors_of() {
+    for process in $(host_processes "$1"); do
+        ls "/proc/$process/fd" 2>/dev/null
+    done | wc -l
+}
+
+none=0000000000000000
+bpf_and_perfmon=000000c000000000
+
+# confined PID: says what is wrong with a process that is no loader. $bounding: what may be left in the bounding set, where CAP_SETPCAP was missing
+# to make it smaller.
+confined() {
+    for name in CapInh CapPrm CapEff CapAmb; do
+        [ "$(field "$1" "$name")" = "$none" ] || echo "$name of $1 is $(field "$1" "$name")"
+    done
+    case $(field "$1" CapBnd) in
+        "$none" | "${bounding:-$none}") ;;
+        *) echo "CapBnd of $1 is $(field "$1" CapBnd)" ;;
+    esac
+    [ "$(field "$1" NoNewPrivs)" = 1 ] || echo "NoNewPrivs of $1 is $(field "$1" NoNewPrivs)"
+    [ "$(field "$1" Seccomp)" = 2 ] || echo "Seccomp of $1 is $(field "$1" Seccomp)"
+}
+
+# all_confined PID: whether starter and server are there, and the loader has two capabilities and everybody else none.
+all_confined() {
+    local loader starter server wrong process
+    loader=$(host_process "$1" exporter-load)
+    starter=$(host_process "$1" exporter-start)
+    server=$(host_process "$1" exporter-serve)
+    wrong=$(
+        for process in "$loader" "$starter" "$server"; do
+            case $process in '' | *[!0-9]*) echo "not one process each: loader $loader, starter $starter, server $server" ;; esac
+        done
+        for name in CapPrm CapEff; do
+            [ "$(field "$loader" "$name")" = "$bpf_and_perfmon" ] || echo "$name of the loader is $(field "$loader" "$name")"
+        done
+        [ "$(field "$loader" Seccomp)" = 2 ] || echo "the loader has no filter"
+        [ "$(field "$loader" NoNewPrivs)" = 1 ] || echo "the loader could gain privileges"
+        for process in $(host_processes "$1"); do
+            [ "$process" = "$loader" ] || [ "$process" = "$1" ] || confined "$process"
+        done
+    )
+    [ -z "$wrong" ] || { echo "$wrong" >&2; return 1; }
+}
