@@ -36,9 +36,7 @@ pub(crate) use component::{MAX_COMPILED, MAX_FILE, Offered, Plugin, read as read
 pub(crate) use engine::{Engine, engine_version};
 pub(crate) use error::{CallError, CollectError, CompileError, FailureKind, LoadError};
 pub(crate) use grants::files as granted;
-pub(crate) use grants::foreign::{
-    ForeignAnswer, ForeignFiles, ForeignKind, ForeignMetadata, ForeignRefusal, set_foreign_files,
-};
+pub(crate) use grants::foreign::{ForeignAnswer, ForeignFiles, ForeignRefusal, set_foreign_files};
 pub(crate) use registry::{Offer, PluginParts, Registry, STANDARD, STANDARD_NAME};
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::sync::Weak;
 
+use rustix::fs::FileType;
+
 use super::loader::{FileFound, Loader};
 use crate::link::{FileAnswer, FileKind, FileRefusal, FileWish};
-use crate::plugin::{ForeignAnswer, ForeignFiles, ForeignKind, ForeignMetadata, ForeignRefusal};
+use crate::plugin::granted::{Metadata, Refused};
+use crate::plugin::{ForeignAnswer, ForeignFiles, ForeignRefusal};
 
 /// The loader's files, for plugins.
 pub(super) struct LoadersFiles(pub(super) Weak<Loader>);
@@ -15,7 +18,7 @@ impl LoadersFiles {
         &self,
         path: &str,
         wish: FileWish,
-        take: fn(FileFound) -> Result<T, ForeignRefusal>,
+        take: fn(FileFound) -> Result<T, Refused>,
     ) -> ForeignAnswer<T>
     where
         T: 'static,
@@ -24,7 +27,7 @@ impl LoadersFiles {
         Box::pin(async move {
             let loader = loader.ok_or(ForeignRefusal::Nobody)?;
             let found = loader.file(path, wish).await;
-            take(found.ok_or(ForeignRefusal::Nobody)?)
+            take(found.ok_or(ForeignRefusal::Nobody)?).map_err(ForeignRefusal::Refused)
         })
     }
 }
@@ -34,7 +37,7 @@ impl ForeignFiles for LoadersFiles {
         self.ask(path, FileWish::Read, opened)
     }
 
-    fn metadata(&self, path: &str) -> ForeignAnswer<ForeignMetadata> {
+    fn metadata(&self, path: &str) -> ForeignAnswer<Metadata> {
         self.ask(path, FileWish::Metadata, |found| match found {
             Ok((
                 FileAnswer::Metadata {
@@ -43,11 +46,11 @@ impl ForeignFiles for LoadersFiles {
                     modified,
                 },
                 _,
-            )) => Ok(ForeignMetadata {
+            )) => Ok(Metadata {
                 kind: match kind {
-                    FileKind::File => ForeignKind::File,
-                    FileKind::Directory => ForeignKind::Directory,
-                    FileKind::Other => ForeignKind::Other,
+                    FileKind::File => FileType::RegularFile,
+                    FileKind::Directory => FileType::Directory,
+                    FileKind::Other => FileType::Unknown,
                 },
                 size,
                 modified,
@@ -64,7 +67,7 @@ impl ForeignFiles for LoadersFiles {
     }
 }
 
-fn opened(found: FileFound) -> Result<File, ForeignRefusal> {
+fn opened(found: FileFound) -> Result<File, Refused> {
     match found {
         Ok((FileAnswer::Opened, Some(file))) => Ok(file.into()),
         other => Err(refusal(other)),
@@ -72,12 +75,12 @@ fn opened(found: FileFound) -> Result<File, ForeignRefusal> {
 }
 
 /// Of an answer that is not the one to the question.
-fn refusal(found: FileFound) -> ForeignRefusal {
+fn refusal(found: FileFound) -> Refused {
     match found {
-        Ok(_) => ForeignRefusal::Io("the loader gave another answer than asked for".to_owned()),
-        Err(FileRefusal::Denied(what)) => ForeignRefusal::Denied(what),
-        Err(FileRefusal::NotFound) => ForeignRefusal::NotFound,
-        Err(FileRefusal::TooLarge(limit)) => ForeignRefusal::TooLarge(limit),
-        Err(FileRefusal::Io(why)) => ForeignRefusal::Io(why),
+        Ok(_) => Refused::Io("the loader gave another answer than asked for".to_owned()),
+        Err(FileRefusal::Denied(what)) => Refused::Denied(what),
+        Err(FileRefusal::NotFound) => Refused::NotFound,
+        Err(FileRefusal::TooLarge(limit)) => Refused::TooLarge(limit),
+        Err(FileRefusal::Io(why)) => Refused::Io(why),
     }
 }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::files::{Metadata, Refused};
+
 /// Gives answers about files in the stead of this process.
 pub(crate) trait ForeignFiles: Send + Sync {
     /// Opened for reading.
     fn open(&self, path: &str) -> ForeignAnswer<File>;
-    fn metadata(&self, path: &str) -> ForeignAnswer<ForeignMetadata>;
+    fn metadata(&self, path: &str) -> ForeignAnswer<Metadata>;
     /// The names in a directory.
     fn list(&self, path: &str) -> ForeignAnswer<Vec<String>>;
 }
@@ -22,31 +24,12 @@ pub(crate) type ForeignAnswer<T> =
     Pin<Box<dyn Future<Output = Result<T, ForeignRefusal>> + Send + 'static>>;
 
 /// Why there is nothing to be had of another process either.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ForeignRefusal {
-    Denied(String),
-    NotFound,
-    /// The limit in bytes, or in names.
-    TooLarge(u64),
-    Io(String),
+    /// It was asked, and this is its answer.
+    Refused(Refused),
     /// There is nobody to ask.
     Nobody,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ForeignMetadata {
-    pub(crate) kind: ForeignKind,
-    /// Bytes.
-    pub(crate) size: u64,
-    /// Nanoseconds since 1970-01-01 UTC.
-    pub(crate) modified: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ForeignKind {
-    File,
-    Directory,
-    Other,
 }
 
 /// There is one process' user, and so one answer for all plugins.

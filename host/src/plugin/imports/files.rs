@@ -13,7 +13,7 @@ use crate::plugin::bindings::exporter::plugin::files::{
 use crate::plugin::component::INTERFACE_VERSION;
 use crate::plugin::grants::Interface;
 use crate::plugin::grants::files::{self as granted, Refused};
-use crate::plugin::grants::foreign::{ForeignAnswer, ForeignKind, ForeignRefusal, foreign_files};
+use crate::plugin::grants::foreign::{ForeignAnswer, ForeignRefusal, foreign_files};
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
@@ -41,28 +41,20 @@ impl files::Host for HostState {
         let own = self.blocking(&path, |grants, path| granted::metadata(&grants.read, path));
         let found = match (own.await, foreign_files()) {
             (Err(Refused::NotPermitted(why)), Some(other)) => {
-                let found = self.foreign(other.metadata(&path), why).await;
-                found.map(|found| FileMetadata {
-                    kind: match found.kind {
-                        ForeignKind::File => FileKind::File,
-                        ForeignKind::Directory => FileKind::Directory,
-                        ForeignKind::Other => FileKind::Other,
-                    },
-                    size: found.size,
-                    modified: found.modified,
-                })
+                self.foreign(other.metadata(&path), why).await
             }
-            (own, _) => own.map(|found| FileMetadata {
-                kind: match found.kind {
-                    FileType::RegularFile => FileKind::File,
-                    FileType::Directory => FileKind::Directory,
-                    _ => FileKind::Other,
-                },
-                size: found.size,
-                modified: found.modified,
-            }),
+            (own, _) => own,
         };
-        self.answer(found)
+        let found = self.answer(found)?;
+        Ok(FileMetadata {
+            kind: match found.kind {
+                FileType::RegularFile => FileKind::File,
+                FileType::Directory => FileKind::Directory,
+                _ => FileKind::Other,
+            },
+            size: found.size,
+            modified: found.modified,
+        })
     }
 
     async fn list_dir(&mut self, path: String) -> Result<Vec<String>, FileError> {
@@ -120,10 +112,7 @@ impl HostState {
     async fn foreign<T>(&mut self, answer: ForeignAnswer<T>, why: String) -> Result<T, Refused> {
         match tokio::time::timeout_at(self.latest(), answer).await {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(ForeignRefusal::Denied(what))) => Err(Refused::Denied(what)),
-            Ok(Err(ForeignRefusal::NotFound)) => Err(Refused::NotFound),
-            Ok(Err(ForeignRefusal::TooLarge(limit))) => Err(Refused::TooLarge(limit)),
-            Ok(Err(ForeignRefusal::Io(why))) => Err(Refused::Io(why)),
+            Ok(Err(ForeignRefusal::Refused(refused))) => Err(refused),
             Ok(Err(ForeignRefusal::Nobody)) => Err(Refused::NotPermitted(why)),
             Err(_) => Err(late()),
         }
