@@ -89,7 +89,7 @@ pub(crate) struct KeeperStats {
 pub(crate) struct CgroupIdKeeper {
     stats: Arc<Mutex<KeeperStats>>,
     /// The map and the root of the cgroups, until the thread has them.
-    idle: Option<(Members, PathBuf)>,
+    idle: Option<(CgroupIdSync, PathBuf)>,
     running: Option<(mpsc::Sender<Event>, JoinHandle<()>)>,
 }
 
@@ -110,7 +110,7 @@ impl CgroupIdKeeper {
         let mount = cgroup2_mount().ok().flatten();
         let root = mount.ok_or_else(|| KeeperError::NoCgroup2 { map: name() })?;
         let stats = Arc::new(Mutex::new(KeeperStats::default()));
-        let mut members = Members {
+        let mut members = CgroupIdSync {
             map,
             kind: config.kind,
             regexps: config.regexps.clone(),
@@ -232,7 +232,7 @@ fn watch(root: &Path, events: mpsc::Sender<Event>) -> Option<notify::Recommended
 }
 
 /// The thread: until told to stop.
-fn keep(members: &mut Members, root: &Path, events: &mpsc::Receiver<Event>, rescan: Duration) {
+fn keep(members: &mut CgroupIdSync, root: &Path, events: &mpsc::Receiver<Event>, rescan: Duration) {
     let mut next_look = Instant::now() + rescan;
     loop {
         match events.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
@@ -253,7 +253,7 @@ fn keep(members: &mut Members, root: &Path, events: &mpsc::Receiver<Event>, resc
 
 /// The map and what it has been told.
 #[derive(Debug)]
-struct Members {
+struct CgroupIdSync {
     map: Map,
     kind: CgroupIdMapKind,
     regexps: Vec<Regex>,
@@ -264,7 +264,7 @@ struct Members {
     complained: bool,
 }
 
-impl Members {
+impl CgroupIdSync {
     /// Makes the map agree with the tree.
     fn reconcile(&mut self, root: &Path) {
         let mut present = BTreeMap::new();

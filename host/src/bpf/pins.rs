@@ -205,7 +205,7 @@ pub(super) fn differs(pinned: &MapHandle, wanted: &MapInfo) -> Option<String> {
 }
 
 /// Why maps of a type cannot be pinned to any use. None: they can.
-pub(crate) fn pointless(kind: MapType) -> Option<&'static str> {
+pub(crate) fn unpinnable_reason(kind: MapType) -> Option<&'static str> {
     match kind {
         MapType::PerfEventArray | MapType::RingBuf | MapType::UserRingBuf => {
             Some("its entries are samples on their way to this process")

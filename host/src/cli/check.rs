@@ -11,9 +11,9 @@ use clap::Args;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::config::diagnostic::Diagnostic;
 use crate::config::load;
 use crate::config::load::{FailedUnit, Loaded};
-use crate::config::problem::Problem;
 use crate::config::sidecar;
 use crate::loader::units::check_object;
 
@@ -52,7 +52,7 @@ pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCo
             ok: false,
             error: Some(error.to_string()),
             units: Vec::new(),
-            problems: Vec::new(),
+            diagnostics: Vec::new(),
         },
     };
     match flags.format {
@@ -74,14 +74,14 @@ pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCo
 fn look_into_objects(loaded: &mut Loaded) {
     let (mut fit, mut failed) = (Vec::new(), Vec::new());
     for unit in std::mem::take(&mut loaded.units) {
-        let problems = check_object(&unit);
-        if problems.is_empty() {
+        let diagnostics = check_object(&unit);
+        if diagnostics.is_empty() {
             fit.push(unit);
         } else {
             failed.push(FailedUnit {
                 name: unit.name.clone(),
                 file: Arc::clone(&unit.file),
-                problems,
+                diagnostics,
                 partial: None,
             });
         }
@@ -97,7 +97,7 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     units: Vec<UnitLine>,
-    problems: Vec<ProblemLine>,
+    diagnostics: Vec<ProblemLine>,
 }
 
 #[derive(Serialize)]
@@ -122,7 +122,7 @@ struct ProblemLine {
 // === impl Report ===
 
 impl Report {
-    fn of(loaded: &Loaded, sidecars: &[Problem]) -> Self {
+    fn of(loaded: &Loaded, sidecars: &[Diagnostic]) -> Self {
         let good = loaded
             .units
             .iter()
@@ -140,23 +140,23 @@ impl Report {
             })
             .collect();
         units.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut problems: Vec<&Problem> = loaded
+        let mut diagnostics: Vec<&Diagnostic> = loaded
             .warnings
             .iter()
-            .chain(loaded.failed.iter().flat_map(|unit| &unit.problems))
+            .chain(loaded.failed.iter().flat_map(|unit| &unit.diagnostics))
             .chain(sidecars)
             .collect();
         // What is about a whole file stands at its end.
-        problems.sort_by_key(|problem| {
-            let at = &problem.at;
+        diagnostics.sort_by_key(|diagnostic| {
+            let at = &diagnostic.at;
             (&at.file, at.line == 0, at.line, at.column)
         });
-        let problems = problems.into_iter().map(ProblemLine::of).collect();
+        let diagnostics = diagnostics.into_iter().map(ProblemLine::of).collect();
         Self {
             ok: loaded.failed.is_empty() && !sidecar::any_error(sidecars),
             error: None,
             units,
-            problems,
+            diagnostics,
         }
     }
 
@@ -164,14 +164,14 @@ impl Report {
         if let Some(error) = &self.error {
             return writeln!(out, "error: {error}");
         }
-        for problem in &self.problems {
-            writeln!(out, "{}", problem.text)?;
+        for diagnostic in &self.diagnostics {
+            writeln!(out, "{}", diagnostic.text)?;
         }
         let failed = self.units.iter().filter(|unit| !unit.ok).count();
         let warnings = self
-            .problems
+            .diagnostics
             .iter()
-            .filter(|problem| problem.severity == "warning")
+            .filter(|diagnostic| diagnostic.severity == "warning")
             .count();
         writeln!(
             out,
@@ -184,15 +184,15 @@ impl Report {
 // === impl ProblemLine ===
 
 impl ProblemLine {
-    fn of(problem: &Problem) -> Self {
-        let at = &problem.at;
+    fn of(diagnostic: &Diagnostic) -> Self {
+        let at = &diagnostic.at;
         Self {
             file: at.file.display().to_string(),
             line: (at.line > 0).then_some(at.line),
             column: (at.line > 0).then_some(at.column),
-            severity: problem.severity.as_str(),
-            message: problem.message.clone(),
-            text: problem.to_string(),
+            severity: diagnostic.severity.as_str(),
+            message: diagnostic.message.clone(),
+            text: diagnostic.to_string(),
         }
     }
 }

@@ -56,14 +56,14 @@ fn ask(url: &str, timeout: Duration) -> Result<u16, String> {
     let addresses = address
         .to_socket_addrs()
         .map_err(|error| error.to_string())?;
-    let mut problem = "the name has no address".to_owned();
+    let mut diagnostic = "the name has no address".to_owned();
     for address in addresses {
         match ask_at(&address, authority, &path, timeout) {
             Ok(status) => return Ok(status),
-            Err(error) => problem = error.to_string(),
+            Err(error) => diagnostic = error.to_string(),
         }
     }
-    Err(problem)
+    Err(diagnostic)
 }
 
 fn ask_at(

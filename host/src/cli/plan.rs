@@ -111,10 +111,10 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
     let plugins = digests(directories.map(PathBuf::as_path))?;
     let mut plan = Plan::default();
     for failed in &loaded.failed {
-        let problems: Vec<String> = failed.problems.iter().map(ToString::to_string).collect();
+        let diagnostics: Vec<String> = failed.diagnostics.iter().map(ToString::to_string).collect();
         plan.failed.push(FailedLine {
             name: failed.name.clone(),
-            why: problems.join("; "),
+            why: diagnostics.join("; "),
         });
     }
     for config in &loaded.units {

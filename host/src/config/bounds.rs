@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::diagnostic::Diagnostics;
 use super::duration;
 use super::fields::Fields;
-use super::problem::Problems;
 
 /// The fields, for schemas.
 pub(super) const MAX_SERIES: &str = "max_series";
@@ -21,19 +21,19 @@ pub(crate) struct SeriesBounds {
 }
 
 /// What is wrong is said, and is as if it were not there.
-pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> SeriesBounds {
+pub(super) fn read(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> SeriesBounds {
     SeriesBounds {
-        max_series: read_max_series(fields, problems),
-        expire: read_expire(fields, problems),
+        max_series: read_max_series(fields, diagnostics),
+        expire: read_expire(fields, diagnostics),
     }
 }
 
-fn read_max_series(fields: &Fields<'_>, problems: &mut Problems) -> Option<NonZeroUsize> {
+fn read_max_series(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<NonZeroUsize> {
     let node = fields.get(MAX_SERIES)?;
-    let number = fields.integer(MAX_SERIES, problems)?;
+    let number = fields.integer(MAX_SERIES, diagnostics)?;
     let bound = usize::try_from(number).ok().and_then(NonZeroUsize::new);
     if bound.is_none() {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("expected a number of series from 1 on for `{MAX_SERIES}`, found {number}"),
         );
@@ -41,11 +41,11 @@ fn read_max_series(fields: &Fields<'_>, problems: &mut Problems) -> Option<NonZe
     bound
 }
 
-fn read_expire(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
+fn read_expire(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
     let node = fields.get(EXPIRE)?;
-    match duration::parse_duration(fields.text(EXPIRE, problems)?) {
+    match duration::parse_duration(fields.text(EXPIRE, diagnostics)?) {
         Ok(Duration::ZERO) => {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "expected a duration such as `10m` for `{EXPIRE}`, found 0: leave it out for series that stay"
@@ -55,7 +55,7 @@ fn read_expire(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration>
         }
         Ok(expire) => Some(expire),
         Err(error) => {
-            problems.error(node.at, format!("`{EXPIRE}`: {error}"));
+            diagnostics.error(node.at, format!("`{EXPIRE}`: {error}"));
             None
         }
     }

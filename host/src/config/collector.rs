@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::Map;
 use serde_json::Value;
 
+use super::diagnostic::Diagnostics;
+use super::diagnostic::LineColumn;
 use super::duration;
 use super::fields;
 use super::fields::Fields;
@@ -19,8 +21,6 @@ use super::near;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::shorten;
-use super::problem::Mark;
-use super::problem::Problems;
 
 const COLLECTOR: Schema = Schema {
     what: "a collector",
@@ -50,17 +50,20 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// Collectors that could not be read are left out, and it has been said why.
-pub(super) fn read_collectors(unit: &Fields<'_>, problems: &mut Problems) -> Vec<CollectorConfig> {
+pub(super) fn read_collectors(
+    unit: &Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<CollectorConfig> {
     let mut collectors: Vec<CollectorConfig> = Vec::new();
-    let mut names: HashMap<String, Mark> = HashMap::new();
-    let mut paths: HashMap<String, Mark> = HashMap::new();
-    for node in unit.list("collectors", "collectors", problems) {
-        let Some(collector) = read_collector(node, problems) else {
+    let mut names: HashMap<String, LineColumn> = HashMap::new();
+    let mut paths: HashMap<String, LineColumn> = HashMap::new();
+    for node in unit.list("collectors", "collectors", diagnostics) {
+        let Some(collector) = read_collector(node, diagnostics) else {
             continue;
         };
         if let Some(first) = names.insert(collector.name.clone(), node.at) {
             let name = &collector.name;
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!("duplicate collector `{name}`: it is already at {first}"),
             );
@@ -68,7 +71,7 @@ pub(super) fn read_collectors(unit: &Fields<'_>, problems: &mut Problems) -> Vec
         if let Some(path) = &collector.probe_path
             && let Some(first) = paths.insert(path.clone(), node.at)
         {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!("duplicate `probe_path` `{path}`: the collector at {first} has it already"),
             );
@@ -78,43 +81,43 @@ pub(super) fn read_collectors(unit: &Fields<'_>, problems: &mut Problems) -> Vec
     collectors
 }
 
-fn read_collector(node: &Node, problems: &mut Problems) -> Option<CollectorConfig> {
-    let fields = Fields::of(node, &COLLECTOR, problems)?;
+fn read_collector(node: &Node, diagnostics: &mut Diagnostics) -> Option<CollectorConfig> {
+    let fields = Fields::of(node, &COLLECTOR, diagnostics)?;
     let name = fields.required_text(
         "name",
         "a collector needs a `name`, e.g. that of its plugin",
-        problems,
+        diagnostics,
     );
     if let (Some(name), Some(node)) = (name, fields.get("name")) {
-        check_name(name, node.at, problems);
+        check_name(name, node.at, diagnostics);
     }
-    let plugin = match fields.text("plugin", problems) {
+    let plugin = match fields.text("plugin", diagnostics) {
         Some("") | None => name,
         Some(plugin) => Some(plugin),
     };
-    let options = read_options(&fields, problems);
-    let targets = read_targets(&fields, problems);
-    let target_label = read_target_label(&fields, problems);
-    let labels = read_labels("labels", &fields, problems);
+    let options = read_options(&fields, diagnostics);
+    let targets = read_targets(&fields, diagnostics);
+    let target_label = read_target_label(&fields, diagnostics);
+    let labels = read_labels("labels", &fields, diagnostics);
     if let Some(node) = fields.get("labels")
         && labels.iter().any(|(name, _)| *name == target_label)
     {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("the label `{target_label}` of `labels` is the targets' own: choose another `target_label`"),
         );
     }
-    let timeout = read_duration("timeout", MIN_TIMEOUT, &fields, problems);
-    let interval = read_duration("interval", MIN_INTERVAL, &fields, problems);
-    let probe_path = read_probe_path(&fields, problems);
-    let mode = read_mode(&fields, &targets, probe_path.is_some(), problems);
-    check_mode(mode, &fields, problems);
+    let timeout = read_duration("timeout", MIN_TIMEOUT, &fields, diagnostics);
+    let interval = read_duration("interval", MIN_INTERVAL, &fields, diagnostics);
+    let probe_path = read_probe_path(&fields, diagnostics);
+    let mode = read_mode(&fields, &targets, probe_path.is_some(), diagnostics);
+    check_mode(mode, &fields, diagnostics);
     Some(CollectorConfig {
         name: name?.to_owned(),
         plugin: PluginUse {
             name: plugin?.to_owned(),
             options,
-            at: problems.position(fields.at),
+            at: diagnostics.position(fields.at),
         },
         mode,
         targets,
@@ -127,10 +130,10 @@ fn read_collector(node: &Node, problems: &mut Problems) -> Option<CollectorConfi
 }
 
 /// It stands in URLs and in labels.
-fn check_name(name: &str, at: Mark, problems: &mut Problems) {
+fn check_name(name: &str, at: LineColumn, diagnostics: &mut Diagnostics) {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if let Some(bad) = name.chars().find(|c| !fits(*c)) {
-        problems.error(
+        diagnostics.error(
             at,
             format!(
                 "the collector name `{}` has a {bad:?}, but it is made of letters, digits, `_`, `-` and `.`",
@@ -138,19 +141,19 @@ fn check_name(name: &str, at: Mark, problems: &mut Problems) {
             ),
         );
     } else if name.len() > MAX_NAME {
-        problems.error(
+        diagnostics.error(
             at,
             format!("the collector name is longer than {MAX_NAME} characters"),
         );
     }
 }
 
-pub(super) fn read_options(fields: &Fields<'_>, problems: &mut Problems) -> Value {
+pub(super) fn read_options(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Value {
     let Some(node) = fields.get("options") else {
         return Value::Object(Map::new());
     };
     if !matches!(node.value, NodeValue::Mapping(_)) {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a mapping of keys for `options`, found {}",
@@ -166,13 +169,13 @@ pub(super) fn read_options(fields: &Fields<'_>, problems: &mut Problems) -> Valu
     options
 }
 
-fn read_targets(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
+fn read_targets(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
     let mut targets: Vec<String> = Vec::new();
-    let nodes = fields.list("targets", "targets", problems);
+    let nodes = fields.list("targets", "targets", diagnostics);
     if nodes.len() > MAX_TARGETS
         && let Some(node) = fields.get("targets")
     {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "{} targets, the limit is {MAX_TARGETS}: let Prometheus probe them",
@@ -182,9 +185,9 @@ fn read_targets(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
         return targets;
     }
     for node in nodes {
-        match fields::text(node, "a target", problems) {
-            Some("") => problems.error(node.at, "expected a target in `targets`, found nothing"),
-            Some(target) if targets.iter().any(|known| known == target) => problems.error(
+        match fields::text(node, "a target", diagnostics) {
+            Some("") => diagnostics.error(node.at, "expected a target in `targets`, found nothing"),
+            Some(target) if targets.iter().any(|known| known == target) => diagnostics.error(
                 node.at,
                 format!("the target `{}` is there twice", shorten(target)),
             ),
@@ -195,15 +198,15 @@ fn read_targets(fields: &Fields<'_>, problems: &mut Problems) -> Vec<String> {
     targets
 }
 
-fn read_target_label(fields: &Fields<'_>, problems: &mut Problems) -> String {
-    let label = match fields.text("target_label", problems) {
+fn read_target_label(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> String {
+    let label = match fields.text("target_label", diagnostics) {
         Some("") | None => return TARGET_LABEL.to_owned(),
         Some(label) => label,
     };
     if let Err(why) = names::check_label_name(label)
         && let Some(node) = fields.get("target_label")
     {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("the target label `{}` {why}", shorten(label)),
         );
@@ -215,13 +218,13 @@ fn read_target_label(fields: &Fields<'_>, problems: &mut Problems) -> String {
 pub(super) fn read_labels(
     key: &str,
     fields: &Fields<'_>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<(String, String)> {
     let Some(node) = fields.get(key) else {
         return Vec::new();
     };
     let NodeValue::Mapping(entries) = &node.value else {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a mapping of label names and values for `{key}`, found {}",
@@ -234,9 +237,9 @@ pub(super) fn read_labels(
     for (key, value) in entries {
         let name = key.scalar.text.as_str();
         if let Err(why) = names::check_label_name(name) {
-            problems.error(key.at, format!("the label name `{}` {why}", shorten(name)));
+            diagnostics.error(key.at, format!("the label name `{}` {why}", shorten(name)));
         }
-        if let Some(value) = fields::text(value, "a label's value", problems) {
+        if let Some(value) = fields::text(value, "a label's value", diagnostics) {
             labels.push((name.to_owned(), value.to_owned()));
         }
     }
@@ -247,13 +250,13 @@ fn read_duration(
     name: &str,
     least: Duration,
     fields: &Fields<'_>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Duration> {
-    let text = fields.text(name, problems)?;
+    let text = fields.text(name, diagnostics)?;
     let at = fields.get(name)?.at;
     match duration::parse_duration(text) {
         Ok(found) if found < least => {
-            problems.error(
+            diagnostics.error(
                 at,
                 format!("`{name}` is {}, the least is {least:?}", shorten(text)),
             );
@@ -261,22 +264,22 @@ fn read_duration(
         }
         Ok(found) => Some(found),
         Err(error) => {
-            problems.error(at, format!("`{name}`: {error}"));
+            diagnostics.error(at, format!("`{name}`: {error}"));
             None
         }
     }
 }
 
 /// The pages of the host itself cannot be taken; which they are when it runs is the web side's to say, these are those with fixed names.
-fn read_probe_path(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
-    let path = fields.text("probe_path", problems)?;
+fn read_probe_path(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let path = fields.text("probe_path", diagnostics)?;
     let at = fields.get("probe_path")?.at;
     let bad = path
         .chars()
         .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~')));
     let own = ["/metrics", "/probe", "/maps", "/config", "/logs", "/-"];
     let is_own = |own: &&str| path == *own || path.starts_with(&format!("{own}/"));
-    let problem = if !path.starts_with('/') {
+    let diagnostic = if !path.starts_with('/') {
         "expected a path that starts with `/`, e.g. `/hdhomerun`".to_owned()
     } else if let Some(bad) = bad {
         format!("expected letters, digits, `/`, `-`, `_`, `.` and `~` only, found {bad:?}")
@@ -285,7 +288,10 @@ fn read_probe_path(fields: &Fields<'_>, problems: &mut Problems) -> Option<Strin
     } else {
         return Some(path.to_owned());
     };
-    problems.error(at, format!("`probe_path` `{}`: {problem}", shorten(path)));
+    diagnostics.error(
+        at,
+        format!("`probe_path` `{}`: {diagnostic}", shorten(path)),
+    );
     None
 }
 
@@ -293,7 +299,7 @@ fn read_mode(
     fields: &Fields<'_>,
     targets: &[String],
     has_path: bool,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> CollectorMode {
     let by_default = if has_path && targets.is_empty() {
         CollectorMode::Probe
@@ -303,13 +309,13 @@ fn read_mode(
     let Some(node) = fields.get("mode") else {
         return by_default;
     };
-    match fields.text("mode", problems) {
+    match fields.text("mode", diagnostics) {
         Some("scrape") => CollectorMode::Scrape,
         Some("probe") => CollectorMode::Probe,
         Some("both") => CollectorMode::Both,
         Some(other) => {
             let hint = near::suggestion(other, &MODES);
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!("unknown mode `{}` of a collector{hint}", shorten(other)),
             );
@@ -320,7 +326,7 @@ fn read_mode(
 }
 
 /// Keys that would have no effect in this mode.
-fn check_mode(mode: CollectorMode, fields: &Fields<'_>, problems: &mut Problems) {
+fn check_mode(mode: CollectorMode, fields: &Fields<'_>, diagnostics: &mut Diagnostics) {
     let useless: &[(&str, &str)] = match mode {
         CollectorMode::Probe => &[
             (
@@ -341,7 +347,7 @@ fn check_mode(mode: CollectorMode, fields: &Fields<'_>, problems: &mut Problems)
     };
     for (key, why) in useless {
         if let Some(node) = fields.get(key) {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "`{key}` has no effect with `mode: {}`: {why}",

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::diagnostic::Diagnostic;
 use super::load::FailedUnit;
-use super::model::Position;
+use super::model::Span;
 use super::near;
-use super::problem::Problem;
 
 const EXTENSIONS: [&str; 2] = ["yaml", "yml"];
 /// How many units a message lists before it says "and so on".
@@ -42,7 +42,7 @@ pub(crate) struct Discovered {
     /// Names that have no file, or more than one.
     pub(crate) failed: Vec<FailedUnit>,
     /// Sub-directories that can't be read.
-    pub(crate) warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,11 +179,11 @@ fn add(name: String, files: &[PathBuf], discovered: &mut Discovered) {
 
 fn failed(name: String, file: PathBuf, message: String) -> FailedUnit {
     let file = Arc::new(file);
-    let problems = vec![Problem::error(Position::whole(&file), message)];
+    let diagnostics = vec![Diagnostic::error(Span::whole(&file), message)];
     FailedUnit {
         name,
         file,
-        problems,
+        diagnostics,
         partial: None,
     }
 }
@@ -192,7 +192,7 @@ fn failed(name: String, file: PathBuf, message: String) -> FailedUnit {
 #[derive(Default)]
 struct Listing {
     units: BTreeMap<String, Vec<PathBuf>>,
-    warnings: Vec<Problem>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Listing {
@@ -239,8 +239,8 @@ impl Listing {
     }
 
     fn warn(&mut self, path: &Path, message: &str) {
-        self.warnings.push(Problem::warning(
-            Position::whole(&Arc::new(path.to_owned())),
+        self.warnings.push(Diagnostic::warning(
+            Span::whole(&Arc::new(path.to_owned())),
             message,
         ));
     }
@@ -317,7 +317,7 @@ mod tests {
         for names in [None, Some("a,b")] {
             let found = discover(dir.path(), names).unwrap();
             assert_eq!(unit_names(&found), ["b"]);
-            let message = found.failed[0].problems[0].to_string();
+            let message = found.failed[0].diagnostics[0].to_string();
             let path = dir.path().display();
             assert_eq!(
                 message,
@@ -345,7 +345,7 @@ mod tests {
         let messages: Vec<&str> = found
             .failed
             .iter()
-            .map(|unit| unit.problems[0].message.as_str())
+            .map(|unit| unit.diagnostics[0].message.as_str())
             .collect();
         assert_eq!(
             messages,

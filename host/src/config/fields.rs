@@ -3,14 +3,14 @@
 
 use std::rc::Rc;
 
+use super::diagnostic::Diagnostics;
+use super::diagnostic::LineColumn;
 use super::near;
 use super::node::Key;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::Scalar;
 use super::node::shorten;
-use super::problem::Mark;
-use super::problem::Problems;
 use super::scalar;
 use super::scalar::Numeric;
 
@@ -25,7 +25,7 @@ pub(super) struct Schema {
 
 /// A mapping whose keys have been checked.
 pub(super) struct Fields<'n> {
-    pub(super) at: Mark,
+    pub(super) at: LineColumn,
     entries: &'n [(Key, Rc<Node>)],
 }
 
@@ -33,9 +33,13 @@ pub(super) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// None: it is no mapping, which has been said.
-    pub(super) fn of(node: &'n Node, schema: &Schema, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn of(
+        node: &'n Node,
+        schema: &Schema,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         let NodeValue::Mapping(entries) = &node.value else {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "expected {} as a mapping of keys, found {}",
@@ -51,7 +55,7 @@ impl<'n> Fields<'n> {
                 continue;
             }
             if schema.later.contains(&name) {
-                problems.warning(
+                diagnostics.warning(
                     key.at,
                     format!("`{name}` of {what} is not supported by this version and is ignored"),
                 );
@@ -62,7 +66,7 @@ impl<'n> Fields<'n> {
                 Some(near) => format!(", did you mean `{near}`?"),
                 None => " (it is ignored)".to_owned(),
             };
-            problems.unknown_key(
+            diagnostics.unknown_key(
                 key.at,
                 format!("unknown key `{}` in {what}{hint}", shorten(name)),
             );
@@ -82,8 +86,8 @@ impl<'n> Fields<'n> {
         if node.is_null() { None } else { Some(node) }
     }
 
-    pub(super) fn text(&self, name: &str, problems: &mut Problems) -> Option<&'n str> {
-        text(self.get(name)?, &format!("`{name}`"), problems)
+    pub(super) fn text(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<&'n str> {
+        text(self.get(name)?, &format!("`{name}`"), diagnostics)
     }
 
     /// `missing` is the error where the field is missing or empty.
@@ -91,48 +95,57 @@ impl<'n> Fields<'n> {
         &self,
         name: &str,
         missing: &str,
-        problems: &mut Problems,
+        diagnostics: &mut Diagnostics,
     ) -> Option<&'n str> {
         let Some(node) = self.get(name) else {
-            problems.error(self.at, missing);
+            diagnostics.error(self.at, missing);
             return None;
         };
-        let found = text(node, &format!("`{name}`"), problems)?;
+        let found = text(node, &format!("`{name}`"), diagnostics)?;
         if found.is_empty() {
-            problems.error(node.at, missing);
+            diagnostics.error(node.at, missing);
             return None;
         }
         Some(found)
     }
 
-    pub(super) fn boolean(&self, name: &str, problems: &mut Problems) -> Option<bool> {
-        boolean(self.get(name)?, name, problems)
+    pub(super) fn boolean(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<bool> {
+        boolean(self.get(name)?, name, diagnostics)
     }
 
-    pub(super) fn integer(&self, name: &str, problems: &mut Problems) -> Option<i64> {
+    pub(super) fn integer(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<i64> {
         let node = self.get(name)?;
-        integer(node, name, problems)
+        integer(node, name, diagnostics)
     }
 
-    pub(super) fn float(&self, name: &str, problems: &mut Problems) -> Option<f64> {
-        float(self.get(name)?, &format!("`{name}`"), problems)
+    pub(super) fn float(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<f64> {
+        float(self.get(name)?, &format!("`{name}`"), diagnostics)
     }
 
     /// Empty where there is none, and where it is no list, which has been said.
-    pub(super) fn list(&self, name: &str, what: &str, problems: &mut Problems) -> &'n [Rc<Node>] {
+    pub(super) fn list(
+        &self,
+        name: &str,
+        what: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> &'n [Rc<Node>] {
         match self.get(name) {
-            Some(node) => list(node, name, what, problems),
+            Some(node) => list(node, name, what, diagnostics),
             None => &[],
         }
     }
 }
 
 /// Any scalar, as yaml.v2 fills a string: with its raw text, whether it looks like a number or not.
-pub(super) fn text<'n>(node: &'n Node, what: &str, problems: &mut Problems) -> Option<&'n str> {
+pub(super) fn text<'n>(
+    node: &'n Node,
+    what: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'n str> {
     match &node.value {
         NodeValue::Scalar(scalar) => Some(scalar.raw_text()),
         _ => {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!("expected a text for {what}, found {}", node.describe()),
             );
@@ -145,12 +158,12 @@ pub(super) fn list<'n>(
     node: &'n Node,
     name: &str,
     what: &str,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> &'n [Rc<Node>] {
     match &node.value {
         NodeValue::List(items) => items,
         _ => {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "expected a list of {what} for `{name}`, found {}: write `- …` or `[…]`",
@@ -162,11 +175,11 @@ pub(super) fn list<'n>(
     }
 }
 
-pub(super) fn boolean(node: &Node, name: &str, problems: &mut Problems) -> Option<bool> {
+pub(super) fn boolean(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<bool> {
     let found = plain(node).and_then(|scalar| scalar::boolean(&scalar.text));
     if found.is_none() {
         let hint = quotes_hint(node, |text| scalar::boolean(text).is_some());
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected `true` or `false` for `{name}`, found {}{hint}",
@@ -178,14 +191,14 @@ pub(super) fn boolean(node: &Node, name: &str, problems: &mut Problems) -> Optio
 }
 
 /// A float is cut to an integer, as yaml.v2 does; where that loses something, there is a warning.
-pub(super) fn integer(node: &Node, name: &str, problems: &mut Problems) -> Option<i64> {
+pub(super) fn integer(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<i64> {
     let found = match numeric(node) {
         Some(Numeric::Integer(value)) => i64::try_from(value).ok(),
         // The range in which the cast below is exact about whole numbers.
         Some(Numeric::Float(value)) if value.abs() < 9e18 => {
             let cut = value as i64;
             if cut as f64 != value {
-                problems.warning(
+                diagnostics.warning(
                     node.at,
                     format!(
                         "expected an integer for `{name}`, found {}: read as {cut}",
@@ -199,7 +212,7 @@ pub(super) fn integer(node: &Node, name: &str, problems: &mut Problems) -> Optio
     };
     if found.is_none() {
         let hint = quotes_hint(node, |text| scalar::numeric(text).is_some());
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected an integer for `{name}`, found {}{hint}",
@@ -211,7 +224,7 @@ pub(super) fn integer(node: &Node, name: &str, problems: &mut Problems) -> Optio
 }
 
 /// Finite ones only.
-pub(super) fn float(node: &Node, what: &str, problems: &mut Problems) -> Option<f64> {
+pub(super) fn float(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Option<f64> {
     let found = match numeric(node) {
         Some(Numeric::Integer(value)) => Some(value as f64),
         Some(Numeric::Float(value)) if value.is_finite() => Some(value),
@@ -219,7 +232,7 @@ pub(super) fn float(node: &Node, what: &str, problems: &mut Problems) -> Option<
     };
     if found.is_none() {
         let hint = quotes_hint(node, |text| scalar::numeric(text).is_some());
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a number for {what}, found {}{hint}",

@@ -1,11 +1,11 @@
 //! `globals`: values for an object's global variables. Of which type each is says the object.
 
+use super::diagnostic::Diagnostics;
 use super::fields::Fields;
-use super::model::Position;
+use super::model::Span;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::Scalar;
-use super::problem::Problems;
 use super::scalar;
 use super::scalar::Numeric;
 
@@ -14,8 +14,8 @@ use super::scalar::Numeric;
 pub(crate) struct GlobalConfig {
     pub(crate) name: String,
     pub(crate) value: GlobalValue,
-    pub(crate) at: Position,
-    pub(crate) value_at: Position,
+    pub(crate) at: Span,
+    pub(crate) value_at: Span,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -36,12 +36,12 @@ pub(crate) struct GlobalScalar {
 }
 
 /// In the order of the file.
-pub(super) fn read(unit: &Fields<'_>, problems: &mut Problems) -> Vec<GlobalConfig> {
+pub(super) fn read(unit: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<GlobalConfig> {
     let Some(node) = unit.get("globals") else {
         return Vec::new();
     };
     let NodeValue::Mapping(entries) = &node.value else {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected `globals` as a mapping of global variables, e.g. `globals: {{targ_min_us: 100}}`, found {}",
@@ -54,23 +54,23 @@ pub(super) fn read(unit: &Fields<'_>, problems: &mut Problems) -> Vec<GlobalConf
     for (key, node) in entries {
         let name = key.scalar.raw_text();
         if name.is_empty() {
-            problems.error(
+            diagnostics.error(
                 key.at,
                 "expected the name of a global variable in `globals`, found nothing",
             );
-        } else if let Some(value) = read_value(name, node, problems) {
+        } else if let Some(value) = read_value(name, node, diagnostics) {
             globals.push(GlobalConfig {
                 name: name.to_owned(),
                 value,
-                at: problems.position(key.at),
-                value_at: problems.position(node.at),
+                at: diagnostics.position(key.at),
+                value_at: diagnostics.position(node.at),
             });
         }
     }
     globals
 }
 
-fn read_value(name: &str, node: &Node, problems: &mut Problems) -> Option<GlobalValue> {
+fn read_value(name: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<GlobalValue> {
     match &node.value {
         NodeValue::Scalar(scalar) if !scalar.is_null() => {
             Some(GlobalValue::One(read_scalar(scalar)))
@@ -83,7 +83,7 @@ fn read_value(name: &str, node: &Node, problems: &mut Problems) -> Option<Global
                         list.push(read_scalar(scalar));
                     }
                     _ => {
-                        problems.error(
+                        diagnostics.error(
                             item.at,
                             format!(
                                 "expected a number in the list for the global variable `{}`, found {}",
@@ -98,7 +98,7 @@ fn read_value(name: &str, node: &Node, problems: &mut Problems) -> Option<Global
             Some(GlobalValue::List(list))
         }
         _ => {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "expected a number, a text or a list for the global variable `{}`, found {}",
@@ -147,7 +147,7 @@ impl GlobalValue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{COUNTER, good, problems};
+    use super::super::testing::{COUNTER, diagnostics, good};
     use super::*;
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn what_is_no_value_is_said_where_it_stands() {
         assert_eq!(
-            problems(&format!(
+            diagnostics(&format!(
                 "globals:\n  a:\n  b: {{x: 1}}\n  c: [1, []]\n  '': 1\n{COUNTER}"
             )),
             ":2:4: error: expected a number, a text or a list for the global variable `a`, found nothing\n\
@@ -184,7 +184,8 @@ mod tests {
              :5:3: error: expected the name of a global variable in `globals`, found nothing"
         );
         assert!(
-            problems(&format!("globals: [a]\n{COUNTER}")).contains("`globals: {targ_min_us: 100}`")
+            diagnostics(&format!("globals: [a]\n{COUNTER}"))
+                .contains("`globals: {targ_min_us: 100}`")
         );
     }
 }

@@ -4,6 +4,8 @@ use serde_json::Map;
 use serde_json::Value;
 
 use super::bounds;
+use super::diagnostic::Diagnostics;
+use super::diagnostic::LineColumn;
 use super::fields::Fields;
 use super::fields::Schema;
 use super::label;
@@ -14,8 +16,6 @@ use super::model::MetricSource;
 use super::near;
 use super::node::Node;
 use super::node::shorten;
-use super::problem::Mark;
-use super::problem::Problems;
 
 /// Also the names of the shapes.
 pub(super) const BUCKET_TYPES: [&str; 4] = ["exp2", "exp2zero", "linear", "fixed"];
@@ -44,29 +44,29 @@ const HISTOGRAM: Schema = Schema {
     later: &["native", "ringbuf", "perf_event_array", "flush_interval"],
 };
 
-pub(super) fn read_histogram(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
-    let fields = Fields::of(node, &HISTOGRAM, problems)?;
-    let common = metric::read_common(&fields, &HISTOGRAM, problems);
+pub(super) fn read_histogram(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
+    let fields = Fields::of(node, &HISTOGRAM, diagnostics)?;
+    let common = metric::read_common(&fields, &HISTOGRAM, diagnostics);
     if let (Some(value), Some(node)) = (
         common.as_ref().and_then(metric::Common::value),
         fields.get("value"),
     ) && value.scale != 1.0
     {
-        problems.error(
+        diagnostics.error(
             node.at,
             "the value of a histogram's bucket is a count, which has no `scale`: see `bucket_multiplier`",
         );
     }
-    let multiplier = read_multiplier(&fields, problems);
-    let bucket_type = read_bucket_type(&fields, problems);
+    let multiplier = read_multiplier(&fields, diagnostics);
+    let bucket_type = read_bucket_type(&fields, diagnostics);
     let options = match bucket_type {
-        Some("fixed") => read_keys(&fields, problems),
-        Some(bucket_type) => read_range(&fields, bucket_type, problems),
+        Some("fixed") => read_keys(&fields, diagnostics),
+        Some(bucket_type) => read_range(&fields, bucket_type, diagnostics),
         None => None,
     };
-    let labels = label::read_labels(&fields, problems);
+    let labels = label::read_labels(&fields, diagnostics);
     if let Some(labels) = &labels {
-        check_labels(&fields, labels, problems);
+        check_labels(&fields, labels, diagnostics);
     }
     let mut options = options?;
     options.insert("bucket_multiplier".to_owned(), Value::from(multiplier?));
@@ -75,19 +75,19 @@ pub(super) fn read_histogram(node: &Node, problems: &mut Problems) -> Option<Met
         MetricSource::Map,
         labels?,
         (bucket_type?, Value::Object(options)),
-        problems,
+        diagnostics,
     ))
 }
 
-fn read_bucket_type(fields: &Fields<'_>, problems: &mut Problems) -> Option<&'static str> {
+fn read_bucket_type(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<&'static str> {
     let missing = format!(
         "a histogram needs a `bucket_type`: {}",
         near::one_of(&BUCKET_TYPES)
     );
-    let written = fields.required_text("bucket_type", &missing, problems)?;
+    let written = fields.required_text("bucket_type", &missing, diagnostics)?;
     let found = BUCKET_TYPES.into_iter().find(|known| *known == written);
     if let (None, Some(node)) = (found, fields.get("bucket_type")) {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "unknown bucket type `{}`{}",
@@ -100,13 +100,13 @@ fn read_bucket_type(fields: &Fields<'_>, problems: &mut Problems) -> Option<&'st
 }
 
 /// 0 is 1, as in ebpf_exporter.
-fn read_multiplier(fields: &Fields<'_>, problems: &mut Problems) -> Option<f64> {
+fn read_multiplier(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<f64> {
     let Some(node) = fields.get("bucket_multiplier") else {
         return Some(1.0);
     };
-    let multiplier = fields.float("bucket_multiplier", problems)?;
+    let multiplier = fields.float("bucket_multiplier", diagnostics)?;
     if multiplier < 0.0 {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a positive number for `bucket_multiplier`, found {}",
@@ -122,10 +122,10 @@ fn read_multiplier(fields: &Fields<'_>, problems: &mut Problems) -> Option<f64> 
 fn read_range(
     fields: &Fields<'_>,
     bucket_type: &str,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Map<String, Value>> {
     if let Some(node) = fields.get("bucket_keys") {
-        problems.warning(
+        diagnostics.warning(
             node.at,
             format!(
                 "`bucket_keys` has no effect on the bucket type `{bucket_type}`, only on `fixed`"
@@ -133,28 +133,28 @@ fn read_range(
         );
     }
     let min = match fields.get("bucket_min") {
-        Some(_) => fields.integer("bucket_min", problems),
+        Some(_) => fields.integer("bucket_min", diagnostics),
         None => Some(0),
     };
     let Some(max_node) = fields.get("bucket_max") else {
-        problems.error(fields.at, format!("a histogram of the bucket type `{bucket_type}` needs a `bucket_max`: the last finite bucket"));
+        diagnostics.error(fields.at, format!("a histogram of the bucket type `{bucket_type}` needs a `bucket_max`: the last finite bucket"));
         return None;
     };
-    let max = fields.integer("bucket_max", problems);
+    let max = fields.integer("bucket_max", diagnostics);
     let (min, max) = (min?, max?);
     if max <= min {
-        problems.error(
+        diagnostics.error(
             max_node.at,
             format!("expected a `bucket_max` greater than `bucket_min`, found {max} and {min}"),
         );
         return None;
     }
     if max.saturating_sub(min) >= MAX_BUCKETS {
-        problems.error(max_node.at, format!("expected at most {MAX_BUCKETS} buckets, found `bucket_min` {min} and `bucket_max` {max}"));
+        diagnostics.error(max_node.at, format!("expected at most {MAX_BUCKETS} buckets, found `bucket_min` {min} and `bucket_max` {max}"));
         return None;
     }
     if bucket_type != "linear" && max > MAX_EXPONENT {
-        problems.error(
+        diagnostics.error(
             max_node.at,
             format!(
                 "expected a `bucket_max` of at most {MAX_EXPONENT} (a power of two), found {max}"
@@ -169,14 +169,14 @@ fn read_range(
 }
 
 /// `bucket_min` and `bucket_max` may stand there too: ebpf_exporter's own JSON schema asks for them.
-fn read_keys(fields: &Fields<'_>, problems: &mut Problems) -> Option<Map<String, Value>> {
+fn read_keys(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Map<String, Value>> {
     let Some(node) = fields.get("bucket_keys") else {
-        problems.error(fields.at, "a histogram of the bucket type `fixed` needs `bucket_keys`: the list of its buckets' upper bounds");
+        diagnostics.error(fields.at, "a histogram of the bucket type `fixed` needs `bucket_keys`: the list of its buckets' upper bounds");
         return None;
     };
-    let keys = metric::floats(node, "bucket_keys", problems)?;
+    let keys = metric::floats(node, "bucket_keys", diagnostics)?;
     if keys.is_empty() {
-        problems.error(
+        diagnostics.error(
             node.at,
             "expected at least one number in `bucket_keys`, found none",
         );
@@ -184,7 +184,7 @@ fn read_keys(fields: &Fields<'_>, problems: &mut Problems) -> Option<Map<String,
     }
     for (before, after) in keys.iter().zip(keys.iter().skip(1)) {
         if after <= before {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!("expected `bucket_keys` in ascending order, found {after} after {before}"),
             );
@@ -197,18 +197,18 @@ fn read_keys(fields: &Fields<'_>, problems: &mut Problems) -> Option<Map<String,
     )]))
 }
 
-fn check_labels(fields: &Fields<'_>, labels: &[LabelConfig], problems: &mut Problems) {
+fn check_labels(fields: &Fields<'_>, labels: &[LabelConfig], diagnostics: &mut Diagnostics) {
     let Some((_bucket, others)) = labels.split_last() else {
         let at = fields.get("labels").map_or(fields.at, |node| node.at);
-        problems.error(
+        diagnostics.error(
             at,
             "a histogram needs at least one label: the last one is the bucket",
         );
         return;
     };
     for label in others.iter().filter(|label| label.name == "le") {
-        let at = Mark::from(&label.at);
-        problems.error(
+        let at = LineColumn::from(&label.at);
+        diagnostics.error(
             at,
             "the label name `le` of a histogram is taken by its buckets: choose another",
         );

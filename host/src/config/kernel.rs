@@ -1,12 +1,12 @@
 //! `kernel`: which kernels a unit is for. On any other one it is skipped, which is no failure.
 
+use super::diagnostic::Diagnostics;
 use super::fields;
 use super::fields::Fields;
 use super::fields::Schema;
 use super::near;
 use super::node::Node;
 use super::node::shorten;
-use super::problem::Problems;
 use crate::kernel::KernelVersion;
 
 const KERNEL: Schema = Schema {
@@ -83,37 +83,41 @@ impl KernelFeature {
     }
 }
 
-pub(super) fn read(unit: &Fields<'_>, problems: &mut Problems) -> KernelNeeds {
+pub(super) fn read(unit: &Fields<'_>, diagnostics: &mut Diagnostics) -> KernelNeeds {
     let Some(fields) = unit
         .get("kernel")
-        .and_then(|node| Fields::of(node, &KERNEL, problems))
+        .and_then(|node| Fields::of(node, &KERNEL, diagnostics))
     else {
         return KernelNeeds::default();
     };
-    let min = read_version("min", &fields, problems);
-    let max = read_version("max", &fields, problems);
+    let min = read_version("min", &fields, diagnostics);
+    let max = read_version("max", &fields, diagnostics);
     if let (Some(min), Some(max), Some(node)) = (&min, &max, fields.get("max"))
         && min.is_after(max)
     {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("expected a `max` of at least `min`, found {max} and {min}: no kernel is both"),
         );
     }
     let requires = fields
-        .list("requires", "kinds of programs", problems)
+        .list("requires", "kinds of programs", diagnostics)
         .iter()
-        .filter_map(|node| read_feature(node, problems))
+        .filter_map(|node| read_feature(node, diagnostics))
         .collect();
     KernelNeeds { min, max, requires }
 }
 
-fn read_version(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<KernelVersion> {
+fn read_version(
+    name: &str,
+    fields: &Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<KernelVersion> {
     let node = fields.get(name)?;
-    let text = fields.text(name, problems)?;
+    let text = fields.text(name, diagnostics)?;
     let version = KernelVersion::parse(text);
     if version.is_none() {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a kernel version such as \"5.15\" for `{name}`, found {}",
@@ -124,14 +128,14 @@ fn read_version(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> Opt
     version
 }
 
-fn read_feature(node: &Node, problems: &mut Problems) -> Option<KernelFeature> {
-    let name = fields::text(node, "an item of `requires`", problems)?;
+fn read_feature(node: &Node, diagnostics: &mut Diagnostics) -> Option<KernelFeature> {
+    let name = fields::text(node, "an item of `requires`", diagnostics)?;
     let known = KernelFeature::ALL
         .into_iter()
         .find(|feature| feature.as_str() == name);
     if known.is_none() {
         let names = KernelFeature::ALL.map(KernelFeature::as_str);
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "unknown kind of program in `requires`: `{}`{}",
@@ -145,7 +149,7 @@ fn read_feature(node: &Node, problems: &mut Problems) -> Option<KernelFeature> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{COUNTER, good, problems};
+    use super::super::testing::{COUNTER, diagnostics, good};
     use super::*;
 
     #[test]
@@ -173,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_where_it_stands() {
         assert_eq!(
-            problems(&format!(
+            diagnostics(&format!(
                 "kernel:\n  min: six\n  maximum: 5\n  requires: [kprob, sched]\n{COUNTER}"
             )),
             ":2:8: error: expected a kernel version such as \"5.15\" for `min`, found `six`\n\
@@ -183,11 +187,11 @@ mod tests {
              `fentry`, `lsm`, `iter`, `uprobe`, `uprobe.multi`, `xdp`, `tc`, `cgroup_skb` or `socket`"
         );
         assert_eq!(
-            problems(&format!("kernel: {{min: 6.1, max: 5.15}}\n{COUNTER}")),
+            diagnostics(&format!("kernel: {{min: 6.1, max: 5.15}}\n{COUNTER}")),
             ":1:25: error: expected a `max` of at least `min`, found 5.15 and 6.1: no kernel is both"
         );
         assert_eq!(
-            problems(&format!("kernel: 6.1\n{COUNTER}")),
+            diagnostics(&format!("kernel: 6.1\n{COUNTER}")),
             ":1:9: error: expected `kernel` as a mapping of keys, found `6.1`"
         );
     }

@@ -7,6 +7,8 @@ use regex::Regex;
 use serde_json::Map;
 use serde_json::Value;
 
+use super::diagnostic::Diagnostics;
+use super::diagnostic::LineColumn;
 use super::fields;
 use super::fields::Fields;
 use super::fields::Schema;
@@ -15,8 +17,6 @@ use super::model::PluginUse;
 use super::names;
 use super::node::Node;
 use super::node::NodeValue;
-use super::problem::Mark;
-use super::problem::Problems;
 use super::scalar;
 
 /// A key of a BPF map has at most some hundred bytes, a perf sample less than 64 KiB.
@@ -31,18 +31,18 @@ const LABEL: Schema = Schema {
 /// Reads `labels`. None: at least one of them could not be read, which has been said.
 pub(super) fn read_labels(
     metric: &Fields<'_>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Vec<LabelConfig>> {
-    let nodes = metric.list("labels", "labels", problems);
+    let nodes = metric.list("labels", "labels", diagnostics);
     let labels: Vec<LabelConfig> = nodes
         .iter()
-        .filter_map(|node| read_label(node, problems))
+        .filter_map(|node| read_label(node, diagnostics))
         .collect();
     let mut seen = HashMap::new();
     for label in &labels {
-        let at = Mark::from(&label.at);
+        let at = LineColumn::from(&label.at);
         if let Some(first) = seen.insert(label.name.as_str(), at) {
-            problems.error(
+            diagnostics.error(
                 at,
                 format!("duplicate label `{}`: it is already at {first}", label.name),
             );
@@ -51,30 +51,30 @@ pub(super) fn read_labels(
     (labels.len() == nodes.len()).then_some(labels)
 }
 
-fn read_label(node: &Node, problems: &mut Problems) -> Option<LabelConfig> {
-    let fields = Fields::of(node, &LABEL, problems)?;
-    let name = fields.required_text("name", "a label needs a `name`", problems);
+fn read_label(node: &Node, diagnostics: &mut Diagnostics) -> Option<LabelConfig> {
+    let fields = Fields::of(node, &LABEL, diagnostics)?;
+    let name = fields.required_text("name", "a label needs a `name`", diagnostics);
     if let (Some(name), Some(node)) = (name, fields.get("name"))
         && let Err(why) = names::check_label_name(name)
     {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("the label name `{}` {why}", super::node::shorten(name)),
         );
     }
     let what = name.unwrap_or("?");
     let size = match fields.get("size") {
-        Some(node) => bytes(node, "size", 1, problems),
+        Some(node) => bytes(node, "size", 1, diagnostics),
         None => Some(0),
     };
     let member = match fields.get("member") {
-        Some(_) => fields.text("member", problems).map(Some),
+        Some(_) => fields.text("member", diagnostics).map(Some),
         None => Some(None),
     };
     let padding = fields
         .get("padding")
-        .map_or(Some(0), |node| bytes(node, "padding", 0, problems));
-    let decoders = read_decoders(&fields, what, problems);
+        .map_or(Some(0), |node| bytes(node, "padding", 0, diagnostics));
+    let decoders = read_decoders(&fields, what, diagnostics);
     Some(LabelConfig {
         name: name?.to_owned(),
         member: member?
@@ -84,14 +84,14 @@ fn read_label(node: &Node, problems: &mut Problems) -> Option<LabelConfig> {
         offset: None,
         padding: padding?,
         decoders: decoders?,
-        at: problems.position(fields.at),
+        at: diagnostics.position(fields.at),
     })
 }
 
-fn bytes(node: &Node, name: &str, least: i64, problems: &mut Problems) -> Option<usize> {
-    let value = fields::integer(node, name, problems)?;
+fn bytes(node: &Node, name: &str, least: i64, diagnostics: &mut Diagnostics) -> Option<usize> {
+    let value = fields::integer(node, name, diagnostics)?;
     if !(least..=MAX_LABEL_BYTES).contains(&value) {
-        problems.error(node.at, format!("expected a number of bytes from {least} to {MAX_LABEL_BYTES} for `{name}`, found {value}"));
+        diagnostics.error(node.at, format!("expected a number of bytes from {least} to {MAX_LABEL_BYTES} for `{name}`, found {value}"));
         return None;
     }
     usize::try_from(value).ok()
@@ -100,27 +100,27 @@ fn bytes(node: &Node, name: &str, least: i64, problems: &mut Problems) -> Option
 fn read_decoders(
     label: &Fields<'_>,
     label_name: &str,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Vec<PluginUse>> {
-    let nodes = label.list("decoders", "decoders", problems);
+    let nodes = label.list("decoders", "decoders", diagnostics);
     let Some(node) = label.get("decoders") else {
         return Some(Vec::new());
     };
     if nodes.is_empty() && matches!(node.value, NodeValue::List(_)) {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("the label `{label_name}` needs `decoders`: at least one, e.g. `- name: uint`"),
         );
     }
     let decoders: Vec<PluginUse> = nodes
         .iter()
-        .filter_map(|node| read_decoder(node, problems))
+        .filter_map(|node| read_decoder(node, diagnostics))
         .collect();
     (!decoders.is_empty() && decoders.len() == nodes.len()).then_some(decoders)
 }
 
 /// Everything but the name is the decoder's options. Those of ebpf_exporter's schema have a type of their own; the rest is the plugin's.
-fn read_decoder(node: &Node, problems: &mut Problems) -> Option<PluginUse> {
+fn read_decoder(node: &Node, diagnostics: &mut Diagnostics) -> Option<PluginUse> {
     const MISSING: &str = "a decoder needs a `name`, e.g. `uint`";
     let NodeValue::Mapping(entries) = &node.value else {
         let hint = match fields::plain(node) {
@@ -129,7 +129,7 @@ fn read_decoder(node: &Node, problems: &mut Problems) -> Option<PluginUse> {
             }
             _ => String::new(),
         };
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a decoder as a mapping of keys, found {}{hint}",
@@ -151,9 +151,9 @@ fn read_decoder(node: &Node, problems: &mut Problems) -> Option<PluginUse> {
             continue;
         }
         let option = match key_name {
-            "static_map" => static_map(value, problems),
-            "regexps" => regexps(value, problems),
-            "allow_unknown" => fields::boolean(value, key_name, problems).map(Value::Bool),
+            "static_map" => static_map(value, diagnostics),
+            "regexps" => regexps(value, diagnostics),
+            "allow_unknown" => fields::boolean(value, key_name, diagnostics).map(Value::Bool),
             _ => Some(json(value)),
         };
         if let Some(option) = option {
@@ -161,23 +161,23 @@ fn read_decoder(node: &Node, problems: &mut Problems) -> Option<PluginUse> {
         }
     }
     let name = match name.filter(|node| !node.is_null()) {
-        Some(name) => fields::text(name, "`name`", problems)?,
+        Some(name) => fields::text(name, "`name`", diagnostics)?,
         None => "",
     };
     if name.is_empty() {
-        problems.error(node.at, MISSING);
+        diagnostics.error(node.at, MISSING);
         return None;
     }
     Some(PluginUse {
         name: name.to_owned(),
         options: Value::Object(options),
-        at: problems.position(node.at),
+        at: diagnostics.position(node.at),
     })
 }
 
-fn static_map(node: &Node, problems: &mut Problems) -> Option<Value> {
+fn static_map(node: &Node, diagnostics: &mut Diagnostics) -> Option<Value> {
     let NodeValue::Mapping(entries) = &node.value else {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a mapping of texts for `static_map`, found {}",
@@ -189,24 +189,28 @@ fn static_map(node: &Node, problems: &mut Problems) -> Option<Value> {
     let mut map = Map::new();
     for (key, value) in entries {
         let key = key.scalar.raw_text();
-        let value = fields::text(value, "a value of `static_map`", problems)?;
+        let value = fields::text(value, "a value of `static_map`", diagnostics)?;
         map.insert(key.to_owned(), Value::String(value.to_owned()));
     }
     Some(Value::Object(map))
 }
 
-fn regexps(node: &Node, problems: &mut Problems) -> Option<Value> {
+fn regexps(node: &Node, diagnostics: &mut Diagnostics) -> Option<Value> {
     let mut patterns = Vec::new();
-    for item in fields::list(node, "regexps", "regular expressions", problems) {
-        let pattern = fields::text(item, "a regular expression", problems)?;
-        read_regexp(item.at, pattern, problems);
+    for item in fields::list(node, "regexps", "regular expressions", diagnostics) {
+        let pattern = fields::text(item, "a regular expression", diagnostics)?;
+        read_regexp(item.at, pattern, diagnostics);
         patterns.push(Value::String(pattern.to_owned()));
     }
     Some(Value::Array(patterns))
 }
 
 /// None: it doesn't compile, which has been said.
-pub(super) fn read_regexp(at: Mark, pattern: &str, problems: &mut Problems) -> Option<Regex> {
+pub(super) fn read_regexp(
+    at: LineColumn,
+    pattern: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Regex> {
     match Regex::new(pattern) {
         Ok(regex) => Some(regex),
         Err(error) => {
@@ -218,7 +222,7 @@ pub(super) fn read_regexp(at: Mark, pattern: &str, problems: &mut Problems) -> O
                 .unwrap_or_default()
                 .trim()
                 .trim_start_matches("error: ");
-            problems.error(
+            diagnostics.error(
                 at,
                 format!(
                     "the regular expression `{}` does not compile: {why}",

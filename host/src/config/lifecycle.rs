@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::diagnostic::Diagnostics;
 use super::duration;
 use super::fields::Fields;
 use super::model::Lifecycle;
 use super::near;
 use super::node::shorten;
-use super::problem::Problems;
 
 const LIFECYCLES: [&str; 2] = ["autostart", "on-demand"];
 /// Anywhere in the file's name it means what `lifecycle: autostart` says, as in the exporter whose service this is.
@@ -19,12 +19,12 @@ pub(super) struct Life {
 }
 
 /// `name`: the unit's.
-pub(super) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> Life {
+pub(super) fn read(name: &str, fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Life {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let wanted = read_lifecycle(fields, problems);
+    let wanted = read_lifecycle(fields, diagnostics);
     let lifecycle = if file.contains(AUTOSTART) {
         if let (Some(Lifecycle::OnDemand), Some(node)) = (wanted, fields.get("lifecycle")) {
-            problems.warning(
+            diagnostics.warning(
                 node.at,
                 "the file's name has `autostart` in it, which wins: the unit runs all the time",
             );
@@ -33,9 +33,9 @@ pub(super) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> 
     } else {
         wanted.unwrap_or_default()
     };
-    let keepalive = read_keepalive(fields, problems);
+    let keepalive = read_keepalive(fields, diagnostics);
     if let (Lifecycle::Autostart, Some(node)) = (lifecycle, fields.get("keepalive")) {
-        problems.warning(
+        diagnostics.warning(
             node.at,
             "`keepalive` is of no effect without `lifecycle: on-demand`: the unit runs all the time",
         );
@@ -46,14 +46,14 @@ pub(super) fn read(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> 
     }
 }
 
-fn read_lifecycle(fields: &Fields<'_>, problems: &mut Problems) -> Option<Lifecycle> {
+fn read_lifecycle(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Lifecycle> {
     let node = fields.get("lifecycle")?;
-    match fields.text("lifecycle", problems)? {
+    match fields.text("lifecycle", diagnostics)? {
         "" | "autostart" => Some(Lifecycle::Autostart),
         "on-demand" => Some(Lifecycle::OnDemand),
         other => {
             let hint = near::suggestion(other, &LIFECYCLES);
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!("unknown `lifecycle`: `{}`{hint}", shorten(other)),
             );
@@ -63,12 +63,12 @@ fn read_lifecycle(fields: &Fields<'_>, problems: &mut Problems) -> Option<Lifecy
 }
 
 /// 0: the unit is never stopped.
-fn read_keepalive(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
+fn read_keepalive(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
     let node = fields.get("keepalive")?;
-    match duration::parse_duration(fields.text("keepalive", problems)?) {
+    match duration::parse_duration(fields.text("keepalive", diagnostics)?) {
         Ok(keepalive) => Some(keepalive),
         Err(error) => {
-            problems.error(node.at, format!("`keepalive`: {error}"));
+            diagnostics.error(node.at, format!("`keepalive`: {error}"));
             None
         }
     }

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::diagnostic::Diagnostic;
 use super::discover;
 use super::discover::DiscoverError;
 use super::discover::FoundUnit;
-use super::model::Position;
+use super::model::Span;
 use super::model::UnitConfig;
 use super::parse::MAX_BYTES;
-use super::problem::Problem;
 use super::unit;
 use super::unit::ReadUnit;
 use super::unit::Unreadable;
@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
     pub(crate) units: Vec<UnitConfig>,
     pub(crate) failed: Vec<FailedUnit>,
     /// Of the units that can be started; those of a failed one are among its problems.
-    pub(crate) warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 /// A unit that can't be started, and why.
@@ -33,7 +33,7 @@ pub(crate) struct FailedUnit {
     pub(crate) name: String,
     pub(crate) file: Arc<PathBuf>,
     /// At least one of them an error.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// As much of the unit as could be read, for whoever can find more problems in it.
     pub(crate) partial: Option<Box<UnitConfig>>,
 }
@@ -57,10 +57,13 @@ pub(crate) fn load(
                 loaded.units.push(read.config);
                 loaded.warnings.extend(read.warnings);
             }
-            Err(Unreadable { problems, partial }) => loaded.failed.push(FailedUnit {
+            Err(Unreadable {
+                diagnostics,
+                partial,
+            }) => loaded.failed.push(FailedUnit {
                 name: found.name,
                 file: found.file,
-                problems,
+                diagnostics,
                 partial,
             }),
         }
@@ -73,8 +76,8 @@ fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Unreadabl
     match read_bounded(&found.file) {
         Ok(bytes) => unit::read_unit(&found.name, &found.file, &bytes, strict_keys),
         Err(error) => Err(Unreadable {
-            problems: vec![Problem::error(
-                Position::whole(&found.file),
+            diagnostics: vec![Diagnostic::error(
+                Span::whole(&found.file),
                 format!(
                     "cannot read the file: {error}{}",
                     crate::privileges::denied(&error)
@@ -121,7 +124,7 @@ mod tests {
         let failed: Vec<(&str, &str)> = loaded
             .failed
             .iter()
-            .map(|unit| (unit.name.as_str(), unit.problems[0].message.as_str()))
+            .map(|unit| (unit.name.as_str(), unit.diagnostics[0].message.as_str()))
             .collect();
         assert_eq!(
             failed[1],

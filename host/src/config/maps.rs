@@ -1,12 +1,12 @@
 //! `maps`: what is wanted of a BPF map itself, whether metrics are made from it or not.
 
+use super::diagnostic::Diagnostics;
 use super::fields::Fields;
 use super::fields::Schema;
 use super::model::MapConfig;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::shorten;
-use super::problem::Problems;
 
 const MAP: Schema = Schema {
     what: "a map",
@@ -15,12 +15,12 @@ const MAP: Schema = Schema {
 };
 
 /// In the order of the file.
-pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> Vec<MapConfig> {
+pub(super) fn read(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<MapConfig> {
     let Some(node) = fields.get("maps") else {
         return Vec::new();
     };
     let NodeValue::Mapping(entries) = &node.value else {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected `maps` as a mapping of map names, e.g. `maps: {{NAME: {{max_entries: 1024}}}}`, found {}",
@@ -31,31 +31,31 @@ pub(super) fn read(fields: &Fields<'_>, problems: &mut Problems) -> Vec<MapConfi
     };
     let read = entries
         .iter()
-        .map(|(key, node)| read_map(key.scalar.raw_text(), key.at, node, problems));
+        .map(|(key, node)| read_map(key.scalar.raw_text(), key.at, node, diagnostics));
     read.collect::<Vec<_>>().into_iter().flatten().collect()
 }
 
 fn read_map(
     name: &str,
-    at: super::problem::Mark,
+    at: super::diagnostic::LineColumn,
     node: &Node,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<MapConfig> {
     if name.is_empty() {
-        problems.error(
+        diagnostics.error(
             at,
             "expected the name of a BPF map in `maps`, found nothing",
         );
         return None;
     }
-    let fields = Fields::of(node, &MAP, problems)?;
-    let max_entries = match fields.integer("max_entries", problems) {
+    let fields = Fields::of(node, &MAP, diagnostics)?;
+    let max_entries = match fields.integer("max_entries", diagnostics) {
         None => None,
         Some(number) => match u32::try_from(number) {
             Ok(number @ 1..) => Some(number),
             _ => {
                 let at = fields.get("max_entries").map_or(fields.at, |node| node.at);
-                problems.error(
+                diagnostics.error(
                     at,
                     format!(
                         "expected 1 to {} for `max_entries` of the map `{}`, found {number}",
@@ -69,8 +69,8 @@ fn read_map(
     };
     Some(MapConfig {
         name: name.to_owned(),
-        pin: fields.boolean("pin", problems).unwrap_or(false),
+        pin: fields.boolean("pin", diagnostics).unwrap_or(false),
         max_entries,
-        at: problems.position(at),
+        at: diagnostics.position(at),
     })
 }

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::bounds;
 use super::bounds::SeriesBounds;
+use super::diagnostic::Diagnostics;
+use super::diagnostic::LineColumn;
 use super::duration;
 use super::fields;
 use super::fields::Fields;
@@ -22,8 +24,6 @@ use super::names;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::shorten;
-use super::problem::Mark;
-use super::problem::Problems;
 use super::scalar;
 use super::scalar::Numeric;
 use super::shaped;
@@ -79,28 +79,28 @@ pub(super) struct Metrics {
 }
 
 /// Metrics that could not be read are left out, and it has been said why.
-pub(super) fn read_metrics(node: &Node, problems: &mut Problems) -> Metrics {
-    let Some(fields) = Fields::of(node, &METRICS, problems) else {
+pub(super) fn read_metrics(node: &Node, diagnostics: &mut Diagnostics) -> Metrics {
+    let Some(fields) = Fields::of(node, &METRICS, diagnostics) else {
         return Metrics {
             list: Vec::new(),
             any_section: true,
         };
     };
     let mut list = Vec::new();
-    for node in fields.list("counters", "counters", problems) {
-        list.extend(read_counter(node, problems));
+    for node in fields.list("counters", "counters", diagnostics) {
+        list.extend(read_counter(node, diagnostics));
     }
-    for node in fields.list("gauges", "gauges", problems) {
-        list.extend(read_gauge(node, problems));
+    for node in fields.list("gauges", "gauges", diagnostics) {
+        list.extend(read_gauge(node, diagnostics));
     }
-    for node in fields.list("histograms", "histograms", problems) {
-        list.extend(histogram::read_histogram(node, problems));
+    for node in fields.list("histograms", "histograms", diagnostics) {
+        list.extend(histogram::read_histogram(node, diagnostics));
     }
-    for node in fields.list("shaped", "shaped metrics", problems) {
-        list.extend(shaped::read_shaped(node, problems));
+    for node in fields.list("shaped", "shaped metrics", diagnostics) {
+        list.extend(shaped::read_shaped(node, diagnostics));
     }
-    check_series_names(&list, problems);
-    check_ring_buffers(&list, problems);
+    check_series_names(&list, diagnostics);
+    check_ring_buffers(&list, diagnostics);
     let any_section = ["counters", "gauges", "histograms", "shaped"]
         .iter()
         .any(|name| fields.get(name).is_some());
@@ -119,10 +119,10 @@ pub(super) struct Common {
 pub(super) fn read_common(
     fields: &Fields<'_>,
     schema: &Schema,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Common> {
     let what = schema.what;
-    let name = fields.required_text("name", &format!("{what} needs a `name`"), problems);
+    let name = fields.required_text("name", &format!("{what} needs a `name`"), diagnostics);
     let called = match name {
         Some(name) => format!("{} `{}`", what.replacen("a ", "the ", 1), shorten(name)),
         None => what.to_owned(),
@@ -130,7 +130,7 @@ pub(super) fn read_common(
     if let (Some(name), Some(node)) = (name, fields.get("name"))
         && let Err(why) = names::check_metric_name(name)
     {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("the metric name `{}` {why}", shorten(name)),
         );
@@ -138,13 +138,13 @@ pub(super) fn read_common(
     let help = fields.required_text(
         "help",
         &format!("{called} needs a `help`: one sentence for its readers"),
-        problems,
+        diagnostics,
     );
-    let value = value::read(fields, problems);
-    let bounds = bounds::read(fields, problems);
+    let value = value::read(fields, diagnostics);
+    let bounds = bounds::read(fields, diagnostics);
     // An empty `map` is one that isn't there.
     let map = match fields.get("map") {
-        Some(_) => fields.text("map", problems)?,
+        Some(_) => fields.text("map", diagnostics)?,
         None => "",
     };
     // What is missing has been reported, and the unit will not start; the rest of the metric is looked at all the same.
@@ -174,9 +174,9 @@ impl Common {
         source: MetricSource,
         labels: Vec<super::model::LabelConfig>,
         shape: (&str, Value),
-        problems: &Problems,
+        diagnostics: &Diagnostics,
     ) -> MetricConfig {
-        let at = problems.position(fields.at);
+        let at = diagnostics.position(fields.at);
         let (shape, options) = shape;
         let shape = PluginUse {
             name: shape.to_owned(),
@@ -198,22 +198,22 @@ impl Common {
     }
 }
 
-fn read_counter(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
-    let fields = Fields::of(node, &COUNTER, problems)?;
-    let common = read_common(&fields, &COUNTER, problems);
-    let source = read_source(&fields, problems);
+fn read_counter(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
+    let fields = Fields::of(node, &COUNTER, diagnostics)?;
+    let common = read_common(&fields, &COUNTER, diagnostics);
+    let source = read_source(&fields, diagnostics);
     if let (Some(MetricSource::Samples { .. }), Some(_), Some(node)) = (
         source,
         common.as_ref().and_then(Common::value),
         fields.get("value"),
     ) {
-        problems.error(node.at, "samples are counted, they have no `value`");
+        diagnostics.error(node.at, "samples are counted, they have no `value`");
     }
-    let labels = label::read_labels(&fields, problems);
+    let labels = label::read_labels(&fields, diagnostics);
     if let Some(MetricSource::Samples { .. }) = source {
         for label in labels.iter().flatten().filter(|label| label.is_by_type()) {
-            problems.error(
-                Mark::from(&label.at),
+            diagnostics.error(
+                LineColumn::from(&label.at),
                 format!(
                     "the label `{}` needs a `size` and `decoders`, and no `member`: samples have no type",
                     shorten(&label.name)
@@ -226,20 +226,20 @@ fn read_counter(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
         source?,
         labels?,
         ("counter", no_options()),
-        problems,
+        diagnostics,
     ))
 }
 
-fn read_gauge(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
-    let fields = Fields::of(node, &GAUGE, problems)?;
-    let common = read_common(&fields, &GAUGE, problems);
-    let labels = label::read_labels(&fields, problems);
+fn read_gauge(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
+    let fields = Fields::of(node, &GAUGE, diagnostics)?;
+    let common = read_common(&fields, &GAUGE, diagnostics);
+    let labels = label::read_labels(&fields, diagnostics);
     Some(common?.into_metric(
         &fields,
         MetricSource::Map,
         labels?,
         ("gauge", no_options()),
-        problems,
+        diagnostics,
     ))
 }
 
@@ -247,14 +247,14 @@ fn no_options() -> Value {
     Value::Object(Map::new())
 }
 
-fn read_source(fields: &Fields<'_>, problems: &mut Problems) -> Option<MetricSource> {
-    let through = read_sample_map(fields, problems);
+fn read_source(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<MetricSource> {
+    let through = read_sample_map(fields, diagnostics);
     let flush_interval = match fields.get("flush_interval") {
-        Some(node) => read_flush_interval(node, problems),
+        Some(node) => read_flush_interval(node, diagnostics),
         None => Some(DEFAULT_FLUSH_INTERVAL),
     };
     if let (Some(None), Some(node)) = (through, fields.get("flush_interval")) {
-        problems.warning(
+        diagnostics.warning(
             node.at,
             "`flush_interval` has no effect without `perf_event_array: true` or `ringbuf: true`",
         );
@@ -269,17 +269,20 @@ fn read_source(fields: &Fields<'_>, problems: &mut Problems) -> Option<MetricSou
 }
 
 /// `Some(None)`: the map is read, nothing is sent.
-fn read_sample_map(fields: &Fields<'_>, problems: &mut Problems) -> Option<Option<SampleMap>> {
+fn read_sample_map(
+    fields: &Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Option<SampleMap>> {
     let mut found: Option<SampleMap> = None;
     for through in SampleMap::ALL {
         let Some(node) = fields.get(through.field()) else {
             continue;
         };
-        if !fields.boolean(through.field(), problems)? {
+        if !fields.boolean(through.field(), diagnostics)? {
             continue;
         }
         if let Some(other) = found.replace(through) {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "`{}` and `{}` exclude each other: samples come through one of them",
@@ -294,9 +297,9 @@ fn read_sample_map(fields: &Fields<'_>, problems: &mut Problems) -> Option<Optio
 }
 
 /// A text is Go's notation, a bare number nanoseconds, as yaml.v2 reads it; 0 is the default.
-fn read_flush_interval(node: &Node, problems: &mut Problems) -> Option<Duration> {
+fn read_flush_interval(node: &Node, diagnostics: &mut Diagnostics) -> Option<Duration> {
     let NodeValue::Scalar(written) = &node.value else {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected a duration such as `90s` for `flush_interval`, found {}",
@@ -319,14 +322,14 @@ fn read_flush_interval(node: &Node, problems: &mut Problems) -> Option<Duration>
         None => match duration::parse_duration(&written.text) {
             Ok(interval) => Some(interval),
             Err(error) => {
-                problems.error(node.at, format!("`flush_interval`: {error}"));
+                diagnostics.error(node.at, format!("`flush_interval`: {error}"));
                 return None;
             }
         },
     };
     match interval {
         None => {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "expected a positive duration such as `90s` for `flush_interval`, found {}",
@@ -342,7 +345,7 @@ fn read_flush_interval(node: &Node, problems: &mut Problems) -> Option<Duration>
             } else {
                 ""
             };
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "expected at least 1ms for `flush_interval`, found {}{hint}",
@@ -356,7 +359,7 @@ fn read_flush_interval(node: &Node, problems: &mut Problems) -> Option<Duration>
 }
 
 /// A sample of a ring buffer is there for one reader.
-fn check_ring_buffers(metrics: &[MetricConfig], problems: &mut Problems) {
+fn check_ring_buffers(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
     let mut readers: HashMap<&str, &MetricConfig> = HashMap::new();
     for metric in metrics {
         let MetricSource::Samples {
@@ -367,8 +370,8 @@ fn check_ring_buffers(metrics: &[MetricConfig], problems: &mut Problems) {
             continue;
         };
         if let Some(first) = readers.insert(&metric.map, metric) {
-            problems.error(
-                Mark::from(&metric.at),
+            diagnostics.error(
+                LineColumn::from(&metric.at),
                 format!(
                     "the ring buffer `{}` is read by the metric `{}` already, and each sample can be read once: send to another one",
                     shorten(&metric.map),
@@ -380,12 +383,12 @@ fn check_ring_buffers(metrics: &[MetricConfig], problems: &mut Problems) {
 }
 
 /// No two metrics of a unit may write the same series: neither by their own names nor by a histogram's `_bucket`, `_sum`, `_count`.
-fn check_series_names(metrics: &[MetricConfig], problems: &mut Problems) {
-    let mark = |metric: &MetricConfig| Mark::from(&metric.at);
-    let mut seen: HashMap<&str, Mark> = HashMap::new();
+fn check_series_names(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
+    let mark = |metric: &MetricConfig| LineColumn::from(&metric.at);
+    let mut seen: HashMap<&str, LineColumn> = HashMap::new();
     for metric in metrics.iter().filter(|metric| !metric.name.is_empty()) {
         match seen.get(metric.name.as_str()) {
-            Some(first) => problems.error(
+            Some(first) => diagnostics.error(
                 mark(metric),
                 format!(
                     "duplicate metric `{}`: it is already at {first}",
@@ -405,18 +408,18 @@ fn check_series_names(metrics: &[MetricConfig], problems: &mut Problems) {
             let series = format!("{}{suffix}", histogram.name);
             if let Some(clash) = seen.get(series.as_str()) {
                 let (name, at) = (&histogram.name, mark(histogram));
-                problems.error(*clash, format!("the metric `{series}` clashes with the series of that name of the histogram `{name}` at {at}"));
+                diagnostics.error(*clash, format!("the metric `{series}` clashes with the series of that name of the histogram `{name}` at {at}"));
             }
         }
     }
 }
 
 /// The numbers of a histogram's options, for its own file.
-pub(super) fn floats(node: &Node, name: &str, problems: &mut Problems) -> Option<Vec<f64>> {
-    let items = fields::list(node, name, "numbers", problems);
+pub(super) fn floats(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<Vec<f64>> {
+    let items = fields::list(node, name, "numbers", diagnostics);
     let numbers: Vec<f64> = items
         .iter()
-        .filter_map(|item| fields::float(item, &format!("an item of `{name}`"), problems))
+        .filter_map(|item| fields::float(item, &format!("an item of `{name}`"), diagnostics))
         .collect();
     (numbers.len() == items.len()).then_some(numbers)
 }

@@ -1,12 +1,13 @@
 //! The YAML: schema, loading, validation. Owns the way from a directory of files to `UnitConfig`s that leave no question open, and the
 //! sentences about everything that is wrong on that way, all of a file's at once. Does not open BPF objects or plugins: what only shows
-//! there is reported by those rooms, as further `Problem`s at the positions that the model carries.
+//! there is reported by those rooms, as further `Diagnostic`s at the positions that the model carries.
 //!
 //! `discover` finds the files, `parse` makes `node`s of a text, `unit` and its sections (`metric`, `histogram`, `label`, `collector`) give them meaning,
 //! `load` does all of it for a directory.
 
 mod bounds;
 mod collector;
+pub(crate) mod diagnostic;
 pub(crate) mod discover;
 pub(crate) mod duration;
 mod fields;
@@ -23,7 +24,6 @@ mod names;
 pub(crate) mod near;
 mod node;
 mod parse;
-pub(crate) mod problem;
 mod programs;
 mod scalar;
 mod shaped;
@@ -33,6 +33,7 @@ pub(crate) mod unit;
 mod value;
 
 pub(crate) use bounds::SeriesBounds;
+pub(crate) use diagnostic::Diagnostic;
 pub(crate) use globals::{GlobalScalar, GlobalValue};
 pub(crate) use kernel::{KernelFeature, KernelNeeds};
 pub(crate) use load::load;
@@ -41,7 +42,6 @@ pub(crate) use model::{
     UnitConfig,
 };
 pub(crate) use near::nearest;
-pub(crate) use problem::Problem;
 pub(crate) use programs::Enabled;
 pub(crate) use value::{ValueConfig, ValuePlace, ValueType};
 

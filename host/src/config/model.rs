@@ -15,7 +15,7 @@ use crate::digest::Digest;
 
 /// A place in a config file, for messages. Lines and columns count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Position {
+pub(crate) struct Span {
     /// For people: over a socket it is text, with U+FFFD for what is not UTF-8.
     #[serde(with = "super::shown_path")]
     pub(crate) file: Arc<PathBuf>,
@@ -37,7 +37,7 @@ pub(crate) struct UnitConfig {
     pub(crate) namespace: String,
     pub(crate) metrics: Vec<MetricConfig>,
     /// Symbols whose addresses are written into the globals `kaddr_<symbol>` before the object is loaded.
-    pub(crate) kaddrs: Vec<(String, Position)>,
+    pub(crate) kaddrs: Vec<(String, Span)>,
     pub(crate) cgroup_id_map: Option<CgroupIdMap>,
     /// No two of one name.
     pub(crate) collectors: Vec<CollectorConfig>,
@@ -71,7 +71,7 @@ pub(crate) struct MapConfig {
     pub(crate) pin: bool,
     /// At least 1. None: what the object says.
     pub(crate) max_entries: Option<u32>,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
 }
 
 /// One metric: a map (or a perf event array) and how it is labelled and shaped.
@@ -90,7 +90,7 @@ pub(crate) struct MetricConfig {
     pub(crate) any_value: bool,
     pub(crate) value: Option<ValueConfig>,
     pub(crate) bounds: SeriesBounds,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
 }
 
 /// Where a metric's numbers come from.
@@ -140,7 +140,7 @@ pub(crate) struct LabelConfig {
     pub(crate) padding: usize,
     /// Each gets what the one before it gave. None at all: those that fit the member's type.
     pub(crate) decoders: Vec<PluginUse>,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
 }
 
 impl LabelConfig {
@@ -156,7 +156,7 @@ pub(crate) struct PluginUse {
     pub(crate) name: String,
     /// A JSON object.
     pub(crate) options: serde_json::Value,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
 }
 
 /// A collector of some plugin and how it is called.
@@ -248,7 +248,7 @@ pub(crate) struct CgroupIdMap {
     pub(crate) kind: CgroupIdMapKind,
     /// Unanchored; a cgroup whose absolute path matches any of them is in.
     pub(crate) regexps: Vec<Regex>,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::problem::Mark;
+use super::diagnostic::LineColumn;
 use super::scalar;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
-    pub(super) at: Mark,
+    pub(super) at: LineColumn,
     pub(super) value: NodeValue,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Scalar {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
-    pub(super) at: Mark,
+    pub(super) at: LineColumn,
     pub(super) scalar: Scalar,
 }
 

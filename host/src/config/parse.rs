@@ -10,13 +10,13 @@ use saphyr_parser::Parser;
 use saphyr_parser::ScalarStyle;
 use saphyr_parser::Tag;
 
+use super::diagnostic::Diagnostics;
+use super::diagnostic::LineColumn;
 use super::node::Key;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::Scalar;
 use super::node::shorten;
-use super::problem::Mark;
-use super::problem::Problems;
 
 /// The real ones have some KiB; a table of 50,000 names still fits.
 pub(super) const MAX_BYTES: usize = 1 << 20;
@@ -24,9 +24,13 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 64;
 
-/// `expected`: what an empty file should have had. None: an error has been added to `problems`.
-pub(super) fn parse(bytes: &[u8], expected: &str, problems: &mut Problems) -> Option<Rc<Node>> {
-    let text = text_of(bytes, problems)?;
+/// `expected`: what an empty file should have had. None: an error has been added to `diagnostics`.
+pub(super) fn parse(
+    bytes: &[u8],
+    expected: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Rc<Node>> {
+    let text = text_of(bytes, diagnostics)?;
     let mut builder = Builder {
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -42,7 +46,7 @@ pub(super) fn parse(bytes: &[u8], expected: &str, problems: &mut Problems) -> Op
             Some(Ok(next)) => next,
             Some(Err(error)) => {
                 let (at, hint) = (place(error.marker()), syntax_hint(error.info()));
-                problems.error(at, format!("not YAML: {}{hint}", error.info()));
+                diagnostics.error(at, format!("not YAML: {}{hint}", error.info()));
                 return None;
             }
             None => break,
@@ -51,7 +55,7 @@ pub(super) fn parse(bytes: &[u8], expected: &str, problems: &mut Problems) -> Op
         if builder.root.is_some() {
             match event {
                 Event::DocumentEnd => continue,
-                Event::DocumentStart(_) => problems.warning(
+                Event::DocumentStart(_) => diagnostics.warning(
                     at,
                     "another document starts here: only the first one of a file is read",
                 ),
@@ -59,31 +63,31 @@ pub(super) fn parse(bytes: &[u8], expected: &str, problems: &mut Problems) -> Op
             }
             break;
         }
-        if let Err(message) = builder.event(event, at, problems) {
-            problems.error(at, message);
+        if let Err(message) = builder.event(event, at, diagnostics) {
+            diagnostics.error(at, message);
             return None;
         }
     }
     if builder.root.is_none() {
-        problems.error(
-            Mark::default(),
+        diagnostics.error(
+            LineColumn::default(),
             format!("the file is empty: expected {expected}"),
         );
     }
     builder.root.map(|built| built.node)
 }
 
-fn text_of<'b>(bytes: &'b [u8], problems: &mut Problems) -> Option<&'b str> {
+fn text_of<'b>(bytes: &'b [u8], diagnostics: &mut Diagnostics) -> Option<&'b str> {
     if bytes.len() > MAX_BYTES {
-        problems.error(
-            Mark::default(),
+        diagnostics.error(
+            LineColumn::default(),
             "the file is larger than 1 MiB: is it a config? Split it into several units if it is",
         );
         return None;
     }
     // Before UTF-8: a file in UTF-16 is better told by its NUL bytes than by its first accent.
     if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
-        problems.error(
+        diagnostics.error(
             mark_of_offset(bytes, offset),
             "a NUL byte: expected text in UTF-8 (a binary file, or UTF-16?)",
         );
@@ -92,7 +96,7 @@ fn text_of<'b>(bytes: &'b [u8], problems: &mut Problems) -> Option<&'b str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) => {
-            problems.error(
+            diagnostics.error(
                 mark_of_offset(bytes, error.valid_up_to()),
                 "a byte that is not UTF-8: save the file as UTF-8",
             );
@@ -113,15 +117,15 @@ fn syntax_hint(info: &str) -> &'static str {
 }
 
 /// The parser counts columns from 0, in characters.
-fn mark(marker: &Marker) -> Mark {
-    Mark {
+fn mark(marker: &Marker) -> LineColumn {
+    LineColumn {
         line: marker.line().max(1),
         column: marker.col() + 1,
     }
 }
 
 /// Lines as YAML ends them: by `\n`, `\r` or both.
-fn mark_of_offset(bytes: &[u8], offset: usize) -> Mark {
+fn mark_of_offset(bytes: &[u8], offset: usize) -> LineColumn {
     let before = bytes.get(..offset).unwrap_or(bytes);
     let ends = |at: usize| match before.get(at) {
         Some(b'\n') => true,
@@ -134,7 +138,7 @@ fn mark_of_offset(bytes: &[u8], offset: usize) -> Mark {
         .chars()
         .count()
         + 1;
-    Mark {
+    LineColumn {
         line: count + 1,
         column,
     }
@@ -152,7 +156,7 @@ struct Built {
 
 /// A list or mapping whose end has not come yet.
 struct Open {
-    at: Mark,
+    at: LineColumn,
     anchor: usize,
     nodes: usize,
     depth: usize,
@@ -163,7 +167,7 @@ enum Children {
     List(Vec<Rc<Node>>),
     Mapping {
         entries: Vec<(Key, Rc<Node>)>,
-        seen: HashMap<String, Mark>,
+        seen: HashMap<String, LineColumn>,
         /// A key that waits for its value.
         key: Option<Key>,
         /// Values of `<<`, in order.
@@ -182,7 +186,12 @@ struct Builder {
 
 impl Builder {
     /// `Err`: the sentence for an error at which reading ends.
-    fn event(&mut self, event: Event<'_>, at: Mark, problems: &mut Problems) -> Result<(), String> {
+    fn event(
+        &mut self,
+        event: Event<'_>,
+        at: LineColumn,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain =
@@ -197,7 +206,7 @@ impl Builder {
                     depth: 1,
                 };
                 self.count(1)?;
-                self.finish(built, anchor, at, problems)
+                self.finish(built, anchor, at, diagnostics)
             }
             Event::Alias(anchor) => {
                 // An anchor is known only once its node is complete.
@@ -205,7 +214,7 @@ impl Builder {
                     return Err("an alias inside the very node it refers to".to_owned());
                 };
                 self.count(built.nodes)?;
-                self.finish(built, 0, at, problems)
+                self.finish(built, 0, at, diagnostics)
             }
             Event::SequenceStart(anchor, _) => self.start(at, anchor, Children::List(Vec::new())),
             Event::MappingStart(anchor, _) => {
@@ -228,7 +237,7 @@ impl Builder {
                         seen,
                         merges,
                         ..
-                    } => NodeValue::Mapping(merge(entries, seen, merges, problems)),
+                    } => NodeValue::Mapping(merge(entries, seen, merges, diagnostics)),
                 };
                 let node = Rc::new(Node { at: open.at, value });
                 self.finish(
@@ -239,7 +248,7 @@ impl Builder {
                     },
                     open.anchor,
                     open.at,
-                    problems,
+                    diagnostics,
                 )
             }
             Event::Nothing
@@ -250,7 +259,7 @@ impl Builder {
         }
     }
 
-    fn start(&mut self, at: Mark, anchor: usize, children: Children) -> Result<(), String> {
+    fn start(&mut self, at: LineColumn, anchor: usize, children: Children) -> Result<(), String> {
         self.count(1)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep());
@@ -280,8 +289,8 @@ impl Builder {
         &mut self,
         built: Built,
         anchor: usize,
-        at: Mark,
-        problems: &mut Problems,
+        at: LineColumn,
+        diagnostics: &mut Diagnostics,
     ) -> Result<(), String> {
         if self.open.len() + built.depth > MAX_DEPTH {
             return Err(too_deep());
@@ -307,7 +316,7 @@ impl Builder {
                 Some(key) if key.scalar.plain && key.scalar.text == "<<" => merges.push(built.node),
                 Some(key) => match seen.get(&key.scalar.text) {
                     Some(first) => {
-                        problems.error(
+                        diagnostics.error(
                             key.at,
                             format!(
                                 "duplicate key `{}`: it is already at {first}",
@@ -330,7 +339,7 @@ fn too_deep() -> String {
     format!("more than {MAX_DEPTH} levels of lists and mappings")
 }
 
-fn key_of(node: &Node, at: Mark) -> Result<Key, String> {
+fn key_of(node: &Node, at: LineColumn) -> Result<Key, String> {
     match &node.value {
         NodeValue::Scalar(scalar) => Ok(Key {
             at,
@@ -343,9 +352,9 @@ fn key_of(node: &Node, at: Mark) -> Result<Key, String> {
 /// YAML 1.1's merge key: what is written in the mapping itself wins, then the first of the merged ones.
 fn merge(
     mut entries: Vec<(Key, Rc<Node>)>,
-    mut seen: HashMap<String, Mark>,
+    mut seen: HashMap<String, LineColumn>,
     merges: Vec<Rc<Node>>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<(Key, Rc<Node>)> {
     for source in merges {
         let sources = match &source.value {
@@ -354,7 +363,7 @@ fn merge(
         };
         for source in sources {
             let NodeValue::Mapping(merged) = &source.value else {
-                problems.error(
+                diagnostics.error(
                     source.at,
                     format!(
                         "expected a mapping to merge with `<<`, found {}",

@@ -1,14 +1,14 @@
 //! `programs`: which of an object's programs a unit has, and which it cannot do without.
 
+use super::diagnostic::Diagnostics;
+use super::diagnostic::LineColumn;
 use super::fields::Fields;
 use super::fields::Schema;
-use super::model::Position;
+use super::model::Span;
 use super::near;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::shorten;
-use super::problem::Mark;
-use super::problem::Problems;
 
 const PROGRAM: Schema = Schema {
     what: "a program",
@@ -24,7 +24,7 @@ pub(crate) struct ProgramConfig {
     /// The function's.
     pub(crate) name: String,
     pub(crate) enabled: Enabled,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +38,12 @@ pub(crate) enum Enabled {
 }
 
 /// In the order of the file.
-pub(super) fn read(unit: &Fields<'_>, problems: &mut Problems) -> Vec<ProgramConfig> {
+pub(super) fn read(unit: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<ProgramConfig> {
     let Some(node) = unit.get("programs") else {
         return Vec::new();
     };
     let NodeValue::Mapping(entries) = &node.value else {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected `programs` as a mapping of program names, e.g. `programs: {{NAME: {{enabled: never}}}}`, found {}",
@@ -54,33 +54,38 @@ pub(super) fn read(unit: &Fields<'_>, problems: &mut Problems) -> Vec<ProgramCon
     };
     let mut programs = Vec::new();
     for (key, node) in entries {
-        programs.extend(read_program(key.scalar.raw_text(), key.at, node, problems));
+        programs.extend(read_program(
+            key.scalar.raw_text(),
+            key.at,
+            node,
+            diagnostics,
+        ));
     }
     programs
 }
 
 fn read_program(
     name: &str,
-    at: Mark,
+    at: LineColumn,
     node: &Node,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<ProgramConfig> {
     if name.is_empty() {
-        problems.error(
+        diagnostics.error(
             at,
             "expected the name of a BPF program in `programs`, found nothing",
         );
         return None;
     }
-    let fields = Fields::of(node, &PROGRAM, problems)?;
+    let fields = Fields::of(node, &PROGRAM, diagnostics)?;
     let enabled = match fields.get("enabled") {
         None => Enabled::Auto,
-        Some(node) => match fields.text("enabled", problems)? {
+        Some(node) => match fields.text("enabled", diagnostics)? {
             "auto" => Enabled::Auto,
             "required" => Enabled::Required,
             "never" => Enabled::Never,
             other => {
-                problems.error(
+                diagnostics.error(
                     node.at,
                     format!(
                         "unknown `enabled` of the program `{}`: `{}`{}",
@@ -96,13 +101,13 @@ fn read_program(
     Some(ProgramConfig {
         name: name.to_owned(),
         enabled,
-        at: problems.position(at),
+        at: diagnostics.position(at),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{COUNTER, good, problems};
+    use super::super::testing::{COUNTER, diagnostics, good};
     use super::*;
 
     #[test]
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_where_it_stands() {
         assert_eq!(
-            problems(&format!(
+            diagnostics(&format!(
                 "programs:\n  a: {{enabled: require}}\n  b: {{enabled: false}}\n  c: never\n  d: {{enable: never}}\n{COUNTER}"
             )),
             ":2:16: error: unknown `enabled` of the program `a`: `require`, did you mean `required`?\n\
@@ -138,7 +143,7 @@ mod tests {
              :5:7: warning: unknown key `enable` in a program, did you mean `enabled`?"
         );
         assert!(
-            problems(&format!("programs: [a]\n{COUNTER}"))
+            diagnostics(&format!("programs: [a]\n{COUNTER}"))
                 .contains("`programs: {NAME: {enabled: never}}`")
         );
     }

@@ -2,12 +2,12 @@
 
 use super::bounds;
 use super::collector;
+use super::diagnostic::Diagnostics;
 use super::fields::{Fields, Schema};
 use super::label;
 use super::model::{MetricConfig, MetricSource, PluginUse};
 use super::names;
 use super::node::{Node, shorten};
-use super::problem::Problems;
 
 const SHAPED: Schema = Schema {
     what: "a shaped metric",
@@ -25,28 +25,28 @@ const SHAPED: Schema = Schema {
 };
 
 /// None: it could not be read, which has been said.
-pub(super) fn read_shaped(node: &Node, problems: &mut Problems) -> Option<MetricConfig> {
-    let fields = Fields::of(node, &SHAPED, problems)?;
-    let text = |name: &str, problems: &mut Problems| match fields.get(name) {
-        Some(_) => fields.text(name, problems),
+pub(super) fn read_shaped(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
+    let fields = Fields::of(node, &SHAPED, diagnostics)?;
+    let text = |name: &str, diagnostics: &mut Diagnostics| match fields.get(name) {
+        Some(_) => fields.text(name, diagnostics),
         None => Some(""),
     };
     let (name, map, help) = (
-        text("name", problems),
-        text("map", problems),
-        text("help", problems),
+        text("name", diagnostics),
+        text("map", diagnostics),
+        text("help", diagnostics),
     );
     let shaper = fields.required_text(
         "shaper",
         "a shaped metric needs a `shaper`: a plugin's, by name",
-        problems,
+        diagnostics,
     );
-    let options = collector::read_options(&fields, problems);
-    let labels = label::read_labels(&fields, problems);
-    let bounds = bounds::read(&fields, problems);
+    let options = collector::read_options(&fields, diagnostics);
+    let labels = label::read_labels(&fields, diagnostics);
+    let bounds = bounds::read(&fields, diagnostics);
     let (name, map) = match (name?, map?) {
         ("", "") => {
-            problems.error(
+            diagnostics.error(
                 fields.at,
                 "a shaped metric needs a `name`, or the `map` that it is called after",
             );
@@ -57,13 +57,13 @@ pub(super) fn read_shaped(node: &Node, problems: &mut Problems) -> Option<Metric
         both => both,
     };
     if let Err(why) = names::check_metric_name(name) {
-        problems.error(
+        diagnostics.error(
             fields.at,
             format!("the metric name `{}` {why}", shorten(name)),
         );
         return None;
     }
-    let at = problems.position(fields.at);
+    let at = diagnostics.position(fields.at);
     Some(MetricConfig {
         name: name.to_owned(),
         help: help?.to_owned(),

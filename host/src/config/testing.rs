@@ -17,15 +17,15 @@ pub(super) fn good(yaml: &str) -> UnitConfig {
 }
 
 /// What is wrong with a file: one line a problem, less the file's name.
-pub(super) fn problems(yaml: &str) -> String {
+pub(super) fn diagnostics(yaml: &str) -> String {
     let list = match read_unit("sub/u", &file(), yaml.as_bytes(), false) {
         Ok(read) => read.warnings,
-        Err(unreadable) => unreadable.problems,
+        Err(unreadable) => unreadable.diagnostics,
     };
     let name = file().display().to_string();
     let lines: Vec<String> = list
         .iter()
-        .map(|problem| problem.to_string().replacen(&name, "", 1))
+        .map(|diagnostic| diagnostic.to_string().replacen(&name, "", 1))
         .collect();
     lines.join("\n")
 }

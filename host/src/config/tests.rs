@@ -1,6 +1,6 @@
 //! Whole files: what a good one means, and every sentence about a bad one with its place.
 
-mod problems;
+mod diagnostics;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,14 +17,14 @@ use super::model::UnitConfig;
 use super::unit::ReadUnit;
 use super::unit::read_unit;
 
-fn read(yaml: &str) -> Result<ReadUnit, Vec<super::problem::Problem>> {
+fn read(yaml: &str) -> Result<ReadUnit, Vec<super::diagnostic::Diagnostic>> {
     read_unit(
         "sub/u",
         &Arc::new(PathBuf::from("conf.d/sub/u.yaml")),
         yaml.as_bytes(),
         false,
     )
-    .map_err(|unreadable| unreadable.problems)
+    .map_err(|unreadable| unreadable.diagnostics)
 }
 
 fn good(yaml: &str) -> UnitConfig {
@@ -34,14 +34,14 @@ fn good(yaml: &str) -> UnitConfig {
 }
 
 /// One line a problem, less the file's name.
-fn problems(yaml: &str) -> String {
+fn diagnostics(yaml: &str) -> String {
     let list = match read(yaml) {
         Ok(read) => read.warnings,
-        Err(problems) => problems,
+        Err(diagnostics) => diagnostics,
     };
     let lines: Vec<String> = list
         .iter()
-        .map(|problem| problem.to_string().replacen("conf.d/sub/u.yaml", "", 1))
+        .map(|diagnostic| diagnostic.to_string().replacen("conf.d/sub/u.yaml", "", 1))
         .collect();
     lines.join("\n")
 }
@@ -347,7 +347,7 @@ fn lives() {
         (Lifecycle::Autostart, None)
     );
     assert_eq!(
-        problems(&format!("lifecycle: ondemand\nkeepalive: 5\n{COUNTER}")),
+        diagnostics(&format!("lifecycle: ondemand\nkeepalive: 5\n{COUNTER}")),
         ":1:12: error: unknown `lifecycle`: `ondemand`, did you mean `on-demand`?\n\
          :2:12: error: `keepalive`: the duration `5` has a number without a unit: add one of ns, us, ms, s, m, h\n\
          :2:12: warning: `keepalive` is of no effect without `lifecycle: on-demand`: the unit runs all the time"
@@ -366,7 +366,7 @@ fn maps() {
         .collect();
     assert_eq!(maps, [("a", true, None), ("b", false, Some(16))]);
     assert_eq!(
-        problems(&format!(
+        diagnostics(&format!(
             "maps: {{a: {{pin: maybe}}, b: {{max_entries: 4294967296, pine: true}}, c: 1}}\n{COUNTER}"
         )),
         ":1:17: error: expected `true` or `false` for `pin`, found `maybe`\n\
@@ -375,7 +375,8 @@ fn maps() {
          :1:70: error: expected a map as a mapping of keys, found `1`"
     );
     assert!(
-        problems(&format!("maps: [a]\n{COUNTER}")).contains("`maps: {NAME: {max_entries: 1024}}`")
+        diagnostics(&format!("maps: [a]\n{COUNTER}"))
+            .contains("`maps: {NAME: {max_entries: 1024}}`")
     );
 }
 
@@ -386,20 +387,20 @@ fn what_is_missing_at_the_end_is_in_the_last_line() {
         ("metrics:\n  a: b\n  c", ":3:4"),
         ("metrics:\r  a: b\r\n  c", ":3:4"),
     ] {
-        assert_eq!(problems(text), format!("{at}: {message}"));
+        assert_eq!(diagnostics(text), format!("{at}: {message}"));
     }
     let key = "metrics:\n  a:\n?  b:\n   c - d: e";
     assert!(
-        problems(key).starts_with(":4:12: error: "),
+        diagnostics(key).starts_with(":4:12: error: "),
         "{}",
-        problems(key)
+        diagnostics(key)
     );
 }
 
 #[test]
 fn nothing_in_a_file_reaches_the_terminal_as_it_is() {
     let labels = "labels: [{name: \"a\\e[2J\\nb\", size: 4}]";
-    let said = problems(&format!(
+    let said = diagnostics(&format!(
         "metrics: {{counters: [{{name: c, help: h, {labels}}}]}}"
     ));
     assert!(said.contains("the label name `a [2J b` has a"), "{said}");

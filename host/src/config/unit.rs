@@ -7,6 +7,8 @@ use std::sync::Arc;
 use regex::Regex;
 
 use super::collector;
+use super::diagnostic::Diagnostic;
+use super::diagnostic::Diagnostics;
 use super::fields;
 use super::fields::Fields;
 use super::fields::Schema;
@@ -21,15 +23,13 @@ use super::model::CgroupIdMap;
 use super::model::CgroupIdMapKind;
 use super::model::CollectorConfig;
 use super::model::MetricConfig;
-use super::model::Position;
+use super::model::Span;
 use super::model::UnitConfig;
 use super::names;
 use super::near;
 use super::node::Node;
 use super::node::shorten;
 use super::parse;
-use super::problem::Problem;
-use super::problem::Problems;
 use super::programs;
 use crate::digest::Digest;
 
@@ -70,14 +70,14 @@ const CGROUP_ID_MAP_KINDS: [&str; 2] = ["hash", "cgrp_storage"];
 #[derive(Debug)]
 pub(crate) struct ReadUnit {
     pub(crate) config: UnitConfig,
-    pub(crate) warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 /// A unit that cannot be started.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     /// In the order of the file, at least one of them an error.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
     /// What could be read all the same.
     pub(crate) partial: Option<Box<UnitConfig>>,
 }
@@ -89,18 +89,18 @@ pub(crate) fn read_unit(
     bytes: &[u8],
     strict_keys: bool,
 ) -> Result<ReadUnit, Unreadable> {
-    let mut problems = Problems::new(file, strict_keys);
+    let mut diagnostics = Diagnostics::new(file, strict_keys);
     // A duplicate key is an error too, but no reason not to look at the rest.
-    let root = parse::parse(bytes, "a mapping with `metrics`", &mut problems);
+    let root = parse::parse(bytes, "a mapping with `metrics`", &mut diagnostics);
     let config =
-        root.and_then(|root| read_root(name, file, Digest::of(bytes), &root, &mut problems));
+        root.and_then(|root| read_root(name, file, Digest::of(bytes), &root, &mut diagnostics));
     match config {
-        Some(config) if !problems.any_error() => Ok(ReadUnit {
+        Some(config) if !diagnostics.any_error() => Ok(ReadUnit {
             config,
-            warnings: problems.into_sorted(),
+            warnings: diagnostics.into_sorted(),
         }),
         partial => Err(Unreadable {
-            problems: problems.into_sorted(),
+            diagnostics: diagnostics.into_sorted(),
             partial: partial.map(Box::new),
         }),
     }
@@ -111,40 +111,40 @@ fn read_root(
     file: &Arc<PathBuf>,
     digest: Digest,
     root: &Node,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<UnitConfig> {
-    let fields = Fields::of(root, &UNIT, problems)?;
-    let namespace = read_namespace(&fields, problems);
+    let fields = Fields::of(root, &UNIT, diagnostics)?;
+    let namespace = read_namespace(&fields, diagnostics);
     let metrics = match fields.get("metrics") {
-        Some(node) => metric::read_metrics(node, problems),
+        Some(node) => metric::read_metrics(node, diagnostics),
         None => Metrics {
             list: Vec::new(),
             any_section: false,
         },
     };
-    let kaddrs = read_kaddrs(&fields, problems);
+    let kaddrs = read_kaddrs(&fields, diagnostics);
     let cgroup_id_map = fields
         .get("cgroup_id_map")
-        .map(|node| read_cgroup_id_map(node, problems));
+        .map(|node| read_cgroup_id_map(node, diagnostics));
     let bpf = metrics.any_section || fields.get("tracing").is_some();
     if !bpf && fields.get("collectors").is_none() {
-        problems.error(fields.at, "the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`");
+        diagnostics.error(fields.at, "the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`");
     }
-    let collectors = collector::read_collectors(&fields, problems);
-    let object = read_object(name, file, &fields, bpf, problems);
-    let life = lifecycle::read(name, &fields, problems);
-    let maps = maps::read(&fields, problems);
-    let kernel = kernel::read(&fields, problems);
-    let globals = globals::read(&fields, problems);
-    let programs = programs::read(&fields, problems);
-    let config_labels = collector::read_labels("config_labels", &fields, problems);
+    let collectors = collector::read_collectors(&fields, diagnostics);
+    let object = read_object(name, file, &fields, bpf, diagnostics);
+    let life = lifecycle::read(name, &fields, diagnostics);
+    let maps = maps::read(&fields, diagnostics);
+    let kernel = kernel::read(&fields, diagnostics);
+    let globals = globals::read(&fields, diagnostics);
+    let programs = programs::read(&fields, diagnostics);
+    let config_labels = collector::read_labels("config_labels", &fields, diagnostics);
     let mut collectors = collectors;
     add_labels(
         &config_labels,
         &mut collectors,
         &metrics.list,
         &fields,
-        problems,
+        diagnostics,
     );
     Some(UnitConfig {
         digest,
@@ -175,21 +175,21 @@ fn add_labels(
     collectors: &mut [CollectorConfig],
     metrics: &[MetricConfig],
     fields: &Fields<'_>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) {
     let at = fields
         .get("config_labels")
         .map_or(fields.at, |node| node.at);
     for (name, value) in labels {
         if name == "le" {
-            problems.error(
+            diagnostics.error(
                 at,
                 "the label `le` of `config_labels` is that of buckets: choose another name",
             );
         }
         for metric in metrics {
             if metric.labels.iter().any(|label| label.name == *name) {
-                problems.error(
+                diagnostics.error(
                     at,
                     format!(
                         "the label `{}` of `config_labels` is one of the metric `{}` already",
@@ -201,7 +201,7 @@ fn add_labels(
         }
         for collector in &mut *collectors {
             if collector.target_label == *name && !collector.targets.is_empty() {
-                problems.error(
+                diagnostics.error(
                     at,
                     format!(
                         "the label `{}` of `config_labels` is the `target_label` of the collector `{}`",
@@ -216,13 +216,13 @@ fn add_labels(
     }
 }
 
-fn read_namespace(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
+fn read_namespace(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let Some(node) = fields.get("namespace") else {
         return Some(DEFAULT_NAMESPACE.to_owned());
     };
-    let namespace = fields.text("namespace", problems)?;
+    let namespace = fields.text("namespace", diagnostics)?;
     if let Err(why) = names::check_metric_name(namespace) {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("the namespace `{}` {why}", shorten(namespace)),
         );
@@ -236,13 +236,13 @@ fn read_object(
     file: &Path,
     fields: &Fields<'_>,
     bpf: bool,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<PathBuf> {
     let directory = file.parent().unwrap_or(Path::new(""));
-    match fields.text("object", problems) {
+    match fields.text("object", diagnostics) {
         Some("") => {
             let at = fields.get("object").map_or(fields.at, |node| node.at);
-            problems.error(
+            diagnostics.error(
                 at,
                 "expected the path of a BPF object for `object`, found an empty text",
             );
@@ -256,35 +256,35 @@ fn read_object(
     }
 }
 
-fn read_kaddrs(fields: &Fields<'_>, problems: &mut Problems) -> Vec<(String, Position)> {
+fn read_kaddrs(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<(String, Span)> {
     let mut symbols = Vec::new();
-    for node in fields.list("kaddrs", "kernel symbols", problems) {
-        match fields::text(node, "a kernel symbol of `kaddrs`", problems) {
-            Some("") => problems.error(
+    for node in fields.list("kaddrs", "kernel symbols", diagnostics) {
+        match fields::text(node, "a kernel symbol of `kaddrs`", diagnostics) {
+            Some("") => diagnostics.error(
                 node.at,
                 "expected a kernel symbol in `kaddrs`, found nothing",
             ),
-            Some(symbol) => symbols.push((symbol.to_owned(), problems.position(node.at))),
+            Some(symbol) => symbols.push((symbol.to_owned(), diagnostics.position(node.at))),
             None => {}
         }
     }
     symbols
 }
 
-fn read_cgroup_id_map(node: &Node, problems: &mut Problems) -> Option<CgroupIdMap> {
-    let fields = Fields::of(node, &CGROUP_ID_MAP, problems)?;
+fn read_cgroup_id_map(node: &Node, diagnostics: &mut Diagnostics) -> Option<CgroupIdMap> {
+    let fields = Fields::of(node, &CGROUP_ID_MAP, diagnostics)?;
     let map = fields.required_text(
         "name",
         "`cgroup_id_map` needs a `name`: the BPF map's",
-        problems,
+        diagnostics,
     );
     let kind = match fields.get("type") {
-        Some(node) => match fields.text("type", problems)? {
+        Some(node) => match fields.text("type", diagnostics)? {
             "" | "hash" => Some(CgroupIdMapKind::Hash),
             "cgrp_storage" => Some(CgroupIdMapKind::CgrpStorage),
             other => {
                 let hint = near::suggestion(other, &CGROUP_ID_MAP_KINDS);
-                problems.error(
+                diagnostics.error(
                     node.at,
                     format!("unknown type `{}` of `cgroup_id_map`{hint}", shorten(other)),
                 );
@@ -293,30 +293,30 @@ fn read_cgroup_id_map(node: &Node, problems: &mut Problems) -> Option<CgroupIdMa
         },
         None => Some(CgroupIdMapKind::Hash),
     };
-    let patterns = fields.list("regexps", "regular expressions", problems);
+    let patterns = fields.list("regexps", "regular expressions", diagnostics);
     if patterns.is_empty() {
-        problems.warning(
+        diagnostics.warning(
             fields.at,
             "`cgroup_id_map` has no `regexps`: no cgroup will be in it",
         );
     }
     let mut regexps: Vec<Regex> = Vec::new();
     for node in patterns {
-        if let Some(pattern) = fields::text(node, "a regular expression", problems) {
-            regexps.extend(label::read_regexp(node.at, pattern, problems));
+        if let Some(pattern) = fields::text(node, "a regular expression", diagnostics) {
+            regexps.extend(label::read_regexp(node.at, pattern, diagnostics));
         }
     }
     Some(CgroupIdMap {
         map: map?.to_owned(),
         kind: kind?,
         regexps,
-        at: problems.position(fields.at),
+        at: diagnostics.position(fields.at),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{good, problems};
+    use super::super::testing::{diagnostics, good};
 
     #[test]
     fn a_units_labels_are_its_collectors_too() {
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn labels_that_are_taken() {
-        let found = problems(
+        let found = diagnostics(
             "config_labels: {le: x, l: x, instance: x, a-b: x}\n\
              metrics: {counters: [{name: c, help: h, labels: [{name: l, size: 4, decoders: [{name: uint}]}]}]}\n\
              collectors: [{name: k, targets: [t]}]\n",
@@ -357,7 +357,7 @@ mod tests {
             assert!(found.contains(expected), "{expected}\n{found}");
         }
         assert!(
-            problems("config_labels: [a]\ncollectors: [{name: k}]\n")
+            diagnostics("config_labels: [a]\ncollectors: [{name: k}]\n")
                 .contains("for `config_labels`, found a list")
         );
     }

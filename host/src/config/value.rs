@@ -1,13 +1,13 @@
 //! `value` of a metric: which number of a map's value it is, if the value is a struct.
 
+use super::diagnostic::Diagnostics;
 use super::fields::Fields;
 use super::fields::Schema;
-use super::model::Position;
+use super::model::Span;
 use super::near;
 use super::node::Node;
 use super::node::NodeValue;
 use super::node::shorten;
-use super::problem::Problems;
 
 const VALUE: Schema = Schema {
     what: "a metric's `value`",
@@ -26,7 +26,7 @@ pub(crate) struct ValueConfig {
     pub(crate) place: ValuePlace,
     /// Finite, and not 0.
     pub(crate) scale: f64,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -77,12 +77,12 @@ impl ValueType {
 /// `Err`: it could not be read, which has been said.
 pub(super) fn read(
     metric: &Fields<'_>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Result<Option<ValueConfig>, ()> {
     let Some(node) = metric.get("value") else {
         return Ok(None);
     };
-    let at = problems.position(node.at);
+    let at = diagnostics.position(node.at);
     match &node.value {
         NodeValue::Scalar(scalar) => Ok(Some(ValueConfig {
             place: ValuePlace::Member(scalar.raw_text().to_owned()),
@@ -90,20 +90,20 @@ pub(super) fn read(
             at,
         })),
         _ => {
-            let (place, scale) = read_mapping(node, problems).ok_or(())?;
+            let (place, scale) = read_mapping(node, diagnostics).ok_or(())?;
             Ok(Some(ValueConfig { place, scale, at }))
         }
     }
 }
 
-fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64)> {
-    let fields = Fields::of(node, &VALUE, problems)?;
+fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValuePlace, f64)> {
+    let fields = Fields::of(node, &VALUE, diagnostics)?;
     let scale = match fields.get("scale") {
         None => Some(1.0),
         Some(node) => {
-            let scale = fields.float("scale", problems);
+            let scale = fields.float("scale", diagnostics);
             if scale == Some(0.0) {
-                problems.error(node.at, "expected a number other than 0 for `scale`");
+                diagnostics.error(node.at, "expected a number other than 0 for `scale`");
                 None
             } else {
                 scale
@@ -115,13 +115,13 @@ fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64
             .into_iter()
             .find(|key| fields.get(key).is_some());
         if let Some(key) = by_place {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!("expected `member` or `{key}`, found both: the member's place is known"),
             );
             return None;
         }
-        let member = fields.text("member", problems)?;
+        let member = fields.text("member", diagnostics)?;
         return Some((ValuePlace::Member(member.to_owned()), scale?));
     }
     if fields.get("offset").is_none()
@@ -133,12 +133,12 @@ fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64
     let offset = match fields.get("offset") {
         None => Some(0),
         Some(node) => {
-            let offset = fields.integer("offset", problems)?;
+            let offset = fields.integer("offset", diagnostics)?;
             let fits = usize::try_from(offset)
                 .ok()
                 .filter(|_| offset <= MAX_OFFSET);
             if fits.is_none() {
-                problems.error(
+                diagnostics.error(
                     node.at,
                     format!(
                         "expected a number of bytes up to {MAX_OFFSET} for `offset`, found {offset}"
@@ -150,10 +150,10 @@ fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64
     };
     let size = match fields.get("size") {
         None => None,
-        Some(node) => match fields.integer("size", problems)? {
+        Some(node) => match fields.integer("size", diagnostics)? {
             size @ (4 | 8) => Some((node.at, size)),
             size => {
-                problems.error(
+                diagnostics.error(
                     node.at,
                     format!("expected 4 or 8 bytes for `size`, found {size}"),
                 );
@@ -165,12 +165,12 @@ fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64
         None if size.is_some_and(|(_, size)| size == 4) => ValueType::U32,
         None => ValueType::U64,
         Some(node) => {
-            let written = fields.text("type", problems)?;
+            let written = fields.text("type", diagnostics)?;
             let found = ValueType::ALL
                 .into_iter()
                 .find(|kind| kind.as_str() == written);
             let Some(kind) = found else {
-                problems.error(
+                diagnostics.error(
                     node.at,
                     format!(
                         "unknown `type` of a value: `{}`{}",
@@ -186,7 +186,7 @@ fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64
     if let Some((at, size)) = size
         && usize::try_from(size) != Ok(kind.size())
     {
-        problems.error(
+        diagnostics.error(
             at,
             format!(
                 "expected {} bytes for the type `{}`, found {size}",
@@ -207,7 +207,7 @@ fn read_mapping(node: &Node, problems: &mut Problems) -> Option<(ValuePlace, f64
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{good, problems};
+    use super::super::testing::{diagnostics, good};
     use super::*;
 
     fn yaml(value: &str) -> String {
@@ -271,17 +271,17 @@ mod tests {
                 ":5:13: warning: unknown key `membr` in a metric's `value`, did you mean `member`?",
             ),
         ] {
-            assert_eq!(problems(&yaml(value)), expected, "{value}");
+            assert_eq!(diagnostics(&yaml(value)), expected, "{value}");
         }
         let samples = yaml("{scale: 2}\n    perf_event_array: true");
         assert_eq!(
-            problems(&samples),
+            diagnostics(&samples),
             ":5:12: error: samples are counted, they have no `value`"
         );
         let histogram = yaml("{scale: 2}\n    bucket_type: exp2\n    bucket_max: 3\n    labels: [{name: b, size: 4, decoders: [{name: uint}]}]")
             .replace("counters", "histograms");
         assert_eq!(
-            problems(&histogram),
+            diagnostics(&histogram),
             ":5:12: error: the value of a histogram's bucket is a count, which has no `scale`: see `bucket_multiplier`"
         );
     }

@@ -10,14 +10,14 @@ use zstd::stream::raw::{Encoder, InBuffer, Operation, OutBuffer};
 use super::negotiate::Encoding;
 
 /// A compressed body that is made piece by piece. At the fastest level: a scrape is read once, and text compresses tenfold even so.
-pub(crate) enum Packer {
+pub(crate) enum Compressor {
     /// One gzip member.
     Gzip(Box<GzEncoder<Vec<u8>>>),
     /// One zstd frame.
     Zstd(Zstd),
 }
 
-impl Packer {
+impl Compressor {
     /// What is compressed goes into what `out` gives, behind what it has. None: the encoding is no compression.
     pub(crate) fn new(
         encoding: Encoding,
@@ -114,8 +114,8 @@ mod tests {
 
     const PIECE: &str = "ebpf_exporter_x_total{a=\"b\"} 1\n";
 
-    fn packer(encoding: Encoding) -> Packer {
-        Packer::new(encoding, Vec::new).unwrap().unwrap()
+    fn packer(encoding: Encoding) -> Compressor {
+        Compressor::new(encoding, Vec::new).unwrap().unwrap()
     }
 
     fn unpacked(encoding: Encoding, packed: &[u8]) -> String {

@@ -18,7 +18,7 @@ mod samples;
 mod text;
 
 pub(crate) use body::BodyWriter;
-pub(crate) use compress::Packer;
+pub(crate) use compress::Compressor;
 pub(crate) use escape::LabelTemplate;
 pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
 pub(crate) use merge::{Clash, Source, merge};

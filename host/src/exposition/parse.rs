@@ -18,11 +18,11 @@ use line::{Line, SampleLine};
 #[error("line {line}: {problem}")]
 pub(crate) struct ParseError {
     pub(crate) line: NonZeroUsize,
-    pub(crate) problem: Problem,
+    pub(crate) problem: Fault,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
+pub(crate) enum Fault {
     #[error("an empty line, which OpenMetrics does not have")]
     Blank,
     #[error(
@@ -74,7 +74,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Family>, ParseError> {
             problem,
         };
         if ended {
-            return Err(at(Problem::AfterEof));
+            return Err(at(Fault::AfterEof));
         }
         ended = line == "# EOF";
         if ended {
@@ -90,7 +90,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Family>, ParseError> {
         problem,
     };
     if !ended {
-        return Err(at(Problem::NoEof));
+        return Err(at(Fault::NoEof));
     }
     parser.finish_family().map_err(at)?;
     Ok(parser.families)
@@ -105,7 +105,7 @@ struct Parser {
 }
 
 impl Parser {
-    fn line(&mut self, text: &str) -> Result<(), Problem> {
+    fn line(&mut self, text: &str) -> Result<(), Fault> {
         match Line::parse(text)? {
             Line::Help { name, help } => self.family(name)?.set_help(help),
             Line::Unit { name, unit } => self.family(name)?.set_unit(unit),
@@ -114,7 +114,7 @@ impl Parser {
         }
     }
 
-    fn sample(&mut self, sample: &SampleLine<'_>) -> Result<(), Problem> {
+    fn sample(&mut self, sample: &SampleLine<'_>) -> Result<(), Fault> {
         if let Some(current) = &mut self.current
             && current.takes(sample.name)
         {
@@ -126,7 +126,7 @@ impl Parser {
     }
 
     /// The family called `name`: the one being read, or a new one.
-    fn family(&mut self, name: &str) -> Result<&mut Assembly, Problem> {
+    fn family(&mut self, name: &str) -> Result<&mut Assembly, Fault> {
         if self
             .current
             .as_ref()
@@ -134,7 +134,7 @@ impl Parser {
         {
             self.finish_family()?;
             if !self.names.insert(name.to_owned()) {
-                return Err(Problem::FamilyTwice {
+                return Err(Fault::FamilyTwice {
                     family: name.to_owned(),
                 });
             }
@@ -143,7 +143,7 @@ impl Parser {
         Ok(self.current.get_or_insert_with(|| Assembly::new(name)))
     }
 
-    fn finish_family(&mut self) -> Result<(), Problem> {
+    fn finish_family(&mut self) -> Result<(), Fault> {
         if let Some(done) = self.current.take() {
             self.families.push(done.finish()?);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::ProgramStatus;
-use crate::config::{CollectorConfig, MetricConfig, Problem, UnitConfig};
+use crate::config::{CollectorConfig, Diagnostic, MetricConfig, UnitConfig};
 use crate::digest::Digest;
 use crate::privileges::Feature;
 use crate::rows::Layout;
@@ -39,7 +39,7 @@ pub(crate) enum ToServer {
     Explain {
         generation: u64,
         config: Box<ServedConfig>,
-        problems: Vec<Problem>,
+        diagnostics: Vec<Diagnostic>,
     },
     /// The opened version is attached: it is served in place of the one before.
     Serve {
@@ -298,7 +298,7 @@ pub(crate) struct UnitStatus {
     pub(crate) unit: String,
     pub(crate) phase: UnitPhase,
     /// Why the last load or reload failed. A running unit with one is the last good version.
-    pub(crate) problem: Option<String>,
+    pub(crate) diagnostic: Option<String>,
     pub(crate) on_demand: Option<OnDemand>,
     /// How long from now until it, or its programs that are not attached, are tried again.
     pub(crate) next_try: Option<Duration>,

@@ -120,12 +120,12 @@ impl Kernel {
     /// The whole story of a failure: with a config that is wrong, also what only plugins can tell.
     pub(super) fn explain(&mut self, unit: &str, failure: LoadFailure) -> UnitFailure {
         let LoadFailure { error, config } = failure;
-        if let (UnitError::Config(problems), Some(config)) = (&error, config) {
+        if let (UnitError::Config(diagnostics), Some(config)) = (&error, config) {
             let generation = self.number();
             let message = || ToServer::Explain {
                 generation,
                 config: Box::new(ServedConfig::from(&*config)),
-                problems: problems.clone(),
+                diagnostics: diagnostics.clone(),
             };
             if let Some(why) = self.link.explain(message, unit, generation) {
                 return UnitFailure {
@@ -362,14 +362,14 @@ impl Kernel {
             }
             Action::Reshape | Action::Start | Action::Replace => {}
         }
-        let problem = {
+        let diagnostic = {
             let mut unit = self.units.enter(&name);
             if !unit.begin() {
                 return Err(UnitFailure::retryable(
                     "the unit is being changed already".to_owned(),
                 ));
             }
-            unit.problem().map(str::to_owned)
+            unit.diagnostic().map(str::to_owned)
         };
         let known = config.clone();
         let done = match step.action {
@@ -386,7 +386,7 @@ impl Kernel {
         match &done {
             Ok(()) => report_running(&unit),
             Err(failure) => {
-                let said = again.is_some() && problem.as_deref() == Some(&*failure.why);
+                let said = again.is_some() && diagnostic.as_deref() == Some(&*failure.why);
                 refuse(&mut unit, &failure.why, began, said);
                 unit.try_version_later(&known, object, failure, again);
             }
@@ -401,7 +401,7 @@ impl Kernel {
         if unit.is_running() {
             // A version that did not run has been taken back.
             unit.clear_problem();
-        } else if unit.state() == State::Waiting && unit.problem().is_some() {
+        } else if unit.state() == State::Waiting && unit.diagnostic().is_some() {
             unit.wait(config);
         }
     }
@@ -497,7 +497,7 @@ impl Kernel {
                     }
                 }
                 What::Version => {
-                    let Some(config) = config.filter(|_| unit.problem().is_some()) else {
+                    let Some(config) = config.filter(|_| unit.diagnostic().is_some()) else {
                         continue;
                     };
                     let desired = Desired::of(&config);

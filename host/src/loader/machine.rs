@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tasks::Tasks;
-use crate::bpf::{Machine, MachineEvents};
+use crate::bpf::{HostTopology, MachineEvents};
 
 /// From the kernel's word that something has come or gone to the look: it seldom comes alone.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// Looks when the kernel says that there is something to see, on a thread of its own, for as long
 /// as the process runs. `seen`: what was there when the units were attached.
-pub(super) fn follow(tasks: Arc<Tasks>, mut seen: Machine) -> io::Result<()> {
+pub(super) fn follow(tasks: Arc<Tasks>, mut seen: HostTopology) -> io::Result<()> {
     let mut events = MachineEvents::listen()
         .inspect_err(|error| {
             tracing::debug!(
@@ -30,7 +30,7 @@ pub(super) fn follow(tasks: Arc<Tasks>, mut seen: Machine) -> io::Result<()> {
         .spawn(move || {
             loop {
                 // The first time for what has happened before anybody listened.
-                let now = Machine::look();
+                let now = HostTopology::look();
                 if now != seen {
                     seen = now;
                     tasks.follow_machine();

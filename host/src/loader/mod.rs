@@ -46,7 +46,7 @@ use self::signals::{Signal, Signals};
 use self::start::FirstLoad;
 use self::tasks::Tasks;
 use self::units::Units;
-use crate::bpf::Machine;
+use crate::bpf::HostTopology;
 use crate::cli::settings::Settings;
 use crate::kernel::{KernelFacts, open_kallsyms, open_pci_ids};
 use crate::listen;
@@ -96,7 +96,7 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
         .cloned()
         .collect();
     let before_reading = watch::look_at(&watched);
-    let machine = Machine::look();
+    let machine = HostTopology::look();
     let configs = start::read(&settings)?;
     let (kallsyms, pci_ids) = (open_kallsyms(), open_pci_ids());
     let own = kallsyms.as_ref().and_then(|file| file.try_clone().ok());
@@ -199,7 +199,7 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
 struct Watch {
     watched: Vec<PathBuf>,
     before_reading: watch::Seen,
-    machine: Machine,
+    machine: HostTopology,
     addresses: Vec<std::net::SocketAddr>,
 }
 

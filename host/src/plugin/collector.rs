@@ -12,6 +12,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::answer::{self, Answer, short};
 use super::bindings::exports::exporter::plugin::collecting;
+use super::call_permits::CallPermit;
 use super::capture::LogCapture;
 use super::component::{CollectorPre, Plugin};
 use super::engine::Ticking;
@@ -21,7 +22,6 @@ use super::imports::HostState;
 use super::instance::classify;
 use super::meter::Meter;
 use super::session::Breaker;
-use super::slots::Slot;
 
 /// Targets whose failures are remembered. A probe's targets come from whoever asks, so there has to be an end.
 const MAX_BREAKERS: usize = 1024;
@@ -95,7 +95,7 @@ impl Collector {
                 call.collect(handle, request).await
             })
             .await;
-        let limit = self.plugin.terms.limits.series;
+        let limit = self.plugin.policy.limits.series;
         let checked = given.and_then(|given| match given {
             Ok(families) => answer::checked(families, limit, request.labels)
                 .inspect_err(|error| self.plugin.stats.failed(error))
@@ -111,9 +111,9 @@ impl Collector {
     }
 
     /// A turn among the plugin's calls, which every `collect` needs. To be had before anything that other plugins' calls wait for, too.
-    pub(crate) async fn turn(&self, deadline: Instant) -> Result<Slot, CallError> {
-        let slot = self.plugin.slots.take_until(deadline).await;
-        slot.inspect_err(|error| self.plugin.stats.failed(error))
+    pub(crate) async fn turn(&self, deadline: Instant) -> Result<CallPermit, CallError> {
+        let call_permit = self.plugin.call_permits.take_until(deadline).await;
+        call_permit.inspect_err(|error| self.plugin.stats.failed(error))
     }
 
     /// A new instance for `act`, ended at the deadline or at the CPU limit.
@@ -196,7 +196,7 @@ impl<'a> Call<'a> {
         deadline: Instant,
         capture: Option<&Arc<LogCapture>>,
     ) -> Result<Self, CallError> {
-        let limits = plugin.terms.limits.of_collectors();
+        let limits = plugin.policy.limits.of_collectors();
         let Some(collecting) = &plugin.collecting else {
             return Err(CallError::Instantiate("it has no collectors".into()));
         };

@@ -8,14 +8,14 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping, uniform_shaping};
 use super::budget::LogBudget;
+use super::call_permits::CallPermits;
 use super::diagnosis::Interfaces;
 use super::engine::Engine;
 use super::error::LoadError;
-use super::grants::{Denials, Terms, Waiting};
+use super::grants::{Denials, PluginPolicy, Waiting};
 use super::guard::guarded;
 use super::imports::{self, HostState};
 use super::instance::Instance;
-use super::slots::Slots;
 use super::stats::PluginStats;
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
@@ -40,10 +40,10 @@ pub(crate) struct Plugin {
     pub(super) uniform: Option<uniform_shaping::GuestIndices>,
     pub(super) collecting: Option<CollectorPre>,
     /// What it may reach and use.
-    pub(super) terms: Terms,
+    pub(super) policy: PluginPolicy,
     pub(super) denials: Arc<Denials>,
     pub(super) waiting: Arc<Waiting>,
-    pub(super) slots: Arc<Slots>,
+    pub(super) call_permits: Arc<CallPermits>,
     pub(super) facts: Arc<KernelFacts>,
     pub(super) log_budget: Arc<LogBudget>,
     pub(super) stats: Arc<PluginStats>,
@@ -147,18 +147,18 @@ impl Plugin {
             shaping,
             uniform,
             collecting,
-            terms: Terms::none(),
+            policy: PluginPolicy::none(),
             denials: Arc::default(),
             waiting: Arc::default(),
-            slots: Arc::new(Slots::new(None)),
+            call_permits: Arc::new(CallPermits::new(None)),
             facts: Arc::clone(facts),
             log_budget: Arc::new(LogBudget::new()),
             stats: Arc::default(),
         })
     }
 
-    /// The same plugin under other terms. `Terms::check` is up to whoever has them.
-    pub(super) fn under(&self, terms: Terms) -> Self {
+    /// The same plugin under other terms. `PluginPolicy::check` is up to whoever has them.
+    pub(super) fn under(&self, policy: PluginPolicy) -> Self {
         Self {
             name: Arc::clone(&self.name),
             digest: self.digest,
@@ -167,8 +167,8 @@ impl Plugin {
             shaping: self.shaping.clone(),
             uniform: self.uniform.clone(),
             collecting: self.collecting.clone(),
-            slots: Arc::new(Slots::new(terms.limits.instances)),
-            terms,
+            call_permits: Arc::new(CallPermits::new(policy.limits.instances)),
+            policy,
             denials: Arc::default(),
             waiting: Arc::clone(&self.waiting),
             facts: Arc::clone(&self.facts),
@@ -183,7 +183,7 @@ impl Plugin {
 
     /// Of the component's file, and of its sidecar if it has one.
     pub(crate) fn version(&self) -> Digest {
-        self.digest.with(self.terms.sidecar)
+        self.digest.with(self.policy.sidecar)
     }
 
     /// Asks the component what it offers. Runs its code.

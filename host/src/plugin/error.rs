@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cells::CellsError;
-use crate::config::Problem;
+use crate::config::Diagnostic;
 use crate::digest::Digest;
 
 /// A file that cannot be used as a plugin.
@@ -68,7 +68,7 @@ pub(crate) enum LoadError {
     #[error("what it exports is not as exporter:plugin@{version} has it: build it against the wit/ of this host's version: {0}", version = super::component::INTERFACE_VERSION)]
     Export(String),
     #[error("its sidecar cannot be used: {}", listed(.0))]
-    Sidecar(Vec<Problem>),
+    Sidecar(Vec<Diagnostic>),
     #[error(
         "its bytes are not those that its sidecar names: expected SHA-256 {expected}, found {found}"
     )]
@@ -98,11 +98,11 @@ pub(crate) enum CompileError {
 /// How many problems of a sidecar stand in one message.
 const LISTED: usize = 8;
 
-fn listed(problems: &[Problem]) -> String {
-    let texts = problems.iter().take(LISTED).map(ToString::to_string);
+fn listed(diagnostics: &[Diagnostic]) -> String {
+    let texts = diagnostics.iter().take(LISTED).map(ToString::to_string);
     let mut texts: Vec<String> = texts.collect();
-    if problems.len() > LISTED {
-        texts.push(format!("and {} more", problems.len() - LISTED));
+    if diagnostics.len() > LISTED {
+        texts.push(format!("and {} more", diagnostics.len() - LISTED));
     }
     texts.join("; ")
 }

@@ -50,7 +50,7 @@ pub(super) struct OpenedShaper {
 impl Instance {
     /// A new store with a new instance. Runs the component's start code within its limits.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, CallError> {
-        let limits = plugin.terms.limits;
+        let limits = plugin.policy.limits;
         let mut store = Store::new(plugin.pre.engine(), HostState::new(plugin, None));
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);

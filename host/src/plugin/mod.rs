@@ -6,6 +6,7 @@
 mod answer;
 mod bindings;
 mod budget;
+mod call_permits;
 mod capture;
 mod cells;
 mod collector;
@@ -22,7 +23,6 @@ mod meter;
 pub(crate) mod outside;
 mod registry;
 mod session;
-mod slots;
 mod stats;
 mod tool;
 mod world;

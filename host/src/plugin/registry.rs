@@ -10,7 +10,7 @@ use super::compile::{Compile, InProcess};
 use super::component::{self, Catalogue, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
-use super::grants::Terms;
+use super::grants::PluginPolicy;
 use super::session::Session;
 use super::stats::{PluginStats, Snapshot};
 use crate::digest::Digest;
@@ -244,15 +244,15 @@ impl Entry {
         parts: &PluginParts,
         known: Option<&Self>,
     ) -> Result<Self, LoadError> {
-        let terms = if parts.name == STANDARD_NAME {
-            Terms::standard()
+        let policy = if parts.name == STANDARD_NAME {
+            PluginPolicy::standard()
         } else {
-            Terms::read(&parts.path, parts.sidecar.as_deref())?
+            PluginPolicy::read(&parts.path, parts.sidecar.as_deref())?
         };
-        terms.check(parts.digest)?;
+        policy.check(parts.digest)?;
         match known {
-            Some(known) if known.plugin.digest == parts.digest => Ok(known.under(terms)),
-            _ => Self::load(engine, parts, facts, known, terms),
+            Some(known) if known.plugin.digest == parts.digest => Ok(known.under(policy)),
+            _ => Self::load(engine, parts, facts, known, policy),
         }
     }
 
@@ -263,12 +263,12 @@ impl Entry {
         parts: &PluginParts,
         facts: &Arc<KernelFacts>,
         predecessor: Option<&Self>,
-        terms: Terms,
+        policy: PluginPolicy,
     ) -> Result<Self, LoadError> {
         let PluginParts { name, digest, .. } = parts;
         let compiled = parts.compiled.as_ref().ok_or(LoadError::NoCode)?;
         let component = component::load_compiled(engine, compiled.as_fd())?;
-        let mut plugin = Plugin::link(engine, name, *digest, &component, facts)?.under(terms);
+        let mut plugin = Plugin::link(engine, name, *digest, &component, facts)?.under(policy);
         if let Some(predecessor) = predecessor {
             plugin.stats = Arc::clone(&predecessor.plugin.stats);
             // What hangs there still has its threads.
@@ -289,13 +289,13 @@ impl Entry {
     }
 
     /// The same one if the terms are what they were; otherwise the same component as a new version.
-    fn under(&self, terms: Terms) -> Self {
-        if self.plugin.terms.sidecar == terms.sidecar {
+    fn under(&self, policy: PluginPolicy) -> Self {
+        if self.plugin.policy.sidecar == policy.sidecar {
             return self.clone();
         }
         tracing::debug!(plugin = self.plugin.name(), "plugin under other terms");
         Self {
-            plugin: Arc::new(self.plugin.under(terms)),
+            plugin: Arc::new(self.plugin.under(policy)),
             catalogue: self.catalogue.clone(),
         }
     }

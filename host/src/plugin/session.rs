@@ -7,11 +7,11 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::call_permits::CallPermit;
 use super::cells::Cells;
 use super::component::Plugin;
 use super::error::{CallError, OpenError};
 use super::instance::Instance;
-use super::slots::Slot;
 use super::stats::{OpenBreaker, PluginStats};
 use super::world::{Decoded, NumberSource, Placed, Placement, ShapeLimits, ShapedFamily};
 use crate::digest::Digest;
@@ -161,7 +161,7 @@ impl Session {
         decoder: DecoderId,
         input: &Cells,
     ) -> Result<Decoded, CallError> {
-        let _slot = self.slot()?;
+        let _slot = self.call_permit()?;
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
         let handle = *live.decoders.get(decoder.0).ok_or_else(gone)?;
@@ -175,7 +175,7 @@ impl Session {
         keys: &Cells,
         labels: &[impl Borrow<Cells>],
     ) -> Result<Placed, CallError> {
-        let _slot = self.slot()?;
+        let _slot = self.call_permit()?;
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
         let (handle, limits) = live.shaper(&self.shapers, shaper)?;
@@ -185,9 +185,9 @@ impl Session {
     }
 
     /// Waits for the plugin's other calls where the operator bounds how many there may be.
-    fn slot(&self) -> Result<Slot, CallError> {
+    fn call_permit(&self) -> Result<CallPermit, CallError> {
         self.plugin
-            .slots
+            .call_permits
             .take()
             .inspect_err(|error| self.plugin.stats.failed(error))
     }

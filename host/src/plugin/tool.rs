@@ -11,7 +11,7 @@ use super::compile::Compile;
 use super::component::{self, Offers, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
-use super::grants::Terms;
+use super::grants::PluginPolicy;
 use super::registry::{STANDARD, STANDARD_NAME};
 use super::session::Session;
 use crate::digest::Digest;
@@ -41,7 +41,7 @@ pub(crate) struct Inspection {
     /// Its limits, one a line.
     pub(crate) limits: Vec<String>,
     /// Why the host would leave it out.
-    pub(crate) problem: Option<LoadError>,
+    pub(crate) diagnostic: Option<LoadError>,
 }
 
 /// A plugin that can be called.
@@ -71,10 +71,10 @@ impl Location<'_> {
         }
     }
 
-    fn terms(&self) -> Result<Terms, LoadError> {
+    fn policy(&self) -> Result<PluginPolicy, LoadError> {
         match self {
-            Self::Standard => Ok(Terms::standard()),
-            Self::File(path) => Terms::beside(path),
+            Self::Standard => Ok(PluginPolicy::standard()),
+            Self::File(path) => PluginPolicy::beside(path),
         }
     }
 }
@@ -98,9 +98,9 @@ impl Inspection {
             offers: Offers::default(),
             granted: Vec::new(),
             limits: Vec::new(),
-            problem: None,
+            diagnostic: None,
         };
-        inspection.problem = inspection.fill(engine, facts, compile, location).err();
+        inspection.diagnostic = inspection.fill(engine, facts, compile, location).err();
         inspection
     }
 
@@ -116,14 +116,14 @@ impl Inspection {
         self.size = Some(bytes.len());
         let digest = Digest::of(&bytes);
         self.digest = Some(digest);
-        let terms = location.terms()?;
-        self.granted = terms.grant_lines();
-        self.limits = terms.limit_lines();
-        terms.check(digest)?;
+        let policy = location.policy()?;
+        self.granted = policy.grant_lines();
+        self.limits = policy.limit_lines();
+        policy.check(digest)?;
         let compiled = compile.compile(&self.name, &bytes)?;
         let component = component::load_compiled(engine, compiled.as_fd())?;
         (self.imports, self.exports) = interfaces(engine, &component);
-        let plugin = Plugin::link(engine, &self.name, digest, &component, facts)?.under(terms);
+        let plugin = Plugin::link(engine, &self.name, digest, &component, facts)?.under(policy);
         self.offers = plugin.offers()?;
         Ok(())
     }
@@ -168,12 +168,12 @@ impl Tool {
         location: Location<'_>,
     ) -> Result<Self, LoadError> {
         let (name, bytes) = (location.name(), location.bytes()?);
-        let terms = location.terms()?;
+        let policy = location.policy()?;
         let digest = Digest::of(&bytes);
-        terms.check(digest)?;
+        policy.check(digest)?;
         let compiled = compile.compile(&name, &bytes)?;
         let component = component::load_compiled(engine, compiled.as_fd())?;
-        let plugin = Plugin::link(engine, &name, digest, &component, facts)?.under(terms);
+        let plugin = Plugin::link(engine, &name, digest, &component, facts)?.under(policy);
         let offers = plugin.offers()?;
         Ok(Self {
             plugin: Arc::new(plugin),

@@ -99,7 +99,7 @@ impl User {
     }
 
     /// Changes all ids of this thread and its successors. The permitted and effective capabilities stay.
-    pub(super) fn become_it(&self) -> Result<(), UserError> {
+    pub(super) fn switch(&self) -> Result<(), UserError> {
         let failed = |step| {
             move |source| UserError::Step {
                 user: self.to_string(),

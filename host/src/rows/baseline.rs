@@ -6,7 +6,7 @@
 //! has begun anew, which is what has happened.
 
 use super::accumulate::{as_float, subtract};
-use super::series::{FamilyShape, GONE, Series, SlotId};
+use super::series::{AccumulatorId, FamilyShape, GONE, Series};
 use crate::exposition::{Kind, Number};
 
 /// What is taken off, of each series that was there in the first complete scrape.
@@ -82,7 +82,7 @@ impl Baseline {
     }
 
     /// Follows slots that have moved, to `total` of them.
-    pub(super) fn move_to(&mut self, moved: &[SlotId], total: usize) {
+    pub(super) fn move_to(&mut self, moved: &[AccumulatorId], total: usize) {
         let Some(departed) = &mut self.departed else {
             return;
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::column::Column;
 use super::pipeline::{Plugins, Step};
-use super::series::SlotId;
+use super::series::AccumulatorId;
 use crate::plugin::CallError;
 
 /// Of a target without a number.
@@ -12,8 +12,8 @@ pub(super) const NO_NUMBER: u32 = u32::MAX;
 
 /// Where a key's number goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Target {
-    pub(super) slot: SlotId,
+pub(super) struct Contribution {
+    pub(super) slot: AccumulatorId,
     /// `NO_NUMBER` adds nothing, but keeps the slot's series alive.
     pub(super) number: u32,
     pub(super) scale: f64,
@@ -30,7 +30,7 @@ pub(super) enum Outcome<'a> {
     Unanswered,
     Placed {
         /// With the key's row.
-        targets: &'a [(u32, Target)],
+        contributions: &'a [(u32, Contribution)],
         /// To be asked again at the next scrape.
         provisional: bool,
     },
@@ -43,7 +43,7 @@ pub(super) struct Outcomes {
     provisional: Vec<bool>,
     failed_by: Vec<Arc<str>>,
     /// By row.
-    targets: Vec<(u32, Target)>,
+    contributions: Vec<(u32, Contribution)>,
 }
 
 /// What is settled about a row.
@@ -79,23 +79,26 @@ impl Outcomes {
             verdicts: vec![Verdict::Unanswered; rows],
             provisional: vec![false; rows],
             failed_by: Vec::new(),
-            targets: Vec::new(),
+            contributions: Vec::new(),
         }
     }
 
     /// In the order of the rows.
     pub(super) fn iter(&self) -> impl Iterator<Item = Outcome<'_>> {
-        let mut targets = self.targets.as_slice();
+        let mut contributions = self.contributions.as_slice();
         let rows = (0..).zip(self.verdicts.iter().zip(&self.provisional));
         rows.map(move |(row, (verdict, &provisional))| {
-            let own = targets.iter().take_while(|(of, _)| *of == row).count();
-            let (own, rest) = targets.split_at(own);
-            targets = rest;
+            let own = contributions
+                .iter()
+                .take_while(|(of, _)| *of == row)
+                .count();
+            let (own, rest) = contributions.split_at(own);
+            contributions = rest;
             match *verdict {
                 Verdict::Unanswered => Outcome::Unanswered,
                 // What was filtered on a provisional text may pass later; for now it goes nowhere, wherever it went before.
                 Verdict::Dropped if provisional => Outcome::Placed {
-                    targets: &[],
+                    contributions: &[],
                     provisional,
                 },
                 Verdict::Dropped => Outcome::Dropped,
@@ -104,7 +107,7 @@ impl Outcomes {
                     None => Outcome::Unanswered,
                 },
                 Verdict::Placed => Outcome::Placed {
-                    targets: own,
+                    contributions: own,
                     provisional,
                 },
             }
@@ -196,7 +199,7 @@ impl Batch {
     /// Takes a shaper's answer about the rows that are alive: where each goes, and among them those that it could not place.
     pub(super) fn placed(
         &mut self,
-        mut targets: Vec<(u32, Target)>,
+        mut contributions: Vec<(u32, Contribution)>,
         errors: &[(u32, String)],
         name: &Arc<str>,
         complaints: &mut Complaints,
@@ -205,10 +208,10 @@ impl Batch {
         for &row in &*alive {
             outcomes.set(row, Verdict::Placed);
         }
-        if !targets.is_sorted_by_key(|(row, _)| *row) {
-            targets.sort_by_key(|(row, _)| *row);
+        if !contributions.is_sorted_by_key(|(row, _)| *row) {
+            contributions.sort_by_key(|(row, _)| *row);
         }
-        outcomes.targets = targets;
+        outcomes.contributions = contributions;
         if let Some((_, why)) = errors.first() {
             let failed = outcomes.failed(name, why, complaints);
             let rows = errors

@@ -1,13 +1,13 @@
 //! What the keys of a metric mean, for people.
 
-use super::meaning::Meaning;
+use super::key_binding::KeyBinding;
 use super::metric::Metric;
-use super::series::SlotId;
+use super::series::AccumulatorId;
 
 /// See `Metric::descriptions`.
 pub(crate) struct Descriptions<'a> {
     pub(super) metric: &'a Metric,
-    pub(super) owners: Vec<(SlotId, u32)>,
+    pub(super) owners: Vec<(AccumulatorId, u32)>,
 }
 
 impl Descriptions<'_> {
@@ -18,12 +18,15 @@ impl Descriptions<'_> {
         row_key.resize(layout.row_key_size, 0);
         let label = |slot| self.metric.series.labels(&self.owners, slot);
         let entry = self.metric.table.peek(&row_key)?;
-        Some(match &entry.meaning {
-            Meaning::Dropped => "dropped".into(),
-            Meaning::Failed(name) => format!("not decodable by {name}"),
-            Meaning::One { slot, .. } => label(*slot)?.to_owned(),
-            Meaning::Many(many) => {
-                let labels = many.targets.iter().filter_map(|target| label(target.slot));
+        Some(match &entry.key_binding {
+            KeyBinding::Dropped => "dropped".into(),
+            KeyBinding::Failed(name) => format!("not decodable by {name}"),
+            KeyBinding::One { slot, .. } => label(*slot)?.to_owned(),
+            KeyBinding::Many(many) => {
+                let labels = many
+                    .contributions
+                    .iter()
+                    .filter_map(|contribution| label(contribution.slot));
                 labels.collect::<Vec<_>>().join("; ")
             }
         })

@@ -189,10 +189,10 @@ mod tests {
 
     use super::*;
     use crate::config::SampleMap;
-    use crate::config::model::Position;
+    use crate::config::model::Span;
 
     fn label(name: &str, size: usize, padding: usize) -> LabelConfig {
-        let at = Position {
+        let at = Span {
             file: Arc::new(PathBuf::from("unit.yaml")),
             line: 1,
             column: 1,

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::batch::{Complaints, Outcome, Outcomes};
 use super::descriptions::Descriptions;
+use super::key_binding::{CachedKey, KeyBinding, Numbers};
 use super::layout::Layout;
-use super::meaning::{Entry, Meaning, Numbers};
 use super::pipeline::{BATCH, Label, Pipeline, Plugins, Shaper};
+use super::scrape_stats::MetricScrapeStats;
 use super::series::SeriesSet;
 use super::table::{EntryId, KeyTable};
-use super::walked::Walked;
 use crate::config::SeriesBounds;
 use crate::exposition::Family;
 use crate::plugin::Cells;
@@ -38,13 +38,13 @@ pub(crate) struct MetricParts {
 pub(crate) struct Metric {
     name: Arc<str>,
     pub(super) pipeline: Pipeline,
-    pub(super) table: KeyTable<Entry>,
+    pub(super) table: KeyTable<CachedKey>,
     pub(super) series: SeriesSet,
     /// Number of the running scrape, from 1.
     scrape: u32,
     /// So many entries may come, for which no room has been made yet.
     most: usize,
-    walked: Walked,
+    scrape_stats: MetricScrapeStats,
     /// The walk of the running scrape did not get to all entries.
     incomplete: bool,
     pending: Pending,
@@ -68,7 +68,7 @@ struct PendingRow {
 
 /// Entries of a map: `keys` and `values` end to end. A value is one or, in per-CPU maps, one per CPU with `cpu_stride` bytes each.
 #[derive(Clone, Copy)]
-pub(crate) struct Entries<'a> {
+pub(crate) struct MapBatch<'a> {
     pub(crate) keys: &'a [u8],
     pub(crate) key_size: usize,
     pub(crate) values: &'a [u8],
@@ -91,7 +91,7 @@ impl Metric {
             series,
             scrape: 0,
             most: 0,
-            walked: Walked::default(),
+            scrape_stats: MetricScrapeStats::default(),
             incomplete: false,
             pending: Pending::default(),
             row_key: Vec::new(),
@@ -115,7 +115,7 @@ impl Metric {
     /// Begins a scrape. `most`: how many entries there may be, for a first one to make room; 0 if that is not known.
     pub(crate) fn begin(&mut self, most: usize) {
         self.scrape += 1;
-        self.walked = Walked::default();
+        self.scrape_stats = MetricScrapeStats::default();
         self.incomplete = false;
         self.table.rewind();
         self.series.reset();
@@ -130,7 +130,7 @@ impl Metric {
     ///
     /// Keys that are not known go to the plugins together, at some 150 ns each with three labels: a fifth of it in Wasm, a fourth for new memory, the
     /// rest to render the labels, to remember key and series, and to sort.
-    pub(crate) fn take(&mut self, plugins: &mut Plugins, entries: Entries<'_>) {
+    pub(crate) fn take(&mut self, plugins: &mut Plugins, entries: MapBatch<'_>) {
         if entries.key_size == 0 || entries.value_stride == 0 {
             return;
         }
@@ -150,8 +150,8 @@ impl Metric {
             .zip((0..).step_by(entries.value_stride));
         for (key, value) in rows {
             if zero_key && key.iter().any(|byte| *byte != 0) {
-                self.walked.rows += 1;
-                self.walked.leave_out(ZERO_KEY);
+                self.scrape_stats.rows += 1;
+                self.scrape_stats.leave_out(ZERO_KEY);
                 continue;
             }
             if split {
@@ -183,12 +183,12 @@ impl Metric {
     fn row(
         &mut self,
         plugins: &mut Plugins,
-        entries: Entries<'_>,
+        entries: MapBatch<'_>,
         key: &[u8],
         value: usize,
         length: usize,
     ) {
-        self.walked.rows += 1;
+        self.scrape_stats.rows += 1;
         let bytes = entries.values.get(value..value + length);
         let numbers = Numbers {
             sources: self.pipeline.numbers(),
@@ -199,12 +199,12 @@ impl Metric {
         if let Some(entry) = found.and_then(|id| self.table.get_mut(id)) {
             entry.seen = self.scrape;
             // Provisional ones are asked again below.
-            if !entry.meaning.is_provisional() {
-                self.walked.hits += 1;
-                if let Meaning::Failed(name) = &entry.meaning {
-                    self.walked.leave_out(name);
+            if !entry.key_binding.is_provisional() {
+                self.scrape_stats.hits += 1;
+                if let KeyBinding::Failed(name) = &entry.key_binding {
+                    self.scrape_stats.leave_out(name);
                 }
-                numbers.add(&mut self.series, &entry.meaning);
+                numbers.add(&mut self.series, &entry.key_binding);
                 return;
             }
         }
@@ -220,7 +220,7 @@ impl Metric {
     }
 
     /// Has the plugins answer what is pending and adds those rows' numbers.
-    fn resolve(&mut self, plugins: &mut Plugins, entries: Entries<'_>) {
+    fn resolve(&mut self, plugins: &mut Plugins, entries: MapBatch<'_>) {
         if self.pending.rows.is_empty() {
             return;
         }
@@ -228,34 +228,34 @@ impl Metric {
         let mut pending = std::mem::take(&mut self.pending);
         let mut complaints = Complaints::default();
         let outcomes = if plugins.out_of_time() {
-            self.walked.postponed += pending.rows.len() as u64;
+            self.scrape_stats.postponed += pending.rows.len() as u64;
             Outcomes::none(pending.rows.len())
         } else {
-            self.walked.decoded += pending.rows.len() as u64;
+            self.scrape_stats.decoded += pending.rows.len() as u64;
             self.pipeline
                 .resolve(plugins, &pending.keys, &mut self.series, &mut complaints)
         };
-        self.walked.complain(complaints);
+        self.scrape_stats.complain(complaints);
         for (index, (outcome, row)) in outcomes.iter().zip(&pending.rows).enumerate() {
-            let meaning = match outcome {
-                Outcome::Dropped => Meaning::Dropped,
+            let key_binding = match outcome {
+                Outcome::Dropped => KeyBinding::Dropped,
                 Outcome::Failed { by, provisional } => {
-                    self.walked.leave_out(by);
+                    self.scrape_stats.leave_out(by);
                     if provisional {
-                        Meaning::of(&[], true)
+                        KeyBinding::of(&[], true)
                     } else {
-                        Meaning::Failed(Box::new(Arc::clone(by)))
+                        KeyBinding::Failed(Box::new(Arc::clone(by)))
                     }
                 }
                 Outcome::Unanswered => match row.entry.and_then(|id| self.table.get(id)) {
                     // The last answer stands until there is a new one.
-                    Some(entry) => entry.meaning.clone(),
+                    Some(entry) => entry.key_binding.clone(),
                     None => continue,
                 },
                 Outcome::Placed {
-                    targets,
+                    contributions,
                     provisional,
-                } => Meaning::of(targets, provisional),
+                } => KeyBinding::of(contributions, provisional),
             };
             let bytes = entries.values.get(row.value..row.value + row.length);
             let numbers = Numbers {
@@ -263,9 +263,9 @@ impl Metric {
                 bytes: bytes.unwrap_or_default(),
                 cpu_stride: entries.cpu_stride,
             };
-            numbers.add(&mut self.series, &meaning);
-            let entry = Entry {
-                meaning,
+            numbers.add(&mut self.series, &key_binding);
+            let entry = CachedKey {
+                key_binding,
                 seen: self.scrape,
             };
             match row.entry.and_then(|id| self.table.get_mut(id)) {
@@ -276,29 +276,29 @@ impl Metric {
         pending.keys.clear();
         pending.rows.clear();
         self.pending = pending;
-        self.walked.decode_time += started.elapsed();
+        self.scrape_stats.decode_time += started.elapsed();
     }
 
     /// Ends a scrape: its families, and what it did. `now`: its time, for series that expire.
-    pub(crate) fn finish(&mut self, now: Instant) -> (Vec<Family>, Walked) {
+    pub(crate) fn finish(&mut self, now: Instant) -> (Vec<Family>, MetricScrapeStats) {
         if self.table.is_filling() {
             self.table.shrink();
             self.series.shrink();
             self.pipeline.shrink();
         }
         if let Some(moved) = self.series.sort() {
-            self.table.retain(|entry| entry.meaning.remap(&moved));
+            self.table.retain(|entry| entry.key_binding.remap(&moved));
         }
         let families = self.series.families(self.scrape, now, !self.incomplete);
-        self.walked.over_limit = self.series.refused();
+        self.scrape_stats.over_limit = self.series.refused();
         self.sweep();
-        (families, std::mem::take(&mut self.walked))
+        (families, std::mem::take(&mut self.scrape_stats))
     }
 
     /// Forgets keys that are gone and series that nothing adds to, in bulk: when they have been gone for long, or at once when the keys
     /// outnumber the others.
     fn sweep(&mut self) {
-        let seen = self.walked.rows as usize;
+        let seen = self.scrape_stats.rows as usize;
         let unseen = self.table.len().saturating_sub(seen);
         let crowded = unseen > SWEEP_AT.max(seen);
         if !crowded && !self.scrape.is_multiple_of(KEEP_SCRAPES) {
@@ -316,9 +316,9 @@ impl Metric {
         // Series also go stale under keys that stay: where the answer to a provisional one has changed.
         if self.series.any_older(oldest) {
             let moved = self.series.compact(oldest);
-            self.table.retain(|entry| entry.meaning.remap(&moved));
+            self.table.retain(|entry| entry.key_binding.remap(&moved));
         }
-        self.walked.evicted += (before - self.table.len()) as u64;
+        self.scrape_stats.evicted += (before - self.table.len()) as u64;
     }
 
     /// Keys in memory.

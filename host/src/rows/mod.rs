@@ -10,21 +10,21 @@ mod column;
 mod descriptions;
 mod expiry;
 mod index;
+mod key_binding;
 mod layout;
 mod limit;
-mod meaning;
 mod metric;
 mod order;
 mod pipeline;
 mod reading;
+mod scrape_stats;
 mod series;
 mod table;
-mod walked;
 
 pub(crate) use layout::{KeyShape, Layout, is_cpu};
-pub(crate) use metric::{Entries, Metric, MetricParts};
+pub(crate) use metric::{MapBatch, Metric, MetricParts};
 pub(crate) use pipeline::{Label, Plugins, SessionId, Shaper, Step};
-pub(crate) use walked::Walked;
+pub(crate) use scrape_stats::MetricScrapeStats;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batch::{Batch, Complaints, NO_NUMBER, Outcomes, Target};
+use super::batch::{Batch, Complaints, Contribution, NO_NUMBER, Outcomes};
 use super::column::Column;
 use super::layout::Layout;
 use super::series::{FamilyShape, SeriesSet};
@@ -220,8 +220,8 @@ impl Pipeline {
                 let of_row = shaper.uniform.iter();
                 of_row.map(move |placement| Placement { row, ..*placement })
             });
-            let targets = targets(families, blocks, placements, &values, series);
-            return batch.placed(targets, &[], &shaper.name, complaints);
+            let contributions = contributions(families, blocks, placements, &values, series);
+            return batch.placed(contributions, &[], &shaper.name, complaints);
         }
         let Some(session) = plugins.get(shaper.session) else {
             return;
@@ -252,8 +252,8 @@ impl Pipeline {
             let row = *rows.get(placement.row as usize)?;
             Some(Placement { row, ..*placement })
         });
-        let targets = targets(families, blocks, placements, &values, series);
-        batch.placed(targets, &placed.errors, &shaper.name, complaints);
+        let contributions = contributions(families, blocks, placements, &values, series);
+        batch.placed(contributions, &placed.errors, &shaper.name, complaints);
     }
 
     /// Gives back the memory that many new keys at once have taken.
@@ -263,13 +263,13 @@ impl Pipeline {
 }
 
 /// Finds or makes the series of rows, by a block of labels for each.
-fn targets(
+fn contributions(
     families: &[BlockTemplate],
     blocks: &mut BlockRenderer,
     placements: impl Iterator<Item = Placement> + Clone,
     values: &[LabelValues<'_>],
     series: &mut SeriesSet,
-) -> Vec<(u32, Target)> {
+) -> Vec<(u32, Contribution)> {
     blocks.clear();
     for placement in placements.clone() {
         // Answers are checked: there is such a family.
@@ -278,20 +278,20 @@ fn targets(
         }
     }
     let mut adding = series.adding();
-    let targets = placements.zip(blocks.blocks());
-    let targets = targets.filter_map(|(placement, block)| {
+    let contributions = placements.zip(blocks.blocks());
+    let contributions = contributions.filter_map(|(placement, block)| {
         let slot = adding.slot(placement.family, placement.slot, block)?;
         let number = match placement.slot {
             Slot::None => NO_NUMBER,
             _ => placement.number,
         };
         let scale = placement.scale;
-        let target = Target {
+        let contribution = Contribution {
             slot,
             number,
             scale,
         };
-        Some((placement.row, target))
+        Some((placement.row, contribution))
     });
-    targets.collect()
+    contributions.collect()
 }

@@ -18,10 +18,10 @@ use crate::exposition::{Columns, Family, FamilyMeta, Kind, LabelBlocks, Number};
 use crate::plugin::Slot;
 
 /// Index of a slot: a number that entries add to.
-pub(super) type SlotId = u32;
+pub(super) type AccumulatorId = u32;
 
 /// Where a slot is after `compact`, if its series is gone.
-pub(super) const GONE: SlotId = SlotId::MAX;
+pub(super) const GONE: AccumulatorId = AccumulatorId::MAX;
 
 /// A family of the metric, ready to be written.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub(super) struct SeriesSet {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Series {
     pub(super) family: u32,
-    pub(super) first_slot: SlotId,
+    pub(super) first_slot: AccumulatorId,
     /// The scrape that last added to it.
     pub(super) seen: u32,
 }
@@ -150,7 +150,7 @@ impl SeriesSet {
     }
 
     /// Where to find the series that a slot belongs to: its first slot and its place, ascending.
-    pub(super) fn owners(&self) -> Vec<(SlotId, u32)> {
+    pub(super) fn owners(&self) -> Vec<(AccumulatorId, u32)> {
         let mut owners: Vec<_> = (0..)
             .zip(&self.series)
             .map(|(place, series)| (series.first_slot, place))
@@ -160,7 +160,11 @@ impl SeriesSet {
     }
 
     /// The labels of the series that a slot belongs to. `owners`: of `self.owners()`.
-    pub(super) fn labels(&self, owners: &[(SlotId, u32)], slot: SlotId) -> Option<&str> {
+    pub(super) fn labels(
+        &self,
+        owners: &[(AccumulatorId, u32)],
+        slot: AccumulatorId,
+    ) -> Option<&str> {
         let after = owners.partition_point(|&(first, _)| first <= slot);
         let (_, place) = *owners.get(after.checked_sub(1)?)?;
         Some(self.blocks.get(place))
@@ -187,7 +191,7 @@ impl SeriesSet {
 
     /// Adds to a slot, and so makes its series part of this scrape.
     #[inline]
-    pub(super) fn add_to(&mut self, slot: SlotId, number: Number) {
+    pub(super) fn add_to(&mut self, slot: AccumulatorId, number: Number) {
         if let Some(slot) = self.slots.get_mut(slot as usize) {
             *slot = Some(match *slot {
                 Some(sum) => accumulate::add(sum, number),
@@ -198,7 +202,7 @@ impl SeriesSet {
 
     /// Makes a slot's series part of this scrape without adding to it.
     #[inline]
-    pub(super) fn touch(&mut self, slot: SlotId) {
+    pub(super) fn touch(&mut self, slot: AccumulatorId) {
         if let Some(slot) = self.slots.get_mut(slot as usize) {
             slot.get_or_insert(Number::Unsigned(0));
         }
@@ -210,7 +214,7 @@ impl SeriesSet {
     }
 
     /// Leaves out the series that no scrape since `oldest` has added to. Gives the new place of each slot, or `GONE`.
-    pub(super) fn compact(&mut self, oldest: u32) -> Vec<SlotId> {
+    pub(super) fn compact(&mut self, oldest: u32) -> Vec<AccumulatorId> {
         let limit = Limit::new(self.limit.most, self.families.len());
         let expiry = self.expiry.as_ref().map(Expiry::emptied);
         let mut kept = Self::with(std::mem::take(&mut self.families), limit, expiry);
@@ -306,7 +310,7 @@ impl SeriesSet {
 
     /// Puts new series in their place. Costs nothing if there are none, else a comparison and a copy for each series. Gives the new place of each
     /// slot if there were series of the same labels, which are one now.
-    pub(super) fn sort(&mut self) -> Option<Vec<SlotId>> {
+    pub(super) fn sort(&mut self) -> Option<Vec<AccumulatorId>> {
         if self.sorted == self.series.len() {
             return None;
         }
@@ -323,7 +327,7 @@ impl SeriesSet {
                 let sum = &mut self.slots[to as usize];
                 *sum = Some(sum.map_or(number, |sum| accumulate::add(sum, number)));
             }
-            let all = 0..self.slots.len() as SlotId;
+            let all = 0..self.slots.len() as AccumulatorId;
             moved.get_or_insert_with(|| all.collect::<Vec<_>>())[from as usize] = to;
         }
         self.index.move_to(&places, series.len());
@@ -341,7 +345,7 @@ impl Adding<'_> {
     /// The slot of the series of `family` with these labels; the series is made if it is new. None: no such family, or no more room. For
     /// `Slot::None` any slot of the series: see `touch`.
     #[inline]
-    pub(super) fn slot(&mut self, family: u32, slot: Slot, block: &str) -> Option<SlotId> {
+    pub(super) fn slot(&mut self, family: u32, slot: Slot, block: &str) -> Option<AccumulatorId> {
         let shape = self.families.get(family as usize)?;
         let offset = match slot {
             Slot::Value | Slot::None => 0,
@@ -352,7 +356,7 @@ impl Adding<'_> {
         let is_over = self.limit.is_reached(family) && !self.is_known(family, block);
         self.limit.refused += u64::from(is_over);
         let block = if is_over { &*shape.other } else { block };
-        SlotId::try_from(self.slots.len() + slots).ok()?;
+        AccumulatorId::try_from(self.slots.len() + slots).ok()?;
         let fresh = self.blocks.push(block)?;
         let series = &*self.series;
         let labels = |place| (series[place as usize].family, self.blocks.get(place));
@@ -380,10 +384,10 @@ impl Adding<'_> {
     }
 
     /// Makes the series of the last block.
-    fn push(&mut self, family: u32, slots: usize, seen: u32) -> SlotId {
+    fn push(&mut self, family: u32, slots: usize, seen: u32) -> AccumulatorId {
         let first_slot = self.slots.len();
         self.slots.resize(first_slot + slots, None);
-        let first_slot = first_slot as SlotId;
+        let first_slot = first_slot as AccumulatorId;
         if let Some(expiry) = &mut self.expiry {
             expiry.push();
         }

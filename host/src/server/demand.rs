@@ -97,13 +97,13 @@ impl Demand {
             (UnitPhase::Starting, Some(start)) => start.begun = true,
             (UnitPhase::Failed | UnitPhase::Skipped, Some(_))
             | (UnitPhase::Stopped, Some(Start { begun: true, .. })) => {
-                let why = status.problem.clone();
+                let why = status.diagnostic.clone();
                 let why = why.unwrap_or_else(|| "it was stopped meanwhile".to_owned());
                 self.failed = Some((now, why));
                 self.start = None;
             }
             // The YAML has changed: another start may go better.
-            (UnitPhase::Stopped, None) if status.problem.is_none() => self.failed = None,
+            (UnitPhase::Stopped, None) if status.diagnostic.is_none() => self.failed = None,
             _ => {}
         }
     }

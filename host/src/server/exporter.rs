@@ -199,7 +199,7 @@ impl ServerExporter {
 
 /// Nothing of the unit is in service.
 fn not_served(unit: &UnitEntry) -> Unavailable {
-    let why = unit.problem();
+    let why = unit.diagnostic();
     let why = why.unwrap_or_else(|| "it is being started or stopped".to_owned());
     let after = unit.next_try().map_or(LATER, |next| next.max(SOON));
     not_now(

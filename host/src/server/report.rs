@@ -22,11 +22,11 @@ pub(super) fn status(units: &Units) -> Vec<web::UnitStatus> {
 /// Why a unit does not run, why its newest version does not, which of its programs do not.
 fn reasons(status: &UnitStatus) -> Vec<String> {
     let runs = status.phase == UnitPhase::Running;
-    let problem = status.problem.as_ref().map(|problem| {
+    let diagnostic = status.diagnostic.as_ref().map(|diagnostic| {
         if runs {
-            format!("the version before goes on, since the newest does not run: {problem}")
+            format!("the version before goes on, since the newest does not run: {diagnostic}")
         } else {
-            problem.clone()
+            diagnostic.clone()
         }
     });
     let programs = status.programs.iter().filter(|_| runs);
@@ -35,7 +35,7 @@ fn reasons(status: &UnitStatus) -> Vec<String> {
         _ => None,
     });
     let remarks = status.remarks.iter().filter(|_| runs).cloned();
-    problem
+    diagnostic
         .into_iter()
         .chain(unattached)
         .chain(remarks)

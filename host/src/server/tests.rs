@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{ServerError, serve};
 use crate::cli::{self, Command};
-use crate::config::model::{CollectorMode, Position};
+use crate::config::model::{CollectorMode, Span};
 use crate::config::{CollectorConfig, PluginUse};
 use crate::digest::Digest;
 use crate::link::{
@@ -200,8 +200,8 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     answer
 }
 
-fn at() -> Position {
-    Position {
+fn at() -> Span {
+    Span {
         file: Arc::new("u.yaml".into()),
         line: 3,
         column: 5,
@@ -254,7 +254,7 @@ fn status(name: &str, phase: UnitPhase) -> UnitStatus {
     UnitStatus {
         unit: name.to_owned(),
         phase,
-        problem: None,
+        diagnostic: None,
         on_demand: Some(OnDemand {
             keepalive: Duration::from_secs(600),
             collectors: vec![collector("c", "test/c")],

@@ -67,9 +67,9 @@ impl Server {
             ToServer::Explain {
                 generation,
                 config,
-                problems,
+                diagnostics,
             } => {
-                let error = explain(&config, problems, &self.registry());
+                let error = explain(&config, diagnostics, &self.registry());
                 self.opened(config.name, generation, Err(error));
             }
             ToServer::Serve { unit, generation } => {

@@ -12,8 +12,8 @@ use axum::body::{Body, Bytes};
 use http_body::Frame;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::buffers::{BufferPool, Lease};
-use crate::exposition::{BodyWriter, Family, Negotiated, Packer};
+use super::buffers::{BufferPool, PooledBuf};
+use crate::exposition::{BodyWriter, Compressor, Family, Negotiated};
 use crate::telemetry::Telemetry;
 
 /// Bytes of text that are rendered at once. Measured: from 32 to 128 KiB there is no difference.
@@ -22,11 +22,11 @@ const PIECE: usize = 64 << 10;
 const PACKED_PIECE: usize = 16 << 10;
 
 /// What is not sent yet.
-pub(super) struct Rendering {
+pub(super) struct MetricsBody {
     handler: &'static str,
     families: Vec<Family>,
     writer: BodyWriter,
-    packer: Option<Packer>,
+    packer: Option<Compressor>,
     done: bool,
     first: Option<Bytes>,
     pool: Arc<BufferPool>,
@@ -35,7 +35,7 @@ pub(super) struct Rendering {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Rendering {
+impl MetricsBody {
     /// `handler`: who counts the bytes.
     pub(super) fn new(
         handler: &'static str,
@@ -45,7 +45,7 @@ impl Rendering {
         telemetry: Arc<Telemetry>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> io::Result<Self> {
-        let packer = Packer::new(negotiated.encoding, || pool.take())?;
+        let packer = Compressor::new(negotiated.encoding, || pool.take())?;
         Ok(Self {
             handler,
             writer: BodyWriter::new(&families, negotiated.format),
@@ -88,11 +88,11 @@ impl Rendering {
             }
             text.clear();
         };
-        Ok(Lease::bytes(piece, Arc::clone(&self.pool)))
+        Ok(PooledBuf::bytes(piece, Arc::clone(&self.pool)))
     }
 }
 
-impl axum::body::HttpBody for Rendering {
+impl axum::body::HttpBody for MetricsBody {
     type Data = Bytes;
     type Error = io::Error;
 

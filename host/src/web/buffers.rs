@@ -29,24 +29,24 @@ impl BufferPool {
 }
 
 /// A piece being sent: its buffer is free again once it is dropped.
-pub(super) struct Lease {
+pub(super) struct PooledBuf {
     bytes: Vec<u8>,
     pool: Arc<BufferPool>,
 }
 
-impl Lease {
+impl PooledBuf {
     pub(super) fn bytes(bytes: Vec<u8>, pool: Arc<BufferPool>) -> Bytes {
         Bytes::from_owner(Self { bytes, pool })
     }
 }
 
-impl AsRef<[u8]> for Lease {
+impl AsRef<[u8]> for PooledBuf {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledBuf {
     fn drop(&mut self) {
         self.pool.give_back(std::mem::take(&mut self.bytes));
     }

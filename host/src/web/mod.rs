@@ -15,8 +15,8 @@ mod report;
 mod routes;
 mod scrape;
 mod server;
-mod stall;
 mod unit;
+mod write_timeout;
 
 pub(crate) use exporter::{
     BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, Unavailable,

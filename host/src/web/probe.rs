@@ -8,7 +8,7 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderMap
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use super::body::Rendering;
+use super::body::MetricsBody;
 use super::exporter::{Module, ProbeRequest, ProbeResult, Probed};
 use super::query::{self, Pairs};
 use super::routes::{self, App};
@@ -118,7 +118,7 @@ async fn probe(app: &Arc<App>, module: Module, mut pairs: Pairs, headers: &Heade
         let why = result.error.unwrap_or_default();
         return (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
     }
-    let body = Rendering::new(
+    let body = MetricsBody::new(
         "probe",
         result.families,
         negotiated,
@@ -126,7 +126,7 @@ async fn probe(app: &Arc<App>, module: Module, mut pairs: Pairs, headers: &Heade
         Arc::clone(&app.telemetry),
         None,
     );
-    match body.and_then(Rendering::into_body) {
+    match body.and_then(MetricsBody::into_body) {
         Ok(body) => answer(negotiated, body),
         Err(error) => failed(&error),
     }

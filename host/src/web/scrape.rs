@@ -12,7 +12,7 @@ use axum::http::header::{
 };
 use axum::response::{IntoResponse, Response};
 
-use super::body::Rendering;
+use super::body::MetricsBody;
 use super::exporter::Exporter;
 use super::query;
 use super::routes::App;
@@ -84,8 +84,8 @@ where
             Ok(families) => families,
             Err(instead) => return Ok(Err(instead)),
         };
-        Rendering::new(handler, families, negotiated, buffers, telemetry, permit)
-            .and_then(Rendering::into_body)
+        MetricsBody::new(handler, families, negotiated, buffers, telemetry, permit)
+            .and_then(MetricsBody::into_body)
             .map(Ok)
     });
     match tokio::time::timeout(patience + GRACE, &mut task).await {

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::stall::StallGuard;
+use super::write_timeout::WriteTimeout;
 use crate::telemetry::RateLimit;
 
 /// Time limits of connections.
@@ -21,14 +21,14 @@ pub(super) struct Limits {
     /// From a connection's start, or the answer before, until a request's head is there. Also how long an idle connection is kept.
     pub(super) head: Duration,
     /// How long a peer may not read at all while an answer is sent.
-    pub(super) stall: Duration,
+    pub(super) write_timeout: Duration,
     /// After the stop until connections are cut.
     pub(super) drain: Duration,
 }
 
 const LIMITS: Limits = Limits {
     head: Duration::from_secs(30),
-    stall: Duration::from_secs(20),
+    write_timeout: Duration::from_secs(20),
     drain: Duration::from_secs(2),
 };
 /// Further clients wait in the kernel's queue.
@@ -58,7 +58,7 @@ pub(super) async fn serve_with(
     let mut accepting = JoinSet::new();
     for listener in listeners {
         listener.set_nonblocking(true)?;
-        let door = Door {
+        let door = Acceptor {
             listener: TcpListener::from_std(listener)?,
             router: router.clone(),
             places: Arc::clone(&places),
@@ -79,7 +79,7 @@ pub(super) async fn serve_with(
 }
 
 /// One listener.
-struct Door {
+struct Acceptor {
     listener: TcpListener,
     router: Router,
     places: Arc<Semaphore>,
@@ -87,7 +87,7 @@ struct Door {
     limits: Limits,
 }
 
-impl Door {
+impl Acceptor {
     async fn run(mut self) {
         let mut connections = JoinSet::new();
         let troubles = RateLimit::every(Duration::from_secs(60));
@@ -158,7 +158,7 @@ async fn connect(
         .header_read_timeout(limits.head)
         .max_buf_size(MAX_HEAD)
         .serve_connection(
-            TokioIo::new(StallGuard::new(stream, limits.stall)),
+            TokioIo::new(WriteTimeout::new(stream, limits.write_timeout)),
             TowerToHyperService::new(router),
         );
     let mut connection = std::pin::pin!(connection);

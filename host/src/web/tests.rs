@@ -166,7 +166,7 @@ struct Server {
 
 const QUICK: Limits = Limits {
     head: Duration::from_millis(200),
-    stall: Duration::from_millis(200),
+    write_timeout: Duration::from_millis(200),
     drain: Duration::from_secs(2),
 };
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bpf::testing;
-use crate::config::model::Position;
+use crate::config::model::Span;
 
 /// A cgroup, removed when dropped.
 struct Cgroup(PathBuf);
@@ -26,7 +26,7 @@ impl Drop for Cgroup {
 }
 
 fn config(kind: CgroupIdMapKind, regexp: &str) -> CgroupIdMap {
-    let at = Position {
+    let at = Span {
         file: Arc::new(PathBuf::from("test.yaml")),
         line: 1,
         column: 1,

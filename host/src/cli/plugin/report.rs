@@ -23,7 +23,7 @@ pub(super) struct Report {
     file: Option<String>,
     /// Whether a host would use it.
     pub(super) ok: bool,
-    problem: Option<String>,
+    diagnostic: Option<String>,
     size: Option<usize>,
     sha256: Option<String>,
     /// The version of exporter:plugin that it was built for.
@@ -76,8 +76,8 @@ impl Report {
         };
         Self {
             file,
-            ok: inspection.problem.is_none(),
-            problem: inspection.problem.as_ref().map(ToString::to_string),
+            ok: inspection.diagnostic.is_none(),
+            diagnostic: inspection.diagnostic.as_ref().map(ToString::to_string),
             size: inspection.size,
             sha256: inspection.digest.map(|digest| digest.to_string()),
             interface: inspection.interface_version().map(ToOwned::to_owned),
@@ -105,7 +105,7 @@ impl Report {
     pub(super) fn name_is_taken(&mut self) {
         self.ok = false;
         let taken = LoadError::NameTaken(self.name.clone());
-        self.problem.get_or_insert_with(|| taken.to_string());
+        self.diagnostic.get_or_insert_with(|| taken.to_string());
     }
 
     pub(super) fn write_text(&self, out: &mut impl Write, detail: Detail) -> io::Result<()> {
@@ -114,8 +114,8 @@ impl Report {
             None => writeln!(out, "{} (built in)", self.name)?,
         }
         let mut line = |what: &str, text: &str| writeln!(out, "  {what:<10} {text}");
-        if let Some(problem) = &self.problem {
-            line("problem", problem)?;
+        if let Some(diagnostic) = &self.diagnostic {
+            line("problem", diagnostic)?;
         }
         if !self.worlds.is_empty() {
             line("worlds", &self.worlds.join(", "))?;

@@ -12,13 +12,13 @@ use crate::config::unit::read_unit;
 
 fn read(yaml: &str) -> Result<Vec<CollectorConfig>, String> {
     let file = Arc::new(PathBuf::from("u.yaml"));
-    let text = |problems: Vec<crate::config::Problem>| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let text = |diagnostics: Vec<crate::config::Diagnostic>| {
+        let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
         lines.join("\n").replace("u.yaml:", "")
     };
     match read_unit("u", &file, yaml.as_bytes(), true) {
         Ok(read) => Ok(read.config.collectors),
-        Err(unreadable) => Err(text(unreadable.problems)),
+        Err(unreadable) => Err(text(unreadable.diagnostics)),
     }
 }
 
@@ -184,9 +184,10 @@ fn what_is_wrong_is_said_with_its_place() {
 
 #[test]
 fn names_and_paths_are_there_once() {
-    let problems = read("collectors:\n- {name: a, probe_path: /p}\n- {name: a, probe_path: /p}\n");
+    let diagnostics =
+        read("collectors:\n- {name: a, probe_path: /p}\n- {name: a, probe_path: /p}\n");
     assert_eq!(
-        problems.unwrap_err(),
+        diagnostics.unwrap_err(),
         "3:3: error: duplicate collector `a`: it is already at 2:3\n\
          3:3: error: duplicate `probe_path` `/p`: the collector at 2:3 has it already"
     );

@@ -17,14 +17,14 @@ use std::time::Duration;
 pub(crate) use endpoint::{EndpointPattern, host_name};
 pub(crate) use path::PathPattern;
 
+use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::duration::parse_duration;
 use super::fields::{self, Fields, Schema};
 use super::load::read_bounded;
-use super::model::Position;
+use super::model::Span;
 use super::near;
 use super::node::{Node, NodeValue, shorten};
 use super::parse as yaml;
-use super::problem::{Problem, Problems, Severity};
 use crate::digest::Digest;
 
 const EXTENSION: &str = ".plugin.yaml";
@@ -138,14 +138,14 @@ pub(crate) fn path_of(plugin: &Path) -> PathBuf {
 }
 
 /// The sidecar of a plugin's file. None: it has none. `Err`: what is wrong with it, in the order of the file.
-pub(crate) fn load(plugin: &Path) -> Result<Option<Sidecar>, Vec<Problem>> {
+pub(crate) fn load(plugin: &Path) -> Result<Option<Sidecar>, Vec<Diagnostic>> {
     let text = read_text(plugin)?;
     text.map(|text| parse(plugin, &text)).transpose()
 }
 
 /// The text of the sidecar of a plugin's file, at most one byte more than `parse` takes. None: it
 /// has none. `Err`: it cannot be read.
-pub(crate) fn read_text(plugin: &Path) -> Result<Option<Vec<u8>>, Vec<Problem>> {
+pub(crate) fn read_text(plugin: &Path) -> Result<Option<Vec<u8>>, Vec<Diagnostic>> {
     let path = path_of(plugin);
     match read_bounded(&path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -156,32 +156,32 @@ pub(crate) fn read_text(plugin: &Path) -> Result<Option<Vec<u8>>, Vec<Problem>> 
 
 /// What `read_text` gave for the same plugin's file. `Err`: what is wrong with it, in the order of
 /// the file.
-pub(crate) fn parse(plugin: &Path, text: &[u8]) -> Result<Sidecar, Vec<Problem>> {
+pub(crate) fn parse(plugin: &Path, text: &[u8]) -> Result<Sidecar, Vec<Diagnostic>> {
     read(&Arc::new(path_of(plugin)), text).map(|(sidecar, _)| sidecar)
 }
 
 /// Everything that is wrong with the sidecars of a directory, and those that belong to no plugin.
-pub(crate) fn check(directory: &Path) -> io::Result<Vec<Problem>> {
-    let mut problems = Vec::new();
+pub(crate) fn check(directory: &Path) -> io::Result<Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
     for path in sidecars(directory)? {
         let path = Arc::new(path);
-        problems.extend(strayed(&path));
+        diagnostics.extend(strayed(&path));
         if !is_sidecar(&path) {
             continue;
         }
         match read_bounded(&path) {
             Ok(bytes) => {
                 let (Ok((_, of_file)) | Err(of_file)) = read(&path, &bytes);
-                problems.extend(of_file);
+                diagnostics.extend(of_file);
             }
-            Err(error) => problems.push(unreadable(&path, &error)),
+            Err(error) => diagnostics.push(unreadable(&path, &error)),
         }
     }
-    Ok(problems)
+    Ok(diagnostics)
 }
 
 /// Sidecars of a directory that grant nothing to anybody: the plugin is not there, or the name is not quite right.
-pub(crate) fn strays(directory: &Path) -> io::Result<Vec<Problem>> {
+pub(crate) fn orphans(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     let paths = sidecars(directory)?;
     Ok(paths
         .into_iter()
@@ -210,7 +210,7 @@ fn is_sidecar(path: &Path) -> bool {
         .ends_with(EXTENSION.as_bytes())
 }
 
-fn strayed(path: &Arc<PathBuf>) -> Option<Problem> {
+fn strayed(path: &Arc<PathBuf>) -> Option<Diagnostic> {
     // `NAME.plugin` without the rest of it.
     let plugin = path.with_extension("").with_extension("wasm");
     let message = if !is_sidecar(path) {
@@ -221,40 +221,37 @@ fn strayed(path: &Arc<PathBuf>) -> Option<Problem> {
     } else {
         format!("there is no plugin {} beside it", plugin.display())
     };
-    Some(Problem::warning(Position::whole(path), message))
+    Some(Diagnostic::warning(Span::whole(path), message))
 }
 
-fn unreadable(path: &Arc<PathBuf>, error: &io::Error) -> Problem {
-    Problem::error(
-        Position::whole(path),
-        format!("cannot read the file: {error}"),
-    )
+fn unreadable(path: &Arc<PathBuf>, error: &io::Error) -> Diagnostic {
+    Diagnostic::error(Span::whole(path), format!("cannot read the file: {error}"))
 }
 
 /// `Ok`: with warnings. `Err`: at least one is an error.
 pub(crate) fn read(
     path: &Arc<PathBuf>,
     bytes: &[u8],
-) -> Result<(Sidecar, Vec<Problem>), Vec<Problem>> {
-    let mut problems = Problems::new(path, true);
+) -> Result<(Sidecar, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut diagnostics = Diagnostics::new(path, true);
     let expected = "a mapping with `grants`, `limits` or `sha256`";
-    let sidecar = yaml::parse(bytes, expected, &mut problems)
-        .and_then(|root| read_sidecar(&root, Digest::of(bytes), &mut problems));
-    let failed = problems.any_error();
-    let list = problems.into_sorted();
+    let sidecar = yaml::parse(bytes, expected, &mut diagnostics)
+        .and_then(|root| read_sidecar(&root, Digest::of(bytes), &mut diagnostics));
+    let failed = diagnostics.any_error();
+    let list = diagnostics.into_sorted();
     match sidecar {
         Some(sidecar) if !failed => Ok((sidecar, list)),
         _ => Err(list),
     }
 }
 
-fn read_sidecar(root: &Node, digest: Digest, problems: &mut Problems) -> Option<Sidecar> {
-    let fields = Fields::of(root, &SIDECAR, problems)?;
+fn read_sidecar(root: &Node, digest: Digest, diagnostics: &mut Diagnostics) -> Option<Sidecar> {
+    let fields = Fields::of(root, &SIDECAR, diagnostics)?;
     let sha256 = fields.get("sha256").and_then(|node| {
-        let text = fields.text("sha256", problems)?;
+        let text = fields.text("sha256", diagnostics)?;
         let digest = Digest::parse(text);
         if digest.is_none() {
-            problems.error(
+            diagnostics.error(
                 node.at,
                 format!(
                     "expected the SHA-256 of the plugin's file as 64 hexadecimal digits for `sha256`, found `{}`: `sha256sum` prints it",
@@ -269,54 +266,54 @@ fn read_sidecar(root: &Node, digest: Digest, problems: &mut Problems) -> Option<
     Some(Sidecar {
         digest,
         sha256,
-        grants: grants.map_or_else(Grants::default, |node| read_grants(node, problems)),
-        limits: limits.map_or_else(Limits::default, |node| read_limits(node, problems)),
+        grants: grants.map_or_else(Grants::default, |node| read_grants(node, diagnostics)),
+        limits: limits.map_or_else(Limits::default, |node| read_limits(node, diagnostics)),
     })
 }
 
-fn read_grants(node: &Node, problems: &mut Problems) -> Grants {
-    let Some(fields) = Fields::of(node, &GRANTS, problems) else {
+fn read_grants(node: &Node, diagnostics: &mut Diagnostics) -> Grants {
+    let Some(fields) = Fields::of(node, &GRANTS, diagnostics) else {
         return Grants::default();
     };
-    let facts = parsed(&fields, "kernel", "kernel facts", problems, read_fact);
+    let facts = parsed(&fields, "kernel", "kernel facts", diagnostics, read_fact);
     Grants {
         read: parsed(
             &fields,
             "read",
             "path patterns",
-            problems,
+            diagnostics,
             PathPattern::parse,
         ),
         file_systems: parsed(
             &fields,
             "file_systems",
             "path patterns",
-            problems,
+            diagnostics,
             PathPattern::parse,
         ),
         tcp: parsed(
             &fields,
             "tcp",
             "endpoints",
-            problems,
+            diagnostics,
             EndpointPattern::parse,
         ),
         udp: parsed(
             &fields,
             "udp",
             "endpoints",
-            problems,
+            diagnostics,
             EndpointPattern::parse,
         ),
-        dns: parsed(&fields, "dns", "names of hosts", problems, |text| {
+        dns: parsed(&fields, "dns", "names of hosts", diagnostics, |text| {
             host_name(text).map_err(|why| format!("`dns` has `{}`, {why}", shorten(text)))
         }),
         kernel: facts.into_iter().collect(),
         env: fields
             .get("env")
-            .map(|node| read_env(node, problems))
+            .map(|node| read_env(node, diagnostics))
             .unwrap_or_default(),
-        clock: fields.boolean("clock", problems).unwrap_or_default(),
+        clock: fields.boolean("clock", diagnostics).unwrap_or_default(),
     }
 }
 
@@ -325,17 +322,17 @@ fn parsed<T>(
     fields: &Fields<'_>,
     name: &str,
     what: &str,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Vec<T> {
     let mut items = Vec::new();
-    for node in fields.list(name, what, problems) {
-        let Some(text) = fields::text(node, &format!("an item of `{name}`"), problems) else {
+    for node in fields.list(name, what, diagnostics) {
+        let Some(text) = fields::text(node, &format!("an item of `{name}`"), diagnostics) else {
             continue;
         };
         match parse(text) {
             Ok(item) => items.push(item),
-            Err(message) => problems.error(node.at, message),
+            Err(message) => diagnostics.error(node.at, message),
         }
     }
     items
@@ -353,9 +350,9 @@ fn read_fact(text: &str) -> Result<KernelFact, String> {
     })
 }
 
-fn read_env(node: &Node, problems: &mut Problems) -> Vec<(String, String)> {
+fn read_env(node: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, String)> {
     let NodeValue::Mapping(entries) = &node.value else {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!(
                 "expected `env` as a mapping of names to values, found {}",
@@ -368,29 +365,29 @@ fn read_env(node: &Node, problems: &mut Problems) -> Vec<(String, String)> {
     for (key, value) in entries {
         let name = key.scalar.text.as_str();
         if name.is_empty() || name.contains('=') {
-            problems.error(
+            diagnostics.error(
                 key.at,
                 format!("`{}` cannot be the name of a variable", shorten(name)),
             );
             continue;
         }
-        if let Some(value) = fields::text(value, &format!("the variable `{name}`"), problems) {
+        if let Some(value) = fields::text(value, &format!("the variable `{name}`"), diagnostics) {
             env.push((name.to_owned(), value.to_owned()));
         }
     }
     env
 }
 
-fn read_limits(node: &Node, problems: &mut Problems) -> Limits {
-    let Some(fields) = Fields::of(node, &LIMITS, problems) else {
+fn read_limits(node: &Node, diagnostics: &mut Diagnostics) -> Limits {
+    let Some(fields) = Fields::of(node, &LIMITS, diagnostics) else {
         return Limits::default();
     };
     Limits {
-        memory: read_size(&fields, "memory", 64 << 10, 4 << 30, problems),
-        cpu: read_cpu(&fields, problems),
-        output: read_size(&fields, "output", 1 << 10, 1 << 30, problems),
-        series: read_count(&fields, "series", 10_000_000, problems),
-        instances: read_count(&fields, "instances", 1024, problems),
+        memory: read_size(&fields, "memory", 64 << 10, 4 << 30, diagnostics),
+        cpu: read_cpu(&fields, diagnostics),
+        output: read_size(&fields, "output", 1 << 10, 1 << 30, diagnostics),
+        series: read_count(&fields, "series", 10_000_000, diagnostics),
+        instances: read_count(&fields, "instances", 1024, diagnostics),
     }
 }
 
@@ -399,10 +396,10 @@ fn read_size(
     name: &str,
     least: u64,
     most: u64,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
     let node = fields.get(name)?;
-    let text = fields.text(name, problems)?;
+    let text = fields.text(name, diagnostics)?;
     let size = size::parse_size(text).and_then(|size| {
         if (least..=most).contains(&size) {
             return Ok(size);
@@ -416,24 +413,24 @@ fn read_size(
     match size {
         Ok(size) => usize::try_from(size).ok(),
         Err(message) => {
-            problems.error(node.at, message);
+            diagnostics.error(node.at, message);
             None
         }
     }
 }
 
-fn read_cpu(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
+fn read_cpu(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
     let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
     let node = fields.get("cpu")?;
-    let text = fields.text("cpu", problems)?;
+    let text = fields.text("cpu", diagnostics)?;
     match parse_duration(text) {
         Ok(cpu) if (least..=most).contains(&cpu) => Some(cpu),
         Ok(_) => {
-            problems.error(node.at, format!("`cpu` is `{text}`: expected 10ms to 1h"));
+            diagnostics.error(node.at, format!("`cpu` is `{text}`: expected 10ms to 1h"));
             None
         }
         Err(error) => {
-            problems.error(node.at, error.to_string());
+            diagnostics.error(node.at, error.to_string());
             None
         }
     }
@@ -443,12 +440,12 @@ fn read_count(
     fields: &Fields<'_>,
     name: &str,
     most: i64,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
     let node = fields.get(name)?;
-    let count = fields.integer(name, problems)?;
+    let count = fields.integer(name, diagnostics)?;
     if !(1..=most).contains(&count) {
-        problems.error(
+        diagnostics.error(
             node.at,
             format!("`{name}` is {count}: expected 1 to {most}"),
         );
@@ -458,10 +455,10 @@ fn read_count(
 }
 
 /// Whether one of them is an error.
-pub(crate) fn any_error(problems: &[Problem]) -> bool {
-    problems
+pub(crate) fn any_error(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
         .iter()
-        .any(|problem| problem.severity == Severity::Error)
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ fn read_text(text: &str) -> Result<Sidecar, Vec<String>> {
             assert!(warnings.is_empty(), "{warnings:?}");
             sidecar
         })
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+        .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn nothing_is_granted_unless_it_is_written() {
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once_and_where() {
-    let problems = read_text(
+    let diagnostics = read_text(
         "shar256: x
 sha256: abc
 grants:
@@ -133,14 +133,14 @@ limits:
         .iter()
         .map(|line| format!("p.plugin.yaml:{line}"))
         .collect();
-    assert_eq!(problems, expected);
+    assert_eq!(diagnostics, expected);
 }
 
 #[test]
 fn a_file_that_says_nothing_is_an_error() {
-    let problems = read_text("").unwrap_err();
+    let diagnostics = read_text("").unwrap_err();
     assert_eq!(
-        problems,
+        diagnostics,
         [
             "p.plugin.yaml: error: the file is empty: expected a mapping with `grants`, `limits` or `sha256`"
         ]
@@ -160,14 +160,14 @@ fn a_directory_is_checked_for_sidecars_without_a_plugin() {
     write("alone.plugin.yaml", "grants: {clock: true}");
     write("misnamed.plugin.yml", "grants: {clock: true}");
     write(".hidden.plugin.yaml", "");
-    let problems: Vec<String> = check(dir.path())
+    let diagnostics: Vec<String> = check(dir.path())
         .unwrap()
         .iter()
         .map(ToString::to_string)
         .collect();
     let at = dir.path().display();
     assert_eq!(
-        problems,
+        diagnostics,
         [
             format!(
                 "{at}/alone.plugin.yaml: warning: there is no plugin {at}/alone.wasm beside it"
@@ -180,7 +180,7 @@ fn a_directory_is_checked_for_sidecars_without_a_plugin() {
             ),
         ]
     );
-    assert_eq!(strays(dir.path()).unwrap().len(), 2);
+    assert_eq!(orphans(dir.path()).unwrap().len(), 2);
     let load = |name: &str| load(&dir.path().join(name));
     assert!(load("good.wasm").unwrap().unwrap().grants.clock);
     assert!(load("a.b.wasm").unwrap().is_some());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::Problem;
+use super::Fault;
 use super::line::SampleLine;
 use crate::exposition::escape;
 use crate::exposition::family::{
@@ -62,13 +62,13 @@ impl Assembly {
         &self.name
     }
 
-    pub(super) fn set_help(&mut self, help: String) -> Result<(), Problem> {
+    pub(super) fn set_help(&mut self, help: String) -> Result<(), Fault> {
         self.metadata("HELP", self.help.is_none())?;
         self.help = Some(help);
         Ok(())
     }
 
-    pub(super) fn set_unit(&mut self, unit: &str) -> Result<(), Problem> {
+    pub(super) fn set_unit(&mut self, unit: &str) -> Result<(), Fault> {
         self.metadata("UNIT", self.unit.is_none())?;
         let (family, unit) = (self.name.clone(), unit.to_owned());
         if !unit.is_empty()
@@ -76,23 +76,23 @@ impl Assembly {
                 .strip_suffix(&unit)
                 .is_some_and(|name| name.ends_with('_'))
         {
-            return Err(Problem::Unit { family, unit });
+            return Err(Fault::Unit { family, unit });
         }
         self.unit = Some(unit);
         Ok(())
     }
 
-    pub(super) fn set_kind(&mut self, kind: Kind) -> Result<(), Problem> {
+    pub(super) fn set_kind(&mut self, kind: Kind) -> Result<(), Fault> {
         self.metadata("TYPE", self.kind.is_none())?;
         self.kind = Some(kind);
         Ok(())
     }
 
-    fn metadata(&self, what: &'static str, first: bool) -> Result<(), Problem> {
+    fn metadata(&self, what: &'static str, first: bool) -> Result<(), Fault> {
         if first && self.samples.is_empty() && self.by_labels.is_empty() {
             return Ok(());
         }
-        Err(Problem::Metadata {
+        Err(Fault::Metadata {
             family: self.name.clone(),
             what,
         })
@@ -116,7 +116,7 @@ impl Assembly {
     }
 
     /// `takes` was asked.
-    pub(super) fn add(&mut self, line: &SampleLine<'_>) -> Result<(), Problem> {
+    pub(super) fn add(&mut self, line: &SampleLine<'_>) -> Result<(), Fault> {
         let suffix = line.name.strip_prefix(self.name.as_str()).unwrap_or("");
         let kind = self.kind();
         if suffix == "_created" && matches!(kind, Kind::Counter | Kind::Histogram | Kind::Summary) {
@@ -135,10 +135,10 @@ impl Assembly {
         Ok(())
     }
 
-    fn add_histogram_line(&mut self, suffix: &str, line: &SampleLine<'_>) -> Result<(), Problem> {
+    fn add_histogram_line(&mut self, suffix: &str, line: &SampleLine<'_>) -> Result<(), Fault> {
         let is_bucket = suffix == "_bucket";
         let labels = block(line, |name| !(is_bucket && name == BOUND));
-        let problem = |what| Problem::Histogram {
+        let problem = |what| Fault::Histogram {
             series: labels.to_string(),
             what,
         };
@@ -178,9 +178,9 @@ impl Assembly {
         Ok(())
     }
 
-    fn add_summary_line(&mut self, suffix: &str, line: &SampleLine<'_>) -> Result<(), Problem> {
+    fn add_summary_line(&mut self, suffix: &str, line: &SampleLine<'_>) -> Result<(), Fault> {
         let labels = block(line, |name| !(suffix.is_empty() && name == QUANTILE));
-        let problem = |what| Problem::Summary {
+        let problem = |what| Fault::Summary {
             series: labels.to_string(),
             what,
         };
@@ -218,7 +218,7 @@ impl Assembly {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<Family, Problem> {
+    pub(super) fn finish(mut self) -> Result<Family, Fault> {
         let kind = self.kind();
         let mut bounds: Option<Arc<[f64]>> = None;
         for partial in std::mem::take(&mut self.histograms) {
@@ -234,7 +234,7 @@ impl Assembly {
             .find(|pair| pair[0].labels == pair[1].labels)
         {
             let series = format!("{}{{{}}}", self.name, twice[0].labels);
-            return Err(Problem::SeriesTwice { series });
+            return Err(Fault::SeriesTwice { series });
         }
         let suffix = match kind {
             Kind::Counter => "_total",
@@ -256,8 +256,8 @@ impl Assembly {
 
 impl PartialHistogram {
     /// `shared`: the bounds of the series before, used again if they are the same.
-    fn finish(self, shared: &mut Option<Arc<[f64]>>) -> Result<Sample, Problem> {
-        let problem = |what| Problem::Histogram {
+    fn finish(self, shared: &mut Option<Arc<[f64]>>) -> Result<Sample, Fault> {
+        let problem = |what| Fault::Histogram {
             series: self.labels.to_string(),
             what,
         };
@@ -302,8 +302,8 @@ impl PartialHistogram {
 }
 
 impl PartialSummary {
-    fn finish(mut self) -> Result<Sample, Problem> {
-        let problem = |what| Problem::Summary {
+    fn finish(mut self) -> Result<Sample, Fault> {
+        let problem = |what| Fault::Summary {
             series: self.labels.to_string(),
             what,
         };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Problem;
+use super::Fault;
 use crate::exposition::escape;
 use crate::exposition::family::{Kind, Number};
 use crate::exposition::names;
@@ -22,12 +22,12 @@ pub(super) struct SampleLine<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn parse(text: &'a str) -> Result<Self, Problem> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, Fault> {
         if text.is_empty() {
-            return Err(Problem::Blank);
+            return Err(Fault::Blank);
         }
         if let Some(comment) = text.strip_prefix('#') {
-            return comment_line(comment).ok_or_else(|| Problem::Comment {
+            return comment_line(comment).ok_or_else(|| Fault::Comment {
                 found: text.to_owned(),
             })?;
         }
@@ -36,7 +36,7 @@ impl<'a> Line<'a> {
 }
 
 /// `None`: not of the form.
-fn comment_line(comment: &str) -> Option<Result<Line<'_>, Problem>> {
+fn comment_line(comment: &str) -> Option<Result<Line<'_>, Fault>> {
     let (keyword, rest) = comment.strip_prefix(' ')?.split_once(' ')?;
     let (name, text) = rest.split_once(' ')?;
     if let Err(problem) = metric_name(name) {
@@ -57,7 +57,7 @@ fn comment_line(comment: &str) -> Option<Result<Line<'_>, Problem>> {
                 "info" => Kind::Info,
                 "unknown" => Kind::Unknown,
                 _ => {
-                    return Some(Err(Problem::Type {
+                    return Some(Err(Fault::Type {
                         found: text.to_owned(),
                     }));
                 }
@@ -68,7 +68,7 @@ fn comment_line(comment: &str) -> Option<Result<Line<'_>, Problem>> {
     }))
 }
 
-fn sample_line(text: &str) -> Result<SampleLine<'_>, Problem> {
+fn sample_line(text: &str) -> Result<SampleLine<'_>, Fault> {
     let end = text.find(['{', ' ']).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     metric_name(name)?;
@@ -76,7 +76,7 @@ fn sample_line(text: &str) -> Result<SampleLine<'_>, Problem> {
         Some(inside) => label_set(inside)?,
         None => (Vec::new(), rest),
     };
-    let rest = rest.strip_prefix(' ').ok_or_else(|| Problem::Number {
+    let rest = rest.strip_prefix(' ').ok_or_else(|| Fault::Number {
         found: rest.to_owned(),
     })?;
     // An exemplar may follow; it tells nothing that a series has.
@@ -84,7 +84,7 @@ fn sample_line(text: &str) -> Result<SampleLine<'_>, Problem> {
         .split_once(" # ")
         .map_or(rest, |(value, _exemplar)| value);
     if let Some((_, timestamp)) = value.split_once(' ') {
-        return Err(Problem::Timestamp {
+        return Err(Fault::Timestamp {
             found: timestamp.to_owned(),
         });
     }
@@ -98,8 +98,8 @@ fn sample_line(text: &str) -> Result<SampleLine<'_>, Problem> {
 type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 /// What stands after `{`, up to and without `}`; and what comes after it.
-fn label_set(text: &str) -> Result<(Labels<'_>, &str), Problem> {
-    let wrong = || Problem::Labels {
+fn label_set(text: &str) -> Result<(Labels<'_>, &str), Fault> {
+    let wrong = || Fault::Labels {
         found: text.to_owned(),
     };
     let mut labels = Vec::new();
@@ -122,7 +122,7 @@ fn label_set(text: &str) -> Result<(Labels<'_>, &str), Problem> {
         if let Some(after) = after.strip_prefix('}') {
             labels.sort_by_key(|&(name, _)| name);
             if let Some(twice) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                return Err(Problem::LabelTwice {
+                return Err(Fault::LabelTwice {
                     name: twice[0].0.to_owned(),
                 });
             }
@@ -143,22 +143,20 @@ fn closing_quote(text: &str) -> Option<usize> {
 }
 
 /// Integers stay integers; `Inf` and `NaN` in any case.
-fn number(text: &str) -> Result<Number, Problem> {
+fn number(text: &str) -> Result<Number, Fault> {
     if let Ok(value) = text.parse() {
         return Ok(Number::Unsigned(value));
     }
     if let Ok(value) = text.parse() {
         return Ok(Number::Signed(value));
     }
-    text.parse()
-        .map(Number::Float)
-        .map_err(|_| Problem::Number {
-            found: text.to_owned(),
-        })
+    text.parse().map(Number::Float).map_err(|_| Fault::Number {
+        found: text.to_owned(),
+    })
 }
 
-fn metric_name(name: &str) -> Result<(), Problem> {
-    names::metric_name(name).map_err(|_| Problem::Name {
+fn metric_name(name: &str) -> Result<(), Fault> {
+    names::metric_name(name).map_err(|_| Fault::Name {
         found: name.to_owned(),
     })
 }

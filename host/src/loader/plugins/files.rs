@@ -272,7 +272,7 @@ fn duplicate(name: &str, compiled: &OwnedFd) -> Option<OwnedFd> {
 
 /// The plugins of a directory, and what is to be said of sidecars without one.
 fn list(directory: &Path) -> io::Result<(Vec<PathBuf>, Vec<String>)> {
-    let orphans = sidecar::strays(directory)?;
+    let orphans = sidecar::orphans(directory)?;
     let orphans = orphans.iter().map(ToString::to_string).collect();
     Ok((plugin_files(directory)?, orphans))
 }

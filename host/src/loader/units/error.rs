@@ -4,14 +4,14 @@ use std::fmt;
 use std::io;
 
 use crate::bpf::{KeeperError, ObjectError, ReadError, SampleError};
+use crate::config::diagnostic::joined;
 use crate::config::load::FailedUnit;
-use crate::config::problem::joined;
-use crate::config::{Problem, UnitConfig};
+use crate::config::{Diagnostic, UnitConfig};
 
 #[derive(Debug)]
 pub(crate) enum UnitError {
     /// The YAML is wrong, or does not fit the object.
-    Config(Vec<Problem>),
+    Config(Vec<Diagnostic>),
     Object(ObjectError),
     Read(ReadError),
     Samples(SampleError),
@@ -81,7 +81,7 @@ impl UnitError {
 impl From<FailedUnit> for LoadFailure {
     fn from(failed: FailedUnit) -> Self {
         Self {
-            error: UnitError::Config(failed.problems),
+            error: UnitError::Config(failed.diagnostics),
             config: failed.partial,
         }
     }
@@ -90,7 +90,7 @@ impl From<FailedUnit> for LoadFailure {
 impl fmt::Display for UnitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(problems) => f.write_str(&joined(problems)),
+            Self::Config(diagnostics) => f.write_str(&joined(diagnostics)),
             Self::Object(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
             Self::Samples(error) => error.fmt(f),

@@ -64,7 +64,7 @@ struct Entry {
     config: Option<UnitConfig>,
     /// With its keepalive, where it is on demand.
     on_demand: Option<OnDemand>,
-    problem: Option<String>,
+    diagnostic: Option<String>,
     retry: Option<Retry>,
     /// The version that could not be put into service and is tried again: its YAML, and its
     /// object, if the file could be read.
@@ -221,8 +221,8 @@ impl Exclusive<'_> {
         self.entry.serving.as_mut()
     }
 
-    pub(crate) fn problem(&self) -> Option<&str> {
-        self.entry.problem.as_deref()
+    pub(crate) fn diagnostic(&self) -> Option<&str> {
+        self.entry.diagnostic.as_deref()
     }
 
     /// The YAML with which it waits.
@@ -276,7 +276,7 @@ impl Exclusive<'_> {
         self.happens(Event::Serve);
         let lifecycle = version.config.lifecycle;
         self.follow_lifecycle(lifecycle, &version.config);
-        self.entry.problem = None;
+        self.entry.diagnostic = None;
         self.entry.refused = None;
         self.entry.retry = None;
         self.loaded(true, began.elapsed());
@@ -295,7 +295,7 @@ impl Exclusive<'_> {
     ) {
         self.happens(Event::Serve);
         self.follow_lifecycle(config.lifecycle, &config);
-        self.entry.problem = None;
+        self.entry.diagnostic = None;
         self.entry.refused = None;
         self.entry.retry = None;
         self.loaded(true, began.elapsed());
@@ -310,13 +310,13 @@ impl Exclusive<'_> {
     /// A version does not come into service. What is in service goes on.
     pub(crate) fn refuse(&mut self, why: &str, took: Duration) {
         self.happens(Event::Refuse);
-        self.entry.problem = Some(why.to_owned());
+        self.entry.diagnostic = Some(why.to_owned());
         self.loaded(false, took);
     }
 
     /// What is in service is what the files want, after all. True if it was thought not to be.
     pub(crate) fn clear_problem(&mut self) -> bool {
-        self.changed |= self.entry.problem.is_some() || self.entry.retry.is_some();
+        self.changed |= self.entry.diagnostic.is_some() || self.entry.retry.is_some();
         self.entry.refused = None;
         if let Some(Retry {
             what: What::Version,
@@ -325,7 +325,7 @@ impl Exclusive<'_> {
         {
             self.entry.retry = None;
         }
-        let cleared = self.entry.problem.take().is_some();
+        let cleared = self.entry.diagnostic.take().is_some();
         if cleared {
             self.loaded(true, Duration::ZERO);
         }
@@ -337,7 +337,7 @@ impl Exclusive<'_> {
         self.happens(Event::Wait);
         self.follow_lifecycle(Lifecycle::OnDemand, &config);
         self.entry.config = Some(config);
-        self.entry.problem = None;
+        self.entry.diagnostic = None;
         self.entry.retry = None;
         self.entry.refused = None;
         // There is nothing more to its load than reading its YAML.
@@ -355,7 +355,7 @@ impl Exclusive<'_> {
         self.happens(Event::Skip);
         self.entry.on_demand = None;
         self.entry.config = Some(config);
-        self.entry.problem = Some(why.to_owned());
+        self.entry.diagnostic = Some(why.to_owned());
         self.entry.retry = None;
         self.entry.refused = None;
         self.loaded(true, Duration::ZERO);
@@ -492,7 +492,7 @@ impl Exclusive<'_> {
         UnitStatus {
             unit: self.name.clone(),
             phase: entry.state.phase(),
-            problem: entry.problem.clone(),
+            diagnostic: entry.diagnostic.clone(),
             on_demand: entry.on_demand.clone(),
             next_try: retry.map(|at| at.saturating_duration_since(Instant::now())),
             config: config.or(known.map(|config| config.digest)),

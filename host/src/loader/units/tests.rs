@@ -97,7 +97,7 @@ fn what_is_refused_leaves_what_is_in_service() {
     }
     let status = heard.last();
     assert_eq!(
-        (status.phase, status.problem.as_deref()),
+        (status.phase, status.diagnostic.as_deref()),
         (UnitPhase::Failed, Some("no"))
     );
     assert!(status.next_try.unwrap() <= Duration::from_secs(1));
@@ -137,7 +137,10 @@ fn what_is_refused_leaves_what_is_in_service() {
         assert!(unit.clear_problem());
     }
     let status = heard.last();
-    assert_eq!((status.phase, status.problem), (UnitPhase::Running, None));
+    assert_eq!(
+        (status.phase, status.diagnostic),
+        (UnitPhase::Running, None)
+    );
 }
 
 /// What must not happen is said, and changes nothing.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::rows::Rows;
 use crate::exposition::{
-    Encoding, Family, FamilyMeta, Format, Histogram, Kind, Number, Packer, Sample, Source, Value,
-    merge, write,
+    Compressor, Encoding, Family, FamilyMeta, Format, Histogram, Kind, Number, Sample, Source,
+    Value, merge, write,
 };
 
 /// Bytes of text that are compressed at once, as web does.
@@ -123,7 +123,7 @@ impl Bodies {
             Coding::Gzip => Encoding::Gzip,
             Coding::Zstd => Encoding::Zstd,
         };
-        let Some(mut packer) = Packer::new(encoding, Vec::new)? else {
+        let Some(mut packer) = Compressor::new(encoding, Vec::new)? else {
             return Ok(text.len());
         };
         for piece in text.as_bytes().chunks(PIECE) {

@@ -10,10 +10,10 @@ use foldhash::fast::FixedState;
 use serde_json::{Value as Json, json};
 
 use super::decode::Standard;
-use crate::config::{LabelConfig, MetricSource, SeriesBounds, model::Position};
+use crate::config::{LabelConfig, MetricSource, SeriesBounds, model::Span};
 use crate::exposition::{Family, Format, write};
 use crate::rows::{
-    Entries, KeyShape, Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step,
+    KeyShape, Label, Layout, MapBatch, Metric, MetricParts, Plugins, SessionId, Shaper, Step,
 };
 
 /// Entries that come at once, as from the map reader.
@@ -109,7 +109,7 @@ impl Rows {
         self.metric.begin(self.keys.len() / KEY_SIZE);
         let keys = self.keys.chunks(BATCH * KEY_SIZE);
         for (keys, values) in keys.zip(self.values.chunks(BATCH * self.value_stride)) {
-            let entries = Entries {
+            let entries = MapBatch {
                 keys,
                 key_size: KEY_SIZE,
                 values,
@@ -223,7 +223,7 @@ fn config(name: &str, size: usize) -> LabelConfig {
         size,
         padding: 0,
         decoders: Vec::new(),
-        at: Position {
+        at: Span {
             file: Arc::new(PathBuf::new()),
             line: 1,
             column: 1,

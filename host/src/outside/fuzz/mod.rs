@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bpf::{GlobalError, OpenObject};
-use crate::config::model::Position;
+use crate::config::model::Span;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
 use crate::config::unit::read_unit;
 use crate::config::{
-    GlobalScalar, GlobalValue, LabelConfig, MetricSource, PluginUse, Problem, SampleMap,
+    Diagnostic, GlobalScalar, GlobalValue, LabelConfig, MetricSource, PluginUse, SampleMap,
     UnitConfig, ValueConfig, ValuePlace, ValueType,
 };
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
@@ -36,8 +36,8 @@ pub fn yaml(data: &[u8]) {
                 strict_is_good.get_or_insert(true);
             }
             Err(unreadable) => {
-                problems_lie_in(&unreadable.problems, data);
-                assert!(!unreadable.problems.is_empty());
+                problems_lie_in(&unreadable.diagnostics, data);
+                assert!(!unreadable.diagnostics.is_empty());
                 let strict_only = strict_is_good.replace(false) == Some(true);
                 assert!(!strict_only, "only strict keys are fine");
             }
@@ -76,7 +76,7 @@ fn unit_is_whole(unit: &UnitConfig) {
 }
 
 /// Positions are of the text, its end included, or of the file as a whole; messages are one line.
-fn problems_lie_in(problems: &[Problem], text: &[u8]) {
+fn problems_lie_in(diagnostics: &[Diagnostic], text: &[u8]) {
     // In YAML either ends a line, or both.
     let breaks = text.iter().enumerate().filter(|(at, byte)| match byte {
         b'\n' => true,
@@ -84,9 +84,12 @@ fn problems_lie_in(problems: &[Problem], text: &[u8]) {
         _ => false,
     });
     let lines = breaks.count() + 1;
-    for problem in problems {
-        assert!(problem.at.line <= lines, "{lines} lines: {problem}");
-        assert!(!problem.message.contains(char::is_control), "{problem:?}");
+    for diagnostic in diagnostics {
+        assert!(diagnostic.at.line <= lines, "{lines} lines: {diagnostic}");
+        assert!(
+            !diagnostic.message.contains(char::is_control),
+            "{diagnostic:?}"
+        );
     }
 }
 
@@ -98,9 +101,9 @@ pub fn sidecar(data: &[u8]) {
             problems_lie_in(&warnings, data);
             grants_are_what_they_say(&read);
         }
-        Err(problems) => {
-            problems_lie_in(&problems, data);
-            assert!(!problems.is_empty());
+        Err(diagnostics) => {
+            problems_lie_in(&diagnostics, data);
+            assert!(!diagnostics.is_empty());
         }
     }
 }
@@ -268,7 +271,7 @@ fn member(input: &mut Input<'_>) -> String {
 }
 
 fn labels(input: &mut Input<'_>) -> Vec<LabelConfig> {
-    let at = Position::whole(&Arc::new(PathBuf::from("unit.yaml")));
+    let at = Span::whole(&Arc::new(PathBuf::from("unit.yaml")));
     let uint = || PluginUse {
         name: "uint".to_owned(),
         options: serde_json::json!({}),
@@ -303,7 +306,7 @@ fn value(input: &mut Input<'_>) -> Option<ValueConfig> {
         },
         _ => ValuePlace::Member(member(input)),
     };
-    let at = Position::whole(&Arc::new(PathBuf::from("unit.yaml")));
+    let at = Span::whole(&Arc::new(PathBuf::from("unit.yaml")));
     Some(ValueConfig {
         place,
         scale: 1.0,

@@ -1,6 +1,6 @@
 //! What a plugin may reach and use: the operator's word about it, and holding it to that.
 //!
-//! `Terms` come from the sidecar beside the plugin's file; `files` and `endpoints` decide about single paths and endpoints; `denials` is what is
+//! `PluginPolicy` come from the sidecar beside the plugin's file; `files` and `endpoints` decide about single paths and endpoints; `denials` is what is
 //! said about those that were not granted. The imports themselves are the business of `plugin::imports`.
 
 mod denials;
@@ -8,10 +8,10 @@ pub(super) mod endpoints;
 pub(crate) mod files;
 pub(super) mod foreign;
 mod limits;
-mod terms;
+mod policy;
 mod waiting;
 
 pub(super) use denials::{Denials, Interface};
 pub(crate) use limits::Limits;
-pub(crate) use terms::Terms;
+pub(crate) use policy::PluginPolicy;
 pub(super) use waiting::Waiting;

@@ -71,15 +71,15 @@ impl HostState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(256);
         Self {
-            memory: MemoryLimit::new(plugin.terms.limits.memory),
+            memory: MemoryLimit::new(plugin.policy.limits.memory),
             entered: Instant::now(),
             deadline: Instant::now(),
             host_time: Duration::ZERO,
             facts: Arc::clone(&plugin.facts),
-            grants: Arc::clone(&plugin.terms.grants),
+            grants: Arc::clone(&plugin.policy.grants),
             denials: Arc::clone(&plugin.denials),
             waiting: Arc::clone(&plugin.waiting),
-            most_input: plugin.terms.limits.input(),
+            most_input: plugin.policy.limits.input(),
             sockets: 0,
             stats: Arc::clone(&plugin.stats),
             wasi: wasi::context(plugin, &lines),

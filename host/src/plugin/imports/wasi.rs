@@ -21,10 +21,10 @@ pub(super) fn context(plugin: &Plugin, lines: &Lines) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
     builder
         .max_random_size(64 * 1024)
-        .envs(&plugin.terms.grants.env)
+        .envs(&plugin.policy.grants.env)
         .stdout(printed(Level::Info))
         .stderr(printed(Level::Warn));
-    if !plugin.terms.grants.clock {
+    if !plugin.policy.grants.clock {
         builder.wall_clock(Stopped).monotonic_clock(Stopped);
     }
     builder.build()

@@ -17,7 +17,7 @@ fn input() -> Cells {
 
 fn session_with(guest: &Guest, limits: Limits) -> Session {
     let mut plugin = guest.load().unwrap();
-    plugin.terms.limits = limits;
+    plugin.policy.limits = limits;
     Session::new(Arc::new(plugin))
 }
 
@@ -96,7 +96,7 @@ fn endless_loops_elsewhere_end_too() {
     );
     for guest in [Guest::new().catalogue(FOREVER), Guest::new().start(FOREVER)] {
         let mut plugin = guest.load().unwrap();
-        plugin.terms.limits = limits;
+        plugin.policy.limits = limits;
         let error = plugin.catalogue().unwrap_err();
         assert!(
             matches!(error, LoadError::Catalogue(CallError::Deadline(_))),
@@ -180,7 +180,7 @@ fn memory_ends_at_its_limit() {
     );
 
     let mut plugin = Guest::new().load().unwrap();
-    plugin.terms.limits.memory = 100_000;
+    plugin.policy.limits.memory = 100_000;
     let error = plugin.catalogue().unwrap_err();
     assert!(
         matches!(error, LoadError::Catalogue(CallError::Memory(100_000))),

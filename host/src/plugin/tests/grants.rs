@@ -8,12 +8,12 @@ use super::component::Guest;
 use super::{files, next};
 use crate::config::sidecar::{Grants, KernelFact, Sidecar};
 use crate::digest::Digest;
-use crate::plugin::grants::Terms;
+use crate::plugin::grants::PluginPolicy;
 use crate::plugin::{CallError, Cells, Offer, Registry, Session, Snapshot};
 
 /// The terms of a sidecar with these grants.
-pub(super) fn granting(grants: Grants) -> Terms {
-    Terms::of(Sidecar {
+pub(super) fn granting(grants: Grants) -> PluginPolicy {
+    PluginPolicy::of(Sidecar {
         digest: Digest::of(b""),
         sha256: None,
         grants,
@@ -189,7 +189,7 @@ fn a_changed_sidecar_is_a_new_version_of_its_plugin() {
     sidecar("grants: {clock: true}");
     let (second, failed) = next(&first, &mut files);
     assert!(failed.is_empty() && !second.has(&session));
-    assert!(plugin(&second).terms.grants.clock);
+    assert!(plugin(&second).policy.grants.clock);
     assert_eq!(
         calls(&second),
         before,
@@ -229,5 +229,5 @@ fn a_changed_sidecar_is_a_new_version_of_its_plugin() {
 
     fs::remove_file(path.join("p.plugin.yaml")).unwrap();
     let (fifth, failed) = next(&fourth, &mut files);
-    assert!(failed.is_empty() && !plugin(&fifth).terms.grants.clock);
+    assert!(failed.is_empty() && !plugin(&fifth).policy.grants.clock);
 }

@@ -60,14 +60,14 @@ fn what_has_not_changed_is_the_same_plugin() {
     other.sidecar = Some(sidecar.to_vec());
     let (second, failed) = rebuilt(&first, vec![other]);
     assert!(failed.is_empty() && !second.has_plugin(&kept));
-    assert!(plugin(&second, "one").terms.grants.clock);
+    assert!(plugin(&second, "one").policy.grants.clock);
     let version = Digest::of(&one).with(Some(Digest::of(sidecar)));
     assert_eq!(second.versions()["p"], version);
 
     let (third, failed) = rebuilt(&second, vec![parts("p", &two)]);
     assert!(failed.is_empty() && third.find(Offer::Decoder, "one").is_err());
     assert_eq!(calls(&third), 2, "it goes on with the counters");
-    assert!(!plugin(&third, "two").terms.grants.clock);
+    assert!(!plugin(&third, "two").policy.grants.clock);
     let (last, _) = rebuilt(&third, Vec::new());
     assert!(last.versions().is_empty() && last.stats().is_empty());
 }

@@ -123,8 +123,8 @@ fn placements_are_checked() {
         1,
     )
     .unwrap();
-    let slots: Vec<Slot> = good.placements.iter().map(|placed| placed.slot).collect();
-    assert_eq!(slots, [Slot::Value, Slot::Bucket(3), Slot::Sum, Slot::None]);
+    let parts: Vec<Slot> = good.placements.iter().map(|placed| placed.slot).collect();
+    assert_eq!(parts, [Slot::Value, Slot::Bucket(3), Slot::Sum, Slot::None]);
 
     let bad = |placement| place(vec![placement], 1).unwrap_err();
     assert_eq!(

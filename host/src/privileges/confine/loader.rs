@@ -47,7 +47,7 @@ fn confine_as(
         check_single_threaded()?;
     }
     if let Some(user) = user {
-        user.become_it()?;
+        user.switch()?;
         for warning in user.check(access)? {
             tracing::info!("units cannot pin maps: {warning}");
         }

@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
-use crate::config::model::Position;
+use crate::config::model::Span;
 use crate::config::{LabelConfig, MetricSource, SeriesBounds};
 use crate::exposition::{Number, Value};
 use crate::plugin::tests::component::{ENGINE, FACTS, Guest};
 use crate::plugin::{Offer, Registry};
 use crate::rows::{
-    Entries, KeyShape, Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step, Walked,
+    KeyShape, Label, Layout, MapBatch, Metric, MetricParts, MetricScrapeStats, Plugins, SessionId,
+    Shaper, Step,
 };
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(&ENGINE, &FACTS).unwrap());
@@ -80,7 +81,7 @@ impl Recipe {
         padding: usize,
         chain: Vec<Use>,
     ) -> Self {
-        let at = Position {
+        let at = Span {
             file: Arc::new(PathBuf::from("unit.yaml")),
             line: 1,
             column: 1,
@@ -213,7 +214,7 @@ pub(super) enum Seen {
 pub(super) struct Scraped {
     /// By `name{labels}`.
     pub(super) series: BTreeMap<String, Seen>,
-    pub(super) walked: Walked,
+    pub(super) scrape_stats: MetricScrapeStats,
 }
 
 impl Bench {
@@ -240,7 +241,7 @@ impl Bench {
                 keys.extend_from_slice(key.as_ref());
                 values.extend(numbers.iter().flat_map(|number| number.to_ne_bytes()));
             }
-            let entries = Entries {
+            let entries = MapBatch {
                 keys: &keys,
                 key_size: self.key_size,
                 values: &values,
@@ -252,7 +253,7 @@ impl Bench {
         if self.incomplete {
             self.metric.walk_was_incomplete();
         }
-        let (families, walked) = self.metric.finish(self.now);
+        let (families, scrape_stats) = self.metric.finish(self.now);
         let mut series = BTreeMap::new();
         for family in &families {
             let samples = family.samples.clone().into_list();
@@ -270,7 +271,10 @@ impl Bench {
                 series.insert(format!("{}{{{}}}", family.meta.name, sample.labels), seen);
             }
         }
-        Scraped { series, walked }
+        Scraped {
+            series,
+            scrape_stats,
+        }
     }
 }
 
@@ -293,12 +297,16 @@ impl Scraped {
 
     /// `name count` of the rows that were left out.
     pub(super) fn left_out(&self) -> Vec<(&str, u64)> {
-        let left_out = self.walked.left_out.iter();
+        let left_out = self.scrape_stats.left_out.iter();
         left_out.map(|(name, count)| (&**name, *count)).collect()
     }
 
     /// Rows that were read, that were known, and that plugins were asked about.
     pub(super) fn counts(&self) -> (u64, u64, u64) {
-        (self.walked.rows, self.walked.hits, self.walked.decoded)
+        (
+            self.scrape_stats.rows,
+            self.scrape_stats.hits,
+            self.scrape_stats.decoded,
+        )
     }
 }

@@ -54,17 +54,23 @@ fn keys_over_the_limit_are_added_up_and_counted() {
     assert_eq!(
         (
             shown(&scraped).join(", ").as_str(),
-            scraped.walked.over_limit
+            scraped.scrape_stats.over_limit
         ),
         ("1 10, 2 20", 0)
     );
     let scraped = bench.scrape(&map((1..=6).map(|id| (id, 10 * u64::from(id)))));
     assert_eq!(shown(&scraped), ["1 10", "2 20", "3 30", "other 150"]);
-    assert_eq!(scraped.walked.over_limit, 3);
+    assert_eq!(scraped.scrape_stats.over_limit, 3);
     // They are known now: nobody asks or counts them again, and sums stay right.
     let scraped = bench.scrape(&map((1..=6).map(|id| (id, 11 * u64::from(id)))));
     assert_eq!(shown(&scraped), ["1 11", "2 22", "3 33", "other 165"]);
-    assert_eq!((scraped.walked.over_limit, scraped.walked.decoded), (0, 0));
+    assert_eq!(
+        (
+            scraped.scrape_stats.over_limit,
+            scraped.scrape_stats.decoded
+        ),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -156,7 +162,7 @@ fn what_is_left_out_is_not_forgotten() {
         bench.now = start + Duration::from_secs(turn);
         let scraped = bench.scrape(&map([(1, 5), (2, turn)]));
         assert_eq!(scraped.series.len(), if turn == 0 { 2 } else { 1 });
-        assert!(turn == 0 || scraped.walked.decoded == 0);
+        assert!(turn == 0 || scraped.scrape_stats.decoded == 0);
     }
     assert_eq!(bench.metric.known_series(), 2);
 }

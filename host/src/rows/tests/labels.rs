@@ -104,10 +104,10 @@ fn rows_that_fail_are_counted_at_every_scrape() {
         assert_eq!(scraped.left_out(), [("uint", 2)]);
         assert_eq!(scraped.counts(), (2, 2 - decoded, decoded));
         assert_eq!(
-            scraped.walked.rejected.len(),
+            scraped.scrape_stats.rejected.len(),
             usize::from(decoded > 0),
             "the message comes once: {:?}",
-            scraped.walked.rejected
+            scraped.scrape_stats.rejected
         );
     }
 }

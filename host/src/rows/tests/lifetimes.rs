@@ -29,7 +29,7 @@ fn check(bench: &mut Bench, map: &Map) -> u64 {
             "{name}"
         );
     }
-    scraped.walked.decoded
+    scraped.scrape_stats.decoded
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn an_empty_map_forgets_in_time() {
     check(&mut bench, &map(0..3000, 1));
     let scraped = bench.scrape::<[u8; 4]>(&[]);
     assert!(scraped.series.is_empty());
-    assert_eq!(scraped.walked.evicted, 3000);
+    assert_eq!(scraped.scrape_stats.evicted, 3000);
     check(&mut bench, &map(0..10, 1));
     for _ in 0..20 {
         assert!(bench.scrape::<[u8; 4]>(&[]).series.is_empty());
@@ -129,7 +129,7 @@ fn histograms_move_with_all_their_slots() {
                 )
             );
         }
-        scraped.walked.decoded
+        scraped.scrape_stats.decoded
     };
     check((0..600).collect());
     check((0..600).step_by(5).collect());

@@ -135,7 +135,7 @@ fn counters_are_what_the_map_says() {
         let (rows, hits, decoded) = scraped.counts();
         assert_eq!((rows, hits + decoded), (map.len() as u64, map.len() as u64));
         assert!(bench.metric.remembered() - map.len() <= map.len().max(1024));
-        evicted += scraped.walked.evicted;
+        evicted += scraped.scrape_stats.evicted;
     }
     assert!(evicted > 3000, "the sweeps were part of it: {evicted}");
 }

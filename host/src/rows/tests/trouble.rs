@@ -39,7 +39,7 @@ fn provisional_answers_are_asked_for_again_until_they_are_final() {
             scraped.text(),
             format!(r#"id="1",name="{name}" 10, id="2",name="{name}" 20"#)
         );
-        assert_eq!(scraped.walked.decoded, decoded);
+        assert_eq!(scraped.scrape_stats.decoded, decoded);
     }
     assert_eq!(bench.metric.remembered(), 2);
 }
@@ -59,7 +59,7 @@ fn what_is_provisional_may_be_dropped_for_now() {
     for decoded in [1, 0] {
         let scraped = bench.scrape(&[([0], 7)]);
         assert_eq!(
-            (scraped.text(), scraped.walked.decoded),
+            (scraped.text(), scraped.scrape_stats.decoded),
             (String::new(), decoded)
         );
     }
@@ -125,10 +125,10 @@ fn a_failure_in_the_middle_costs_its_batch_until_the_next_scrape() {
     for (series, failed, decoded) in expected {
         let scraped = bench.scrape(&map);
         assert_eq!(scraped.series.len(), series);
-        assert_eq!(scraped.walked.failed.len(), failed);
-        assert_eq!(scraped.walked.decoded, decoded);
+        assert_eq!(scraped.scrape_stats.failed.len(), failed);
+        assert_eq!(scraped.scrape_stats.decoded, decoded);
         assert_eq!(scraped.left_out(), []);
-        for (name, error) in &scraped.walked.failed {
+        for (name, error) in &scraped.scrape_stats.failed {
             assert!(
                 &**name == "echo" && matches!(error, CallError::Trap(_)),
                 "{name}: {error:?}"
@@ -153,8 +153,8 @@ fn a_plugin_that_is_down_leaves_known_rows_alone() {
     for attempt in 0..6 {
         let scraped = bench.scrape(&[(*b"!", 9), (*b"a", 1), (*b"b", 2)]);
         assert_eq!(scraped.text(), "name=\"a\" 1, name=\"b\" 2");
-        let [(_, error)] = scraped.walked.failed.as_slice() else {
-            panic!("{:?}", scraped.walked.failed)
+        let [(_, error)] = scraped.scrape_stats.failed.as_slice() else {
+            panic!("{:?}", scraped.scrape_stats.failed)
         };
         assert_eq!(
             matches!(error, CallError::BackOff { .. }),
@@ -171,7 +171,10 @@ fn new_keys_wait_for_the_next_scrape_once_it_is_late() {
     let all = map.len();
     bench.plugins.ask_until(Instant::now());
     let late = bench.scrape(&map);
-    assert_eq!((late.series.len(), late.walked.postponed), (0, all as u64));
+    assert_eq!(
+        (late.series.len(), late.scrape_stats.postponed),
+        (0, all as u64)
+    );
     bench
         .plugins
         .ask_until(Instant::now() + Duration::from_secs(3600));
@@ -179,5 +182,5 @@ fn new_keys_wait_for_the_next_scrape_once_it_is_late() {
     // What is known needs nobody.
     bench.plugins.ask_until(Instant::now());
     let known = bench.scrape(&map);
-    assert_eq!((known.series.len(), known.walked.postponed), (all, 0));
+    assert_eq!((known.series.len(), known.scrape_stats.postponed), (all, 0));
 }

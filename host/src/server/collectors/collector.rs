@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::latest::Latest;
 use super::shared::SharedCalls;
+use super::target_cache::TargetCache;
 use crate::config::CollectorConfig;
 use crate::plugin::Collector as Guest;
 use crate::plugin::{
@@ -30,7 +30,7 @@ pub(in crate::server) struct Collector {
     targets: Vec<Target>,
     common: Arc<Common>,
     calls: SharedCalls<Key, Outcome>,
-    latest: Latest,
+    target_cache: TargetCache,
     failures: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -99,7 +99,7 @@ impl Collector {
             targets,
             common: Arc::clone(common),
             calls: SharedCalls::default(),
-            latest: Latest::default(),
+            target_cache: TargetCache::default(),
             failures: Mutex::default(),
         }
     }
@@ -132,7 +132,7 @@ impl Collector {
         deadline: Instant,
     ) -> Option<Arc<Answer>> {
         if let Some(interval) = self.config.interval
-            && let Some(known) = self.latest.good(target, interval, Instant::now())
+            && let Some(known) = self.target_cache.good(target, interval, Instant::now())
         {
             return known;
         }
@@ -146,7 +146,7 @@ impl Collector {
         let interval = self.config.interval?;
         let mut next = None;
         for target in &self.targets {
-            let (due, look_again) = self.latest.due(target, interval, now);
+            let (due, look_again) = self.target_cache.due(target, interval, now);
             next = Some(next.map_or(look_again, |next: Instant| next.min(look_again)));
             if due {
                 let (collector, key) = (Arc::clone(self), self.scrape_key(target));
@@ -226,7 +226,7 @@ impl Collector {
         };
         if key.scrape {
             let keep = self.config.interval.is_some();
-            self.latest.enter(&key.target, &outcome, keep);
+            self.target_cache.record_call(&key.target, &outcome, keep);
         }
         if let Err(error) = &outcome.result {
             *self.failures.lock().entry(error.reason()).or_default() += 1;
@@ -298,7 +298,7 @@ impl Collector {
             config: self.unit.to_string(),
             collector: self.name().to_owned(),
             targets: targets
-                .filter_map(|target| self.latest.report(target, now))
+                .filter_map(|target| self.target_cache.report(target, now))
                 .collect(),
             failures: self
                 .failures

@@ -5,11 +5,11 @@
 
 mod collector;
 mod index;
-mod latest;
 mod open;
 mod poll;
 mod selection;
 mod shared;
+mod target_cache;
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) use open::check;
 pub(super) use poll::keep_polling;
 pub(super) use selection::Selection;
 
-use crate::config::Problem;
+use crate::config::Diagnostic;
 use crate::digest::Digest;
 use crate::link::ServedConfig;
 use crate::plugin::Registry;
@@ -39,7 +39,7 @@ impl Collectors {
         index: &Arc<Index>,
         config: &ServedConfig,
         registry: &Registry,
-    ) -> Result<Self, Vec<Problem>> {
+    ) -> Result<Self, Vec<Diagnostic>> {
         let known = index.of_unit(&config.name);
         let list = open::open(index, config, registry, &known)?;
         Ok(Self {

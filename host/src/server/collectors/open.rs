@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::collector::Collector;
 use super::index::Index;
-use crate::config::{CollectorConfig, Problem};
+use crate::config::{CollectorConfig, Diagnostic};
 use crate::link::ServedConfig;
 use crate::plugin::{Collector as Guest, Offer, Plugin, Registry};
 
@@ -14,18 +14,18 @@ pub(super) fn open(
     config: &ServedConfig,
     registry: &Registry,
     known: &[Arc<Collector>],
-) -> Result<Vec<Arc<Collector>>, Vec<Problem>> {
+) -> Result<Vec<Arc<Collector>>, Vec<Diagnostic>> {
     let unit: Arc<str> = config.name.as_str().into();
-    let mut problems = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut list = Vec::with_capacity(config.collectors.len());
     for wanted in &config.collectors {
-        let mut problem = |message: String| {
-            problems.push(Problem::error(wanted.plugin.at.clone(), message));
+        let mut diagnostic = |message: String| {
+            diagnostics.push(Diagnostic::error(wanted.plugin.at.clone(), message));
         };
         if let Some(path) = &wanted.probe_path
             && index.is_reserved(path)
         {
-            problem(format!(
+            diagnostic(format!(
                 "`probe_path` `{path}` is the path of the metrics: choose another"
             ));
             continue;
@@ -33,7 +33,7 @@ pub(super) fn open(
         let (plugin, bare) = match find(wanted, registry) {
             Ok(found) => found,
             Err(message) => {
-                problem(message);
+                diagnostic(message);
                 continue;
             }
         };
@@ -49,23 +49,23 @@ pub(super) fn open(
                 let collector = Collector::new(&unit, wanted, guest, index.common());
                 list.push(Arc::new(collector));
             }
-            Err(error) => problem(format!("collector `{}`: {error}", wanted.name)),
+            Err(error) => diagnostic(format!("collector `{}`: {error}", wanted.name)),
         }
     }
-    if problems.is_empty() {
+    if diagnostics.is_empty() {
         Ok(list)
     } else {
-        Err(problems)
+        Err(diagnostics)
     }
 }
 
 /// What only the plugins can tell about a config that cannot be used for other reasons. Runs no plugin code.
-pub(in crate::server) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Problem> {
+pub(in crate::server) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Diagnostic> {
     let lost = config
         .collectors
         .iter()
         .filter_map(|wanted| Some((wanted, find(wanted, registry).err()?)));
-    lost.map(|(wanted, message)| Problem::error(wanted.plugin.at.clone(), message))
+    lost.map(|(wanted, message)| Diagnostic::error(wanted.plugin.at.clone(), message))
         .collect()
 }
 

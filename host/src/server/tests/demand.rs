@@ -19,7 +19,7 @@ fn settled(loader: &mut Loader) {
     loader.say(&ToServer::Explain {
         generation: 99,
         config: Box::new(unit("other", 99).config),
-        problems: Vec::new(),
+        diagnostics: Vec::new(),
     });
     let next = loader.next();
     assert!(
@@ -65,7 +65,7 @@ fn a_start_that_fails_is_everybodys_for_a_second() {
     let waiting = loader.asked("GET", "/metrics/u");
     expect_start(&mut loader);
     let mut failed = status("u", UnitPhase::Failed);
-    failed.problem = Some("no such\nmap".to_owned());
+    failed.diagnostic = Some("no such\nmap".to_owned());
     says_status(&loader, failed);
     let answer = waiting.join().unwrap();
     let again = loader.get("/metrics/u");

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use super::*;
-use crate::config::Problem;
+use crate::config::Diagnostic;
 use crate::link::{FileAnswer, FileWish, ProcessFigures};
 use crate::plugin::ForeignFiles as _;
 use crate::server::files::LoadersFiles;
@@ -51,12 +51,12 @@ fn a_unit_of_collectors_is_served() {
     });
     let mut failed = status("u", UnitPhase::Failed);
     failed.on_demand = None;
-    failed.problem = Some("no such map".to_owned());
+    failed.diagnostic = Some("no such map".to_owned());
     loader.say(&ToServer::Status(Box::new(failed)));
     loader.say(&ToServer::Explain {
         generation: 9,
         config: Box::new(unit("v", 9).config),
-        problems: Vec::new(),
+        diagnostics: Vec::new(),
     });
     assert!(matches!(
         loader.next(),
@@ -99,7 +99,7 @@ fn what_does_not_fit_the_plugins_is_said_at_its_place() {
     loader.say(&ToServer::Explain {
         generation: 3,
         config: Box::new(config),
-        problems: vec![Problem::error(before, "first")],
+        diagnostics: vec![Diagnostic::error(before, "first")],
     });
     let why = opened(&mut loader);
     assert!(
@@ -159,7 +159,7 @@ fn an_opened_version_disturbs_nothing_until_it_is_served() {
     loader.say(&ToServer::Explain {
         generation: 5,
         config: Box::new(super::unit("v", 5).config),
-        problems: Vec::new(),
+        diagnostics: Vec::new(),
     });
     assert!(matches!(
         loader.next(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::config::{MetricConfig, MetricSource, PluginUse, Problem, ValueType};
+use crate::config::{Diagnostic, MetricConfig, MetricSource, PluginUse, ValueType};
 use crate::exposition::{label_name, metric_name};
 use crate::link::ServedConfig;
 use crate::plugin::{Encoding, NumberSource, Offer, Registry};
@@ -20,14 +20,14 @@ pub(super) fn build(
     config: &ServedConfig,
     layouts: &[Layout],
     registry: &Registry,
-) -> Result<Built, Vec<Problem>> {
+) -> Result<Built, Vec<Diagnostic>> {
     let mut builder = MetricBuilder::new(config, registry);
     let metrics = config.metrics.iter().zip(layouts);
     let metrics = metrics
         .filter_map(|(metric, layout)| builder.metric(metric, layout, &config.namespace))
         .collect();
-    if !builder.problems.is_empty() {
-        return Err(builder.problems);
+    if !builder.diagnostics.is_empty() {
+        return Err(builder.diagnostics);
     }
     Ok(Built {
         plugins: builder.plugins,
@@ -37,13 +37,13 @@ pub(super) fn build(
 
 /// What is wrong with the decoders of a config that cannot be used for other reasons, so that an
 /// operator hears of everything at once.
-pub(super) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Problem> {
+pub(super) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Diagnostic> {
     let mut builder = MetricBuilder::new(config, registry);
     let labels = config.metrics.iter().flat_map(|metric| &metric.labels);
     for decoder in labels.flat_map(|label| &label.decoders) {
         let _ = builder.decoder(decoder);
     }
-    builder.problems
+    builder.diagnostics
 }
 
 struct MetricBuilder<'a> {
@@ -51,7 +51,7 @@ struct MetricBuilder<'a> {
     plugins: Plugins,
     /// Labels of all series, with their values.
     constants: Vec<(String, String)>,
-    problems: Vec<Problem>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> MetricBuilder<'a> {
@@ -60,7 +60,7 @@ impl<'a> MetricBuilder<'a> {
             registry,
             plugins: Plugins::default(),
             constants: config.config_labels.clone(),
-            problems: Vec::new(),
+            diagnostics: Vec::new(),
         }
     }
 
@@ -88,7 +88,7 @@ impl<'a> MetricBuilder<'a> {
         layout: &Layout,
         namespace: &str,
     ) -> Option<(Vec<Label>, Shaper)> {
-        let before = self.problems.len();
+        let before = self.diagnostics.len();
         let mut labels = Vec::with_capacity(metric.labels.len());
         for label in &metric.labels {
             let chain = label
@@ -106,7 +106,7 @@ impl<'a> MetricBuilder<'a> {
             self.check_numbers(metric, shaper, layout);
             self.check_families(metric, shaper, namespace);
         }
-        (self.problems.len() == before)
+        (self.diagnostics.len() == before)
             .then_some(())
             .and(shaper)
             .map(|shaper| (labels, shaper))
@@ -124,7 +124,7 @@ impl<'a> MetricBuilder<'a> {
                 session,
                 decoder,
             }),
-            Err(error) => self.problem(wanted, format!("decoder `{}`: {error}", wanted.name)),
+            Err(error) => self.diagnostic(wanted, format!("decoder `{}`: {error}", wanted.name)),
         }
     }
 
@@ -161,7 +161,7 @@ impl<'a> MetricBuilder<'a> {
                 numbers,
                 uniform,
             }),
-            Err(error) => self.problem(
+            Err(error) => self.diagnostic(
                 wanted,
                 format!(
                     "shape `{}` of metric `{}`: {error}",
@@ -180,7 +180,7 @@ impl<'a> MetricBuilder<'a> {
             )),
             Err(error) => {
                 let message = error.to_string();
-                self.problem(wanted, message)
+                self.diagnostic(wanted, message)
             }
         }
     }
@@ -193,7 +193,7 @@ impl<'a> MetricBuilder<'a> {
         for number in &shaper.numbers {
             let end = number.offset.saturating_add(number.encoding.size());
             if end > layout.value_size {
-                let _: Option<()> = self.problem(
+                let _: Option<()> = self.diagnostic(
                     &metric.shape,
                     format!(
                         "shape `{}` of metric `{}` reads bytes {} to {end} of a value, those of map `{}` have {} bytes",
@@ -221,13 +221,13 @@ impl<'a> MetricBuilder<'a> {
             let mut constants = self.constants.iter().map(|(name, _)| name);
             let twice = constants.find(|name| family.labels.contains(name)).cloned();
             if let Some(label) = twice {
-                let _: Option<()> = self.problem(
+                let _: Option<()> = self.diagnostic(
                     &metric.shape,
                     format!("family `{name}` of shape `{}` has the label `{label}` of `config_labels` already", shaper.name),
                 );
             }
             if let Err(error) = names {
-                let _: Option<()> = self.problem(
+                let _: Option<()> = self.diagnostic(
                     &metric.shape,
                     format!("family `{name}` of shape `{}`: {error}", shaper.name),
                 );
@@ -235,9 +235,9 @@ impl<'a> MetricBuilder<'a> {
         }
     }
 
-    fn problem<T>(&mut self, wanted: &PluginUse, message: String) -> Option<T> {
-        self.problems
-            .push(Problem::error(wanted.at.clone(), message));
+    fn diagnostic<T>(&mut self, wanted: &PluginUse, message: String) -> Option<T> {
+        self.diagnostics
+            .push(Diagnostic::error(wanted.at.clone(), message));
         None
     }
 }

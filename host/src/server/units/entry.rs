@@ -83,8 +83,9 @@ impl UnitEntry {
     }
 
     /// Why the last load or reload failed.
-    pub(in crate::server) fn problem(&self) -> Option<String> {
-        self.with_status(|status| status.problem.clone()).flatten()
+    pub(in crate::server) fn diagnostic(&self) -> Option<String> {
+        self.with_status(|status| status.diagnostic.clone())
+            .flatten()
     }
 
     pub(in crate::server) fn with_status<T>(

@@ -3,15 +3,15 @@
 use std::io;
 
 use crate::bpf::{ReadError, SampleError};
-use crate::config::Problem;
-use crate::config::problem::joined;
+use crate::config::Diagnostic;
+use crate::config::diagnostic::joined;
 
 /// The text of an error is what the operator sees as the unit's problem.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::server) enum OpenError {
     /// The YAML does not fit the plugins.
     #[error("{}", joined(.0))]
-    Config(Vec<Problem>),
+    Config(Vec<Diagnostic>),
     #[error("cannot use the map `{map}`: {source}")]
     Map { map: String, source: io::Error },
     #[error(transparent)]

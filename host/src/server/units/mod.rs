@@ -28,7 +28,7 @@ pub(super) use version::{Program, UnitScrape, Version};
 
 use super::collectors::{self, Selection};
 use super::loader::Loader;
-use crate::config::Problem;
+use crate::config::Diagnostic;
 use crate::link::ServedConfig;
 use crate::plugin::Registry;
 
@@ -147,15 +147,15 @@ pub(super) async fn scrape_one(entry: &Arc<UnitEntry>, deadline: Instant) -> Opt
     }
 }
 
-/// The whole story of a config that is wrong, for people: `problems`, and what only its plugins
+/// The whole story of a config that is wrong, for people: `diagnostics`, and what only its plugins
 /// can tell.
 pub(super) fn explain(
     config: &ServedConfig,
-    mut problems: Vec<Problem>,
+    mut diagnostics: Vec<Diagnostic>,
     registry: &Registry,
 ) -> OpenError {
-    problems.extend(builder::check(config, registry));
-    problems.extend(collectors::check(config, registry));
-    problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
-    OpenError::Config(problems)
+    diagnostics.extend(builder::check(config, registry));
+    diagnostics.extend(collectors::check(config, registry));
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
+    OpenError::Config(diagnostics)
 }

@@ -9,12 +9,12 @@ use super::builder::{self, Built};
 use super::error::OpenError;
 use super::source::{Channel, EntrySource, SourceKey};
 use crate::bpf::{Batch, ReadError, SampleStats};
-use crate::config::Problem;
+use crate::config::Diagnostic;
 use crate::digest::Digest;
 use crate::exposition::Family;
 use crate::link::{ServedProgram, ServedUnit};
 use crate::plugin::Registry;
-use crate::rows::{Entries, Metric, Plugins, Walked};
+use crate::rows::{MapBatch, Metric, MetricScrapeStats, Plugins};
 use crate::server::collectors::{self, Collectors};
 
 pub(in crate::server) struct Version {
@@ -69,7 +69,7 @@ pub(in crate::server) struct MetricScrape {
     pub(in crate::server) metric: Arc<str>,
     /// Keys in memory.
     pub(in crate::server) remembered: usize,
-    pub(in crate::server) walked: Walked,
+    pub(in crate::server) walked: MetricScrapeStats,
 }
 
 /// How full a map was found.
@@ -358,21 +358,21 @@ impl Descriptors {
 
 /// Both, or the problems of both.
 fn join_problems(
-    built: Result<Built, Vec<Problem>>,
-    collectors: Result<Collectors, Vec<Problem>>,
+    built: Result<Built, Vec<Diagnostic>>,
+    collectors: Result<Collectors, Vec<Diagnostic>>,
 ) -> Result<(Built, Collectors), OpenError> {
     match (built, collectors) {
         (Ok(built), Ok(collectors)) => Ok((built, collectors)),
-        (Err(mut problems), Err(more)) => {
-            problems.extend(more);
-            Err(OpenError::Config(problems))
+        (Err(mut diagnostics), Err(more)) => {
+            diagnostics.extend(more);
+            Err(OpenError::Config(diagnostics))
         }
-        (Err(problems), _) | (_, Err(problems)) => Err(OpenError::Config(problems)),
+        (Err(diagnostics), _) | (_, Err(diagnostics)) => Err(OpenError::Config(diagnostics)),
     }
 }
 
-fn as_entries(batch: Batch<'_>) -> Entries<'_> {
-    Entries {
+fn as_entries(batch: Batch<'_>) -> MapBatch<'_> {
+    MapBatch {
         keys: batch.keys,
         key_size: batch.key_size,
         values: batch.values,

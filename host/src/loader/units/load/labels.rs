@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::bpf::{CType, IntType, MapInfo};
-use crate::config::model::Position;
+use crate::config::model::Span;
 use crate::config::{LabelConfig, MetricConfig, PluginUse};
 use crate::rows::is_cpu;
 
@@ -15,12 +15,12 @@ pub(super) fn resolve(
     metric: &MetricConfig,
     map: &MapInfo,
     key: Option<&CType>,
-) -> Result<Option<Vec<LabelConfig>>, Vec<(Position, String)>> {
+) -> Result<Option<Vec<LabelConfig>>, Vec<(Span, String)>> {
     if !metric.labels.iter().any(LabelConfig::is_by_type) {
         return Ok(None);
     }
     let mut labels = Vec::with_capacity(metric.labels.len());
-    let mut problems = Vec::new();
+    let mut diagnostics = Vec::new();
     let fields = metric.labels.iter().filter(|label| {
         let known = key.is_some_and(|key| key.member(&label.name).is_ok());
         !is_cpu_of(label, map, known)
@@ -29,13 +29,13 @@ pub(super) fn resolve(
     for label in &metric.labels {
         match resolve_label(label, map, key, only) {
             Ok(label) => labels.push(label),
-            Err(message) => problems.push((label.at.clone(), message)),
+            Err(message) => diagnostics.push((label.at.clone(), message)),
         }
     }
-    if problems.is_empty() {
+    if diagnostics.is_empty() {
         Ok(Some(labels))
     } else {
-        Err(problems)
+        Err(diagnostics)
     }
 }
 

@@ -17,8 +17,8 @@ use crate::bpf::{
     CgroupIdKeeper, EntryTypes, GlobalError, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
     SharedMaps,
 };
-use crate::config::model::Position;
-use crate::config::{MetricConfig, Problem, UnitConfig};
+use crate::config::model::Span;
+use crate::config::{Diagnostic, MetricConfig, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::{KeyShape, Layout};
 
@@ -146,57 +146,57 @@ pub(crate) fn lay_out_again(
 
 /// Does to an object what the YAML wants before it is loaded; all that does not fit is reported.
 fn fill(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
-    let mut problems = pinned::prepare(config, object);
-    problems.extend(set_globals(config, object));
+    let mut diagnostics = pinned::prepare(config, object);
+    diagnostics.extend(set_globals(config, object));
     for program in &config.programs {
         if let Err(message) = object.enable(&program.name, program.enabled) {
-            problems.push(Problem::error(program.at.clone(), message));
+            diagnostics.push(Diagnostic::error(program.at.clone(), message));
         }
     }
-    if problems.is_empty() {
+    if diagnostics.is_empty() {
         Ok(())
     } else {
-        Err(UnitError::Config(problems))
+        Err(UnitError::Config(diagnostics))
     }
 }
 
 /// What of a config does not fit its object, without a kernel. None of it if the object is not
 /// there.
-pub(crate) fn check(config: &UnitConfig) -> Vec<Problem> {
+pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
     let Some(path) = config.object.as_ref().filter(|path| path.exists()) else {
         return Vec::new();
     };
     let mut object = match OpenObject::open(path, &OpenOptions::default()) {
         Ok(object) => object,
         Err(error) => {
-            let at = Position::whole(&config.file);
-            return vec![Problem::error(at, error.to_string())];
+            let at = Span::whole(&config.file);
+            return vec![Diagnostic::error(at, error.to_string())];
         }
     };
-    let mut problems = Vec::new();
+    let mut diagnostics = Vec::new();
     if let Err(UnitError::Config(found)) = lay_out(&mut config.clone(), |map| {
         Ok((object.map(map)?, object.entry_types(map)))
     }) {
-        problems.extend(found);
+        diagnostics.extend(found);
     }
     if let Err(UnitError::Config(found)) = fill(config, &mut object) {
-        problems.extend(found);
+        diagnostics.extend(found);
     }
-    problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
-    problems
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
+    diagnostics
 }
 
-fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Problem> {
-    let mut problems = Vec::new();
+fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     for global in &config.globals {
         let (at, message) = match object.set_global(&global.name, &global.value) {
             Ok(()) => continue,
             Err(GlobalError::Variable(message)) => (&global.at, message),
             Err(GlobalError::Value(message)) => (&global.value_at, message),
         };
-        problems.push(Problem::error(at.clone(), message));
+        diagnostics.push(Diagnostic::error(at.clone(), message));
     }
-    problems
+    diagnostics
 }
 
 /// For fuzzing: the layouts of all metrics; none if there is something wrong with one.
@@ -213,18 +213,18 @@ fn lay_out<'a>(
     config: &mut UnitConfig,
     map: impl Fn(&str) -> Result<(&'a MapInfo, EntryTypes), ObjectError>,
 ) -> Result<Vec<Layout>, UnitError> {
-    let mut problems = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut layouts = Vec::new();
     for metric in &mut config.metrics {
         let name = metric.name.clone();
-        let mut problem = |at: &Position, message: String| {
+        let mut diagnostic = |at: &Span, message: String| {
             let message = format!("metric `{name}`: {message}");
-            problems.push(Problem::error(at.clone(), message));
+            diagnostics.push(Diagnostic::error(at.clone(), message));
         };
         let (map, types) = match map(&metric.map) {
             Ok(found) => found,
             Err(error) => {
-                problem(&metric.at, error.to_string());
+                diagnostic(&metric.at, error.to_string());
                 continue;
             }
         };
@@ -234,11 +234,11 @@ fn lay_out<'a>(
             Ok(Some(labels)) => metric.labels = labels,
             Err(found) => {
                 for (at, message) in found {
-                    problem(&at, message);
+                    diagnostic(&at, message);
                 }
                 if let Err(message) = number {
                     let value = metric.value.as_ref();
-                    problem(value.map_or(&metric.at, |value| &value.at), message);
+                    diagnostic(value.map_or(&metric.at, |value| &value.at), message);
                 }
                 continue;
             }
@@ -251,11 +251,11 @@ fn lay_out<'a>(
             }
             (layout, number) => {
                 if let Err(message) = layout {
-                    problem(&metric.at, message);
+                    diagnostic(&metric.at, message);
                 }
                 if let Err(message) = number {
                     let value = metric.value.as_ref();
-                    problem(value.map_or(&metric.at, |value| &value.at), message);
+                    diagnostic(value.map_or(&metric.at, |value| &value.at), message);
                 }
             }
         }
@@ -263,12 +263,12 @@ fn lay_out<'a>(
     if let Some(wanted) = &config.cgroup_id_map
         && let Err(error) = map(&wanted.map)
     {
-        problems.push(Problem::error(wanted.at.clone(), error.to_string()));
+        diagnostics.push(Diagnostic::error(wanted.at.clone(), error.to_string()));
     }
-    if problems.is_empty() {
+    if diagnostics.is_empty() {
         Ok(layouts)
     } else {
-        Err(UnitError::Config(problems))
+        Err(UnitError::Config(diagnostics))
     }
 }
 
@@ -298,12 +298,12 @@ fn set_kaddrs(
         .map(|(symbol, _)| symbol.as_str())
         .collect();
     let addresses = facts.addresses_of(&symbols).map_err(UnitError::Symbols)?;
-    let mut problems = Vec::new();
+    let mut diagnostics = Vec::new();
     for ((symbol, at), address) in config.kaddrs.iter().zip(addresses) {
         let Some(address) = address else {
             let message =
                 format!("the running kernel has no symbol `{symbol}`: see /proc/kallsyms");
-            problems.push(Problem::error(at.clone(), message));
+            diagnostics.push(Diagnostic::error(at.clone(), message));
             continue;
         };
         if address == 0 {
@@ -314,12 +314,12 @@ fn set_kaddrs(
             );
         }
         if let Err(error) = object.set_kaddr(symbol, address) {
-            problems.push(Problem::error(at.clone(), error.to_string()));
+            diagnostics.push(Diagnostic::error(at.clone(), error.to_string()));
         }
     }
-    if problems.is_empty() {
+    if diagnostics.is_empty() {
         Ok(())
     } else {
-        Err(UnitError::Config(problems))
+        Err(UnitError::Config(diagnostics))
     }
 }

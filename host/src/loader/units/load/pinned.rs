@@ -1,7 +1,7 @@
 //! What a unit's YAML wants of its maps: their size, and that they outlive the process.
 
-use crate::bpf::{LoadedObject, OpenObject, Pins, UnitPins, pointless};
-use crate::config::{Problem, UnitConfig, nearest};
+use crate::bpf::{LoadedObject, OpenObject, Pins, UnitPins, unpinnable_reason};
+use crate::config::{Diagnostic, UnitConfig, nearest};
 
 /// The pins of a unit, as they should be while it runs.
 pub(super) struct PinnedMaps {
@@ -11,12 +11,12 @@ pub(super) struct PinnedMaps {
 }
 
 /// Checks the section `maps` against the object and does what has to be done before it is loaded; everything that is wrong is reported.
-pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Vec<Problem> {
-    let mut problems = Vec::new();
+pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     for wanted in &config.maps {
         let name = wanted.name.as_str();
         let found = object.map(name).map(|map| (map.internal, map.kind));
-        let problem = match found {
+        let diagnostic = match found {
             Err(error) => {
                 let near = nearest(name, object.map_names());
                 let hint = near.map(|near| format!(", did you mean `{near}`?"));
@@ -25,19 +25,19 @@ pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Vec<Probl
             Ok((true, _)) => Some(format!(
                 "`{name}` holds global variables: only maps can be in `maps`"
             )),
-            Ok((false, kind)) => pointless(kind)
+            Ok((false, kind)) => unpinnable_reason(kind)
                 .filter(|_| wanted.pin)
                 .map(|why| format!("the map `{name}` cannot be pinned: {why}")),
         };
-        if let Some(problem) = problem {
-            problems.push(Problem::error(wanted.at.clone(), problem));
+        if let Some(diagnostic) = diagnostic {
+            diagnostics.push(Diagnostic::error(wanted.at.clone(), diagnostic));
         } else if let Some(entries) = wanted.max_entries
             && let Err(error) = object.set_max_entries(name, entries)
         {
-            problems.push(Problem::error(wanted.at.clone(), error.to_string()));
+            diagnostics.push(Diagnostic::error(wanted.at.clone(), error.to_string()));
         }
     }
-    problems
+    diagnostics
 }
 
 /// Takes up pinned maps, so that their entries go on. `taken`: whether a map is another version's already.

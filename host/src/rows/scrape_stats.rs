@@ -8,7 +8,7 @@ use crate::plugin::CallError;
 
 /// What one scrape of a metric did.
 #[derive(Debug, Default)]
-pub(crate) struct Walked {
+pub(crate) struct MetricScrapeStats {
     /// Rows read: entries, times CPUs where these are split.
     pub(crate) rows: u64,
     /// Rows whose key was known.
@@ -31,7 +31,7 @@ pub(crate) struct Walked {
     pub(crate) failed: Vec<(Arc<str>, CallError)>,
 }
 
-impl Walked {
+impl MetricScrapeStats {
     pub(super) fn leave_out(&mut self, name: &str) {
         match self.left_out.iter_mut().find(|(known, _)| **known == *name) {
             Some((_, count)) => *count += 1,

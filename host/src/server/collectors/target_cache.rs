@@ -14,28 +14,28 @@ use crate::telemetry::CollectorTarget;
 const KEPT_INTERVALS: u32 = 3;
 
 #[derive(Default)]
-pub(super) struct Latest(Mutex<HashMap<Target, Known>>);
+pub(super) struct TargetCache(Mutex<HashMap<Target, TargetState>>);
 
 #[derive(Default)]
-struct Known {
-    ended: Option<Ended>,
+struct TargetState {
+    ended: Option<LastCall>,
     /// Kept for collectors with an interval.
     good: Option<(Instant, Arc<Answer>)>,
     next_poll: Option<Instant>,
 }
 
-struct Ended {
+struct LastCall {
     success: bool,
     took: Duration,
     series: usize,
 }
 
-impl Latest {
+impl TargetCache {
     /// A call of a scrape or of the background has ended. `keep`: its answer is to be served later.
-    pub(super) fn enter(&self, target: &Target, outcome: &Outcome, keep: bool) {
+    pub(super) fn record_call(&self, target: &Target, outcome: &Outcome, keep: bool) {
         let mut targets = self.0.lock();
         let known = targets.entry(target.clone()).or_default();
-        known.ended = Some(Ended {
+        known.ended = Some(LastCall {
             success: outcome.result.is_ok(),
             took: outcome.took,
             series: outcome.result.as_ref().map_or(0, |answer| answer.series),
@@ -108,31 +108,39 @@ mod tests {
 
     #[test]
     fn a_good_answer_is_served_for_three_intervals() {
-        let (latest, target, interval) = (Latest::default(), None, Duration::from_secs(10));
+        let (target_cache, target, interval) =
+            (TargetCache::default(), None, Duration::from_secs(10));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(latest.good(&target, interval, start).is_none());
-        latest.enter(&target, &outcome(Err(CollectError::Lost), start), true);
-        assert!(matches!(latest.good(&target, interval, start), Some(None)));
-        latest.enter(&target, &outcome(Ok(Arc::default()), start), true);
-        latest.enter(&target, &outcome(Err(CollectError::Lost), at(30)), true);
+        assert!(target_cache.good(&target, interval, start).is_none());
+        target_cache.record_call(&target, &outcome(Err(CollectError::Lost), start), true);
         assert!(matches!(
-            latest.good(&target, interval, at(30)),
+            target_cache.good(&target, interval, start),
+            Some(None)
+        ));
+        target_cache.record_call(&target, &outcome(Ok(Arc::default()), start), true);
+        target_cache.record_call(&target, &outcome(Err(CollectError::Lost), at(30)), true);
+        assert!(matches!(
+            target_cache.good(&target, interval, at(30)),
             Some(Some(_))
         ));
-        assert!(matches!(latest.good(&target, interval, at(31)), Some(None)));
-        let report = latest.report(&target, at(31)).unwrap();
+        assert!(matches!(
+            target_cache.good(&target, interval, at(31)),
+            Some(None)
+        ));
+        let report = target_cache.report(&target, at(31)).unwrap();
         assert_eq!((report.success, report.age), (false, Some(31.0)));
     }
 
     #[test]
     fn the_background_asks_once_an_interval() {
-        let (latest, target, interval) = (Latest::default(), None, Duration::from_secs(10));
+        let (target_cache, target, interval) =
+            (TargetCache::default(), None, Duration::from_secs(10));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(latest.due(&target, interval, start), (true, at(10)));
-        assert_eq!(latest.due(&target, interval, at(9)), (false, at(10)));
+        assert_eq!(target_cache.due(&target, interval, start), (true, at(10)));
+        assert_eq!(target_cache.due(&target, interval, at(9)), (false, at(10)));
         // Late by some time, so the next one is too.
-        assert_eq!(latest.due(&target, interval, at(12)), (true, at(22)));
+        assert_eq!(target_cache.due(&target, interval, at(12)), (true, at(22)));
     }
 }

@@ -10,7 +10,7 @@ use crate::plugin::error::LoadError;
 
 /// Under which a plugin runs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct PluginPolicy {
     pub(in crate::plugin) grants: Arc<Grants>,
     pub(in crate::plugin) limits: Limits,
     /// Of the sidecar, where there is one: terms with the same one are the same.
@@ -19,7 +19,7 @@ pub(crate) struct Terms {
     sha256: Option<Digest>,
 }
 
-impl Terms {
+impl PluginPolicy {
     /// Nothing granted, the usual limits.
     pub(crate) fn none() -> Self {
         Self::from_grants(Grants::default())
@@ -44,7 +44,7 @@ impl Terms {
         match text.map(|text| sidecar::parse(plugin, text)) {
             Some(Ok(sidecar)) => Ok(Self::of(sidecar)),
             None => Ok(Self::none()),
-            Some(Err(problems)) => Err(LoadError::Sidecar(problems)),
+            Some(Err(diagnostics)) => Err(LoadError::Sidecar(diagnostics)),
         }
     }
 

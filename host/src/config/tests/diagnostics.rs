@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::unit::read_unit;
-use super::{problems, read, with_counter, with_decoder, with_histogram};
+use super::{diagnostics, read, with_counter, with_decoder, with_histogram};
 
 #[test]
 fn what_is_wrong_with_the_text_is_said() {
@@ -62,7 +62,7 @@ fn what_is_wrong_with_the_text_is_said() {
             ":1:5: error: expected a mapping to merge with `<<`, found `5`",
         ),
     ] {
-        assert_eq!(problems(yaml), expected, "{yaml}");
+        assert_eq!(diagnostics(yaml), expected, "{yaml}");
     }
 }
 
@@ -71,7 +71,7 @@ fn bytes_that_are_no_utf_8_have_a_place() {
     let file = Arc::new(PathBuf::from("u.yaml"));
     let found = read_unit("u", &file, b"a: 1\nb: \xc3\xa4\xff\n", false).unwrap_err();
     assert_eq!(
-        found.problems[0].to_string(),
+        found.diagnostics[0].to_string(),
         "u.yaml:2:5: error: a byte that is not UTF-8: save the file as UTF-8"
     );
 }
@@ -83,21 +83,21 @@ fn a_bomb_of_aliases_is_an_error() {
         let below = format!("*a{}, ", level - 1).repeat(10);
         yaml.push_str(&format!("a{level}: &a{level} [{below}]\n"));
     }
-    assert!(problems(&yaml).ends_with("the file has more than 200000 values, with aliases written out: split it into several units"));
+    assert!(diagnostics(&yaml).ends_with("the file has more than 200000 values, with aliases written out: split it into several units"));
 }
 
 #[test]
 fn depth_is_bounded_with_aliases_and_without() {
     let direct = format!("a: {}{}\n", "[".repeat(100), "]".repeat(100));
     assert_eq!(
-        problems(&direct),
+        diagnostics(&direct),
         ":1:67: error: more than 64 levels of lists and mappings"
     );
     let mut chained = "a0: &a0 [x]\n".to_owned();
     for level in 1..100 {
         chained.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
     }
-    assert!(problems(&chained).contains("more than 64 levels of lists and mappings"));
+    assert!(diagnostics(&chained).contains("more than 64 levels of lists and mappings"));
 }
 
 #[test]
@@ -128,7 +128,7 @@ kaddrs: x
 cgroup_id_map: {name: m, type: tree, regexps: ['[']}
 ";
     assert_eq!(
-        problems(yaml),
+        diagnostics(yaml),
         ":3:7: warning: unknown key `nmae` in a counter, did you mean `name`?\n\
 :3:7: error: a counter needs a `name`\n\
 :7:21: error: the label `pid` needs `decoders`: at least one, e.g. `- name: uint`\n\
@@ -330,7 +330,7 @@ fn problems_of_fields_are_said() {
              :5:67: error: the label name `le` of a histogram is taken by its buckets: choose another",
         ),
     ] {
-        assert_eq!(problems(yaml), expected, "{yaml}");
+        assert_eq!(diagnostics(yaml), expected, "{yaml}");
     }
 }
 
@@ -378,11 +378,12 @@ fn no_text_is_too_broken_to_be_answered() {
         texts.push(text);
     }
     for text in texts {
-        if let Err(problems) = read(&text) {
+        if let Err(diagnostics) = read(&text) {
             assert!(
-                problems
+                diagnostics
                     .iter()
-                    .any(|problem| problem.severity == super::super::problem::Severity::Error),
+                    .any(|diagnostic| diagnostic.severity
+                        == super::super::diagnostic::Severity::Error),
                 "{text}"
             );
         }

@@ -3,26 +3,26 @@
 use std::sync::Arc;
 
 use super::accumulate;
-use super::batch::Target;
-use super::series::{GONE, SeriesSet, SlotId};
+use super::batch::Contribution;
+use super::series::{AccumulatorId, GONE, SeriesSet};
 use crate::exposition::Number;
 use crate::plugin::NumberSource;
 
 /// What a key means. There is one for every key: 24 bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) meaning: Meaning,
+pub(super) struct CachedKey {
+    pub(super) key_binding: KeyBinding,
     /// The scrape that last saw the key.
     pub(super) seen: u32,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Meaning {
+pub(super) enum KeyBinding {
     Dropped,
     Failed(Box<Arc<str>>),
     /// Nearly every key: one number, as it is, one place.
     One {
-        slot: SlotId,
+        slot: AccumulatorId,
         number: u16,
     },
     Many(Box<Many>),
@@ -30,7 +30,7 @@ pub(super) enum Meaning {
 
 #[derive(Debug, Clone)]
 pub(super) struct Many {
-    pub(super) targets: Vec<Target>,
+    pub(super) contributions: Vec<Contribution>,
     /// To be asked again at every scrape.
     provisional: bool,
 }
@@ -44,23 +44,26 @@ pub(super) struct Numbers<'a> {
 
 impl Numbers<'_> {
     #[inline]
-    pub(super) fn add(&self, series: &mut SeriesSet, meaning: &Meaning) {
-        match meaning {
-            Meaning::One { slot, number } => match self.read(u32::from(*number)) {
+    pub(super) fn add(&self, series: &mut SeriesSet, key_binding: &KeyBinding) {
+        match key_binding {
+            KeyBinding::One { slot, number } => match self.read(u32::from(*number)) {
                 Some(number) => series.add_to(*slot, number),
                 None => series.touch(*slot),
             },
-            Meaning::Many(many) => {
-                for target in &many.targets {
-                    match self.read(target.number) {
+            KeyBinding::Many(many) => {
+                for contribution in &many.contributions {
+                    match self.read(contribution.number) {
                         Some(number) => {
-                            series.add_to(target.slot, accumulate::scale(number, target.scale));
+                            series.add_to(
+                                contribution.slot,
+                                accumulate::scale(number, contribution.scale),
+                            );
                         }
-                        None => series.touch(target.slot),
+                        None => series.touch(contribution.slot),
                     }
                 }
             }
-            Meaning::Dropped | Meaning::Failed(_) => {}
+            KeyBinding::Dropped | KeyBinding::Failed(_) => {}
         }
     }
 
@@ -71,19 +74,22 @@ impl Numbers<'_> {
     }
 }
 
-impl Meaning {
-    pub(super) fn of(targets: &[(u32, Target)], provisional: bool) -> Self {
-        if let ([(_, target)], false) = (targets, provisional)
-            && target.scale == 1.0
-            && let Ok(number) = u16::try_from(target.number)
+impl KeyBinding {
+    pub(super) fn of(contributions: &[(u32, Contribution)], provisional: bool) -> Self {
+        if let ([(_, contribution)], false) = (contributions, provisional)
+            && contribution.scale == 1.0
+            && let Ok(number) = u16::try_from(contribution.number)
         {
             return Self::One {
-                slot: target.slot,
+                slot: contribution.slot,
                 number,
             };
         }
         Self::Many(Box::new(Many {
-            targets: targets.iter().map(|(_, target)| *target).collect(),
+            contributions: contributions
+                .iter()
+                .map(|(_, contribution)| *contribution)
+                .collect(),
             provisional,
         }))
     }
@@ -94,8 +100,8 @@ impl Meaning {
     }
 
     /// Follows slots that have moved. False if one of them is gone.
-    pub(super) fn remap(&mut self, moved: &[SlotId]) -> bool {
-        let follow = |slot: &mut SlotId| {
+    pub(super) fn remap(&mut self, moved: &[AccumulatorId]) -> bool {
+        let follow = |slot: &mut AccumulatorId| {
             *slot = moved.get(*slot as usize).copied().unwrap_or(GONE);
             *slot != GONE
         };
@@ -103,9 +109,9 @@ impl Meaning {
             Self::Dropped | Self::Failed(_) => true,
             Self::One { slot, .. } => follow(slot),
             Self::Many(many) => many
-                .targets
+                .contributions
                 .iter_mut()
-                .all(|target| follow(&mut target.slot)),
+                .all(|contribution| follow(&mut contribution.slot)),
         }
     }
 }

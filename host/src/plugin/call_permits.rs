@@ -13,10 +13,10 @@ use super::error::CallError;
 /// Collectors spend their time waiting, each with a store of its own: enough for a handful of slow targets at once.
 const COLLECTORS: usize = 8;
 /// How long a decoder's call waits for its turn: those before it are ended by their CPU limit at the latest.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct CallPermits {
     /// Of decoders and shapers. None: as many as there are.
     calls: Option<Arc<Semaphore>>,
     /// The same, where the operator set the number.
@@ -26,11 +26,11 @@ pub(super) struct Slots {
 
 /// The right to make a call, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Slot(
+pub(crate) struct CallPermit(
     #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
 );
 
-impl Slots {
+impl CallPermits {
     /// `count`: of all calls together, if there is a bound.
     pub(super) fn new(count: Option<usize>) -> Self {
         let calls = count.map(|count| Arc::new(Semaphore::new(count)));
@@ -43,22 +43,22 @@ impl Slots {
     }
 
     /// For a decoder or shaper. Blocks.
-    pub(super) fn take(&self) -> Result<Slot, CallError> {
+    pub(super) fn take(&self) -> Result<CallPermit, CallError> {
         let Some(calls) = &self.calls else {
-            return Ok(Slot(None));
+            return Ok(CallPermit(None));
         };
         let permit = Arc::clone(calls).acquire_owned();
-        match block_on(permit, Instant::now() + LONGEST_WAIT) {
-            Some(Ok(permit)) => Ok(Slot(Some(permit))),
+        match block_on(permit, Instant::now() + MAX_WAIT) {
+            Some(Ok(permit)) => Ok(CallPermit(Some(permit))),
             _ => Err(CallError::Busy(self.count)),
         }
     }
 
     /// For a collector, which waits for its turn until `deadline`.
-    pub(super) async fn take_until(&self, deadline: Instant) -> Result<Slot, CallError> {
+    pub(super) async fn take_until(&self, deadline: Instant) -> Result<CallPermit, CallError> {
         let permit = Arc::clone(&self.collectors).acquire_owned();
         match tokio::time::timeout_at(deadline.into(), permit).await {
-            Ok(Ok(permit)) => Ok(Slot(Some(permit))),
+            Ok(Ok(permit)) => Ok(CallPermit(Some(permit))),
             _ => Err(CallError::Busy(self.count)),
         }
     }
@@ -89,32 +89,32 @@ mod tests {
 
     #[test]
     fn the_next_call_waits_for_one_before_it() {
-        let slots = Slots::new(Some(1));
-        let slot = slots.take().unwrap();
+        let call_permits = CallPermits::new(Some(1));
+        let call_permit = call_permits.take().unwrap();
         thread::scope(|scope| {
-            let next = scope.spawn(|| slots.take().map(drop));
-            drop(slot);
+            let next = scope.spawn(|| call_permits.take().map(drop));
+            drop(call_permit);
             next.join().unwrap().unwrap();
         });
-        let _slot = slots.take().unwrap();
+        let _slot = call_permits.take().unwrap();
         let started = Instant::now();
-        assert!(matches!(slots.take(), Err(CallError::Busy(1))));
-        assert!(started.elapsed() >= LONGEST_WAIT);
+        assert!(matches!(call_permits.take(), Err(CallError::Busy(1))));
+        assert!(started.elapsed() >= MAX_WAIT);
         let soon = Instant::now() + Duration::from_millis(20);
-        let late = crate::plugin::tests::run(slots.take_until(soon));
+        let late = crate::plugin::tests::run(call_permits.take_until(soon));
         assert!(matches!(late, Err(CallError::Busy(1))));
     }
 
     #[test]
     fn without_a_bound_only_collectors_have_one() {
-        let slots = Slots::new(None);
-        let calls: Vec<Slot> = (0..100).map(|_| slots.take().unwrap()).collect();
+        let call_permits = CallPermits::new(None);
+        let calls: Vec<CallPermit> = (0..100).map(|_| call_permits.take().unwrap()).collect();
         assert_eq!(calls.len(), 100);
         crate::plugin::tests::run(async {
             let soon = Instant::now() + Duration::from_millis(20);
             let mut held = Vec::new();
-            while let Ok(slot) = slots.take_until(soon).await {
-                held.push(slot);
+            while let Ok(call_permit) = call_permits.take_until(soon).await {
+                held.push(call_permit);
             }
             assert_eq!(held.len(), COLLECTORS);
         });

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::model::Position;
+use super::model::Span;
 
 /// Ordered: an error outweighs a warning.
 #[derive(
@@ -20,16 +20,16 @@ pub(crate) enum Severity {
 
 /// One thing that is wrong, or probably not meant, at one place of one file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Problem {
+pub(crate) struct Diagnostic {
     pub(crate) severity: Severity,
-    pub(crate) at: Position,
+    pub(crate) at: Span,
     /// What was expected, what was found and what to do: lower case, no full stop, one line.
     pub(crate) message: String,
 }
 
 /// A place inside the file that is being read. Lines and columns count from 1; 0 means the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Mark {
+pub(super) struct LineColumn {
     pub(super) line: usize,
     pub(super) column: usize,
 }
@@ -39,11 +39,11 @@ const MAX_LISTED: usize = 100;
 
 /// The problems of one file, in the order in which they were found.
 #[derive(Debug)]
-pub(super) struct Problems {
+pub(super) struct Diagnostics {
     file: Arc<PathBuf>,
     /// What an unknown key is.
     unknown_key: Severity,
-    list: Vec<Problem>,
+    list: Vec<Diagnostic>,
     any_error: bool,
     /// Found after the list was full.
     left_out: usize,
@@ -68,7 +68,7 @@ impl fmt::Display for Severity {
 
 // === impl Position ===
 
-impl Position {
+impl Span {
     /// The file as a whole.
     pub(crate) fn whole(file: &Arc<PathBuf>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Position {
     }
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
         if self.line > 0 {
@@ -91,17 +91,17 @@ impl fmt::Display for Position {
 
 // === impl Problem ===
 
-impl Problem {
-    pub(crate) fn error(at: Position, message: impl Into<String>) -> Self {
+impl Diagnostic {
+    pub(crate) fn error(at: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, at, message.into())
     }
 
-    pub(crate) fn warning(at: Position, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(at: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, at, message.into())
     }
 
     /// What it quotes from the file neither breaks the line nor tells a terminal anything.
-    fn new(severity: Severity, at: Position, message: String) -> Self {
+    fn new(severity: Severity, at: Span, message: String) -> Self {
         let message = if message.contains(char::is_control) {
             message.replace(char::is_control, " ")
         } else {
@@ -115,22 +115,22 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.at, self.severity, self.message)
     }
 }
 
 /// All of them in one line, for a log line and a status page.
-pub(crate) fn joined(problems: &[Problem]) -> String {
-    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+pub(crate) fn joined(diagnostics: &[Diagnostic]) -> String {
+    let texts: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }
 
 // === impl Mark ===
 
-impl From<&Position> for Mark {
-    fn from(at: &Position) -> Self {
+impl From<&Span> for LineColumn {
+    fn from(at: &Span) -> Self {
         Self {
             line: at.line,
             column: at.column,
@@ -138,7 +138,7 @@ impl From<&Position> for Mark {
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for LineColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -146,7 +146,7 @@ impl fmt::Display for Mark {
 
 // === impl Problems ===
 
-impl Problems {
+impl Diagnostics {
     pub(super) fn new(file: &Arc<PathBuf>, strict_keys: bool) -> Self {
         let unknown_key = if strict_keys {
             Severity::Error
@@ -162,31 +162,31 @@ impl Problems {
         }
     }
 
-    pub(super) fn position(&self, mark: Mark) -> Position {
-        Position {
+    pub(super) fn position(&self, mark: LineColumn) -> Span {
+        Span {
             file: Arc::clone(&self.file),
             line: mark.line,
             column: mark.column,
         }
     }
 
-    pub(super) fn error(&mut self, mark: Mark, message: impl Into<String>) {
+    pub(super) fn error(&mut self, mark: LineColumn, message: impl Into<String>) {
         self.push(Severity::Error, mark, message.into());
     }
 
-    pub(super) fn warning(&mut self, mark: Mark, message: impl Into<String>) {
+    pub(super) fn warning(&mut self, mark: LineColumn, message: impl Into<String>) {
         self.push(Severity::Warning, mark, message.into());
     }
 
-    pub(super) fn unknown_key(&mut self, mark: Mark, message: impl Into<String>) {
+    pub(super) fn unknown_key(&mut self, mark: LineColumn, message: impl Into<String>) {
         self.push(self.unknown_key, mark, message.into());
     }
 
-    fn push(&mut self, severity: Severity, mark: Mark, message: String) {
+    fn push(&mut self, severity: Severity, mark: LineColumn, message: String) {
         self.any_error |= severity == Severity::Error;
         if self.list.len() < MAX_LISTED {
             let at = self.position(mark);
-            self.list.push(Problem::new(severity, at, message));
+            self.list.push(Diagnostic::new(severity, at, message));
         } else {
             self.left_out += 1;
         }
@@ -197,9 +197,9 @@ impl Problems {
     }
 
     /// In the order of the file, which is how somebody goes through them.
-    pub(super) fn into_sorted(mut self) -> Vec<Problem> {
+    pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.list
-            .sort_by_key(|problem| (problem.at.line, problem.at.column));
+            .sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
         if self.left_out > 0 {
             let severity = if self.any_error {
                 Severity::Error
@@ -207,9 +207,9 @@ impl Problems {
                 Severity::Warning
             };
             let message = format!("and {} more problems", self.left_out);
-            self.list.push(Problem {
+            self.list.push(Diagnostic {
                 severity,
-                at: Position::whole(&self.file),
+                at: Span::whole(&self.file),
                 message,
             });
         }

@@ -13,13 +13,13 @@ use super::sys;
 
 /// The CPUs that are online and the interfaces of this network namespace, to be compared with an earlier look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Machine {
+pub(crate) struct HostTopology {
     cpus: Vec<u32>,
     /// One that is made again under its name has another index.
     interfaces: Vec<(String, Option<i32>)>,
 }
 
-impl Machine {
+impl HostTopology {
     /// What cannot be read is as good as not there. Needs no privileges.
     pub(crate) fn look() -> Self {
         let names = interfaces_present().unwrap_or_default();
@@ -139,7 +139,7 @@ mod tests {
             assert_eq!(alone, 0);
             let mut events = MachineEvents::listen().unwrap();
             events.wait(Duration::ZERO).unwrap();
-            let before = Machine::look();
+            let before = HostTopology::look();
             let ip = |words: &[&str]| {
                 let status = std::process::Command::new("ip").args(words).status();
                 assert!(status.unwrap().success());
@@ -151,7 +151,7 @@ mod tests {
                 began.elapsed() < Duration::from_secs(30),
                 "it was not heard"
             );
-            assert_ne!(Machine::look(), before);
+            assert_ne!(HostTopology::look(), before);
         })
         .join()
         .unwrap();
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn there_is_a_cpu_and_the_loopback() {
-        let machine = Machine::look();
+        let machine = HostTopology::look();
         assert!(!machine.cpus.is_empty());
         assert!(
             machine
@@ -167,6 +167,6 @@ mod tests {
                 .iter()
                 .any(|(name, index)| name == "lo" && index.is_some())
         );
-        assert_eq!(machine, Machine::look());
+        assert_eq!(machine, HostTopology::look());
     }
 }
