@@ -4,7 +4,9 @@
 //! input from outside, and a compiler is a large program.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::link::{self, Sender};
@@ -14,7 +16,10 @@ use crate::starter::CompilerStart;
 /// What a compiler says. Descriptor: the sealed machine code, of `Done`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum CompilerAnswer {
-    Done,
+    Done {
+        /// CPU time of compiling alone.
+        cpu: Duration,
+    },
     /// What is wrong with the component.
     Refused(String),
     /// What is wrong with this process.
@@ -28,15 +33,24 @@ pub(crate) fn run(start: CompilerStart) {
     let compiled = link::read_sealed(component, MAX_FILE as usize)
         .map_err(|error| CompilerAnswer::Failed(error.to_string()))
         .and_then(|bytes| {
-            plugin::compile(&bytes).map_err(|error| CompilerAnswer::Refused(error.to_string()))
+            let before = cpu_time();
+            let code = plugin::compile(&bytes)
+                .map_err(|error| CompilerAnswer::Refused(error.to_string()))?;
+            Ok((code, cpu_time().saturating_sub(before)))
         })
-        .and_then(|code| {
+        .and_then(|(code, cpu)| {
             link::sealed("compiled", &code)
+                .map(|code| (code, cpu))
                 .map_err(|error| CompilerAnswer::Failed(error.to_string()))
         });
     // Whoever asked has gone: nobody wants to know.
     let _ = match compiled {
-        Ok(code) => sender.send(&CompilerAnswer::Done, &[code.as_fd()]),
+        Ok((code, cpu)) => sender.send(&CompilerAnswer::Done { cpu }, &[code.as_fd()]),
         Err(answer) => sender.send(&answer, &[]),
     };
+}
+
+/// Of this process so far.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Having plugins compiled, each in a process of its own that ends with it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::ends::Ends;
 use crate::compiler::CompilerAnswer;
 use crate::link::{self, Next, ReceiveError, Receiver};
-use crate::plugin::{Compile, CompileError, CompileLimits, MAX_COMPILED};
+use crate::plugin::{self, Compile, CompileError, CompileLimits, MAX_COMPILED, Slowness};
 use crate::starter::{self, How, Starter};
 
 /// How long the end of a compiler that has said nothing may take to be told.
@@ -20,14 +20,56 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// Compilers by way of the starter.
 pub(super) struct Compilers {
-    pub(super) starter: Arc<Starter>,
-    pub(super) ends: Arc<Ends>,
+    starter: Arc<Starter>,
+    ends: Arc<Ends>,
+    slowness: OnceLock<Slowness>,
 }
 
 impl Compile for Compilers {
     fn compile(&self, name: &str, bytes: &[u8]) -> Result<OwnedFd, CompileError> {
+        let limits = CompileLimits::of(bytes.len(), self.slowness());
+        let (code, cpu) = self.compile_within(limits, name, bytes)?;
+        tracing::debug!(plugin = name, ?cpu, "compiled a plugin");
+        Ok(code)
+    }
+}
+
+impl Compilers {
+    pub(super) fn new(starter: Arc<Starter>, ends: Arc<Ends>) -> Self {
+        Self {
+            starter,
+            ends,
+            slowness: OnceLock::new(),
+        }
+    }
+
+    /// How slow this machine is: measured once, before the first plugin is compiled. Blocks.
+    fn slowness(&self) -> Slowness {
+        *self.slowness.get_or_init(|| {
+            let reference = plugin::reference();
+            let limits = CompileLimits::of(reference.len(), Slowness::NONE);
+            match self.compile_within(limits, "reference", &reference) {
+                Ok((_, cpu)) => {
+                    let slowness = Slowness::of(cpu);
+                    tracing::debug!(?cpu, %slowness, "measured how long compiling takes here");
+                    slowness
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot measure how long compiling takes here");
+                    Slowness::NONE
+                }
+            }
+        })
+    }
+
+    /// The code, and the CPU time that compiling it took.
+    fn compile_within(
+        &self,
+        limits: CompileLimits,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(OwnedFd, Duration), CompileError> {
         let lost = |why: String| CompileError::Lost(format!("it cannot be compiled now: {why}"));
-        let limits = CompileLimits::of(bytes.len());
         let component =
             link::sealed("component", bytes).map_err(|error| lost(error.to_string()))?;
         let compiler = self
@@ -43,13 +85,15 @@ impl Compile for Compilers {
         match outcome {
             Ok(Next::Received(received)) => {
                 match (received.message, received.descriptors.into_iter().next()) {
-                    (CompilerAnswer::Done, Some(code)) => {
+                    (CompilerAnswer::Done { cpu }, Some(code)) => {
                         match link::check_sealed(&code, MAX_COMPILED) {
-                            Ok(_) => Ok(code),
+                            Ok(_) => Ok((code, cpu)),
                             Err(error) => Err(lost(error.to_string())),
                         }
                     }
-                    (CompilerAnswer::Done, None) => Err(lost("the code did not arrive".into())),
+                    (CompilerAnswer::Done { .. }, None) => {
+                        Err(lost("the code did not arrive".into()))
+                    }
                     (CompilerAnswer::Refused(why), _) => Err(CompileError::Refused(why)),
                     (CompilerAnswer::Failed(why), _) => Err(lost(why)),
                 }

@@ -133,10 +133,7 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
                 .context("cannot reap processes as PID 1")?;
             let ends =
                 Ends::follow(&starter, Arc::clone(&tasks)).context("cannot start a thread")?;
-            let compilers = Compilers {
-                starter: Arc::clone(&starter),
-                ends: Arc::clone(&ends),
-            };
+            let compilers = Compilers::new(Arc::clone(&starter), Arc::clone(&ends));
             (Spawner::Processes(starter, ends), Box::new(compilers))
         }
         None => {

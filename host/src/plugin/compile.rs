@@ -5,6 +5,7 @@
 //! gigabytes and minutes, and it has panicked before. So a compiler is a process of its own where
 //! there is one (`CompileLimits` are for it), and nothing here runs a component.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -68,8 +69,8 @@ fn precompile(bytes: &[u8], threads: Threads) -> Result<Vec<u8>, LoadError> {
 /// | 1 function, 1,000 locals, 100,000 branches | 1,361,640 | over 24 | over 5000: refused after 1 s | 17, 211 |
 /// | 100,000 functions that do nothing | 400,040 | 6.6 | some 530: refused after 2 s | 10, 152 |
 ///
-/// So what people write has a factor of 3 to spare of memory, and of time on a machine that is 3
-/// times slower. Each function costs some 5 KB, however small; CPython has 14,000.
+/// So what people write has a factor of 3 to spare of memory, and of time beyond what `Slowness`
+/// says. Each function costs some 5 KB, however small; CPython has 14,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CompileLimits {
     /// Bytes of private writable memory (RLIMIT_DATA).
@@ -81,12 +82,14 @@ pub(crate) struct CompileLimits {
 }
 
 impl CompileLimits {
-    /// For a component of so many bytes.
-    pub(crate) fn of(bytes: usize) -> Self {
+    /// For a component of so many bytes, on a machine of this speed.
+    pub(crate) fn of(bytes: usize, slowness: Slowness) -> Self {
         const MIB: u64 = 1 << 20;
         let bytes = bytes as u64;
         let memory = (128 * MIB).saturating_add(bytes.saturating_mul(64));
-        let cpu = Duration::from_secs(8 + bytes.saturating_mul(7) / MIB);
+        let cpu = 8 + bytes.saturating_mul(7) / MIB;
+        // RLIMIT_CPU counts whole seconds.
+        let cpu = Duration::from_secs((cpu as f64 * slowness.0).ceil() as u64);
         Self {
             memory: memory.min(2048 * MIB),
             cpu,
@@ -94,6 +97,65 @@ impl CompileLimits {
             wall: cpu.saturating_mul(4),
         }
     }
+}
+
+/// How many times longer than on the machine of the table above a compiler's work takes here: a
+/// small board's CPU and an emulated one need a longer limit for the same component.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Slowness(f64);
+
+impl Slowness {
+    /// As fast as the machine of the table.
+    pub(crate) const NONE: Self = Self(1.0);
+    /// QEMU's emulation of x86-64 is 10 to 20 times slower.
+    const MAX: f64 = 32.0;
+    /// CPU time of `reference()` on the machine of the table.
+    const REFERENCE: Duration = Duration::from_millis(50);
+
+    /// From the CPU time that `reference()` took. A faster machine's limits are not lower.
+    pub(crate) fn of(reference: Duration) -> Self {
+        let slowness = reference.as_secs_f64() / Self::REFERENCE.as_secs_f64();
+        Self(slowness.clamp(1.0, Self::MAX))
+    }
+}
+
+impl fmt::Display for Slowness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}", self.0)
+    }
+}
+
+/// A component whose compiling tells how fast this machine is: 600 functions that do nothing.
+pub(crate) fn reference() -> Vec<u8> {
+    const FUNCTIONS: u32 = 600;
+    let count = leb128(FUNCTIONS);
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    // One type: no parameters, no results.
+    section(&mut module, 1, &[1, 0x60, 0, 0]);
+    let types = vec![0; FUNCTIONS as usize];
+    section(&mut module, 3, &[&count[..], &types].concat());
+    // Two bytes each: no locals, end.
+    let bodies = [2, 0, 0x0b].repeat(FUNCTIONS as usize);
+    section(&mut module, 10, &[&count[..], &bodies].concat());
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    section(&mut component, 1, &module);
+    component
+}
+
+fn section(to: &mut Vec<u8>, id: u8, content: &[u8]) {
+    to.push(id);
+    to.extend(leb128(content.len() as u32));
+    to.extend(content);
+}
+
+fn leb128(mut value: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) use answer::Answer;
 pub(crate) use capture::LogCapture;
 pub(crate) use cells::Cells;
 pub(crate) use collector::{CollectRequest, Collector};
-pub(crate) use compile::{Compile, CompileLimits, InProcess, compile};
+pub(crate) use compile::{Compile, CompileLimits, InProcess, Slowness, compile, reference};
 pub(crate) use component::{MAX_COMPILED, MAX_FILE, Offered, Plugin, read as read_component};
 pub(crate) use engine::{Engine, engine_version};
 pub(crate) use error::{CallError, CollectError, CompileError, FailureKind, LoadError};
