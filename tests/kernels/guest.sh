@@ -1,7 +1,7 @@
 # Sourced by tests/kernels.sh: the virtual machine, and the initial file system that is all it has.
 
 # The tests that a kernel can change the outcome of.
-guest_tests="kinds:: probes:: attach:: capabilities:: map_types:: cpu:: histograms:: perf_event_array:: reload::replace:: reload::asked::by_signal decoders::ksym decoders::cgroup halves::identity::what_the_server halves::identity::the_server"
+guest_tests="kinds:: probes:: attach:: capabilities:: map_types:: cpu:: histograms:: samples:: reload::replace:: reload::asked::by_signal decoders::ksym decoders::cgroup halves::identity::what_the_server halves::identity::the_server"
 # Those that need what the cloud kernels have only as modules (veth), or that read all symbols within a scrape, for which emulation is too slow.
 guest_skips="attach::xdp attach::kaddrs decoders::ksym"
 
