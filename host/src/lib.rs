@@ -13,6 +13,7 @@ mod listen;
 mod loader;
 #[doc(hidden)]
 pub mod outside;
+mod paths;
 mod plugin;
 mod privileges;
 mod rows;

@@ -90,6 +90,20 @@ fn the_telemetry_path_can_be_elsewhere() {
     assert!(host.get("/", &[]).text().contains("/elsewhere/metrics"));
 }
 
+/// Before anything is loaded, and not by a panic of a host that has lost its privileges.
+#[test]
+fn the_telemetry_path_is_no_other_page() {
+    for path in ["/", "/probe", "/maps", "/-/healthy", "/-/reload", "/probe/"] {
+        let ended = Setup::new()
+            .unit("unit", "large", YAML)
+            .argument(format!("--web.telemetry-path={path}"))
+            .run();
+        assert_eq!(ended.code, Some(2), "{path}: {}", ended.log);
+        let value = format!("invalid value '{path}' for '--web.telemetry-path");
+        ended.says(&[&value, "this path is a page of the exporter's own"]);
+    }
+}
+
 /// Which format an Accept header gets.
 fn negotiated(host: &Host, accept: &str) -> Format {
     let response = host.get("/metrics", &[("Accept", accept)]);

@@ -24,11 +24,11 @@ pub(crate) struct CheckFlags {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
-    /// Take an unknown key for an error
+    /// Treat an unknown key as an error
     #[arg(long)]
     strict: bool,
 
-    /// How problems are written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -97,6 +97,7 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     units: Vec<UnitLine>,
+    #[serde(rename = "problems")]
     diagnostics: Vec<ProblemLine>,
 }
 

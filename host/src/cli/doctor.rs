@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::check::Format;
 use crate::doctor::{self, Finding, Status};
 
-/// Say what this kernel and these privileges allow, what does not work and what to do about it; run it as the exporter will run
+/// Report what this kernel and these privileges allow, what does not work and how to fix it; run it as the exporter will run
 #[derive(Debug, Args)]
 pub(crate) struct DoctorFlags {
-    /// How findings are written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

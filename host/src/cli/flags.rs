@@ -15,6 +15,7 @@ use super::plugin::PluginFlags;
 use super::values;
 use super::version;
 use crate::listen::Address;
+use crate::paths::DEFAULT_TELEMETRY;
 use crate::privileges::{Keep, Mode, User};
 use crate::telemetry::{LogFormat, LogLevel};
 
@@ -53,31 +54,31 @@ pub(super) struct ServeFlags {
     #[arg(long = "config.names", value_name = "NAMES")]
     pub(super) config_names: Option<String>,
 
-    /// Load and attach everything, say how it went and exit
+    /// Load and attach all units, report the result and exit
     #[arg(long = "config.check")]
     pub(super) config_check: bool,
 
-    /// Fail where a program cannot be attached
+    /// Exit with an error if a program cannot be attached
     #[arg(long = "config.strict")]
     pub(super) config_strict: bool,
 
-    /// Refuse a YAML with an unknown key instead of warning
+    /// Reject a YAML file with an unknown key instead of warning
     #[arg(long = "config.strict-keys")]
     pub(super) config_strict_keys: bool,
 
-    /// How changes of the directories are noticed
+    /// How changes in the directories are detected
     #[arg(long = "config.watch", value_name = "HOW", value_enum, default_value_t = Watch::Events)]
     pub(super) config_watch: Watch,
 
-    /// How long the directories have to be quiet before they are read again
+    /// How long the directories must be unchanged before they are read again
     #[arg(long = "config.quiet", value_name = "DURATION", default_value = "250ms", value_parser = values::timeout)]
     pub(super) config_quiet: Duration,
 
-    /// How long a unit on demand runs after the last request for it; 0 for ever [a unit's YAML may say otherwise]
+    /// How long an on-demand unit runs after the last request for it, 0 for ever; a unit's YAML may override it
     #[arg(long = "keepalive", value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     pub(super) keepalive: Duration,
 
-    /// Accepted for ebpf_exporter's sake: rows that a decoder drops are remembered anyway, within bounds
+    /// Ignored, for compatibility with ebpf_exporter: rows that a decoder drops are always cached, within bounds
     #[arg(
         long = "config.skip-cache-size",
         value_name = "ROWS",
@@ -85,11 +86,11 @@ pub(super) struct ServeFlags {
     )]
     pub(super) config_skip_cache_size: u64,
 
-    /// Directory of further plugins (*.wasm), besides the config directory; repeatable
+    /// Additional directory of plugins (*.wasm), besides the config directory; repeatable
     #[arg(long = "plugin.dir", value_name = "DIR")]
     pub(super) plugin_dir: Vec<PathBuf>,
 
-    /// Directory for compiled plugins, writable for this user alone; makes later starts faster [default: none]
+    /// Directory for compiled plugins, writable by this user alone; makes later starts faster [default: none]
     #[arg(long = "plugin.cache-dir", value_name = "DIR")]
     pub(super) plugin_cache_dir: Option<PathBuf>,
 
@@ -98,27 +99,27 @@ pub(super) struct ServeFlags {
     pub(super) web_listen_address: Vec<Address>,
 
     /// Path under which the metrics are served
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = values::telemetry_path)]
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = DEFAULT_TELEMETRY, value_parser = values::telemetry_path)]
     pub(super) web_telemetry_path: String,
 
-    /// Most scrapes at a time, 0 for any number
+    /// Maximum number of concurrent scrapes, 0 for no limit
     #[arg(long = "web.max-requests", value_name = "N", default_value_t = 40)]
     pub(super) web_max_requests: usize,
 
-    /// Leave out the exporter's metrics about itself
+    /// Exclude the exporter's metrics about itself
     #[arg(long = "web.disable-exporter-metrics")]
     pub(super) web_disable_exporter_metrics: bool,
 
-    /// Answer POST /-/reload, which reads the directories again
+    /// Enable POST /-/reload, which reads the directories again
     #[arg(long = "web.enable-lifecycle", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true",
         action = clap::ArgAction::Set, overrides_with = "web_enable_lifecycle", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]
     pub(super) web_enable_lifecycle: bool,
 
-    /// Longest time a scrape may take where Prometheus does not say
+    /// Maximum duration of a scrape; a shorter timeout sent by Prometheus takes precedence
     #[arg(long = "web.scrape-timeout", value_name = "DURATION", default_value = "10s", value_parser = values::timeout)]
     pub(super) web_scrape_timeout: Duration,
 
-    /// Capabilities to keep after start: all, none, or a comma-separated list
+    /// Capabilities to keep after startup: all, none, or a comma-separated list
     #[arg(
         long = "capabilities.keep",
         value_name = "CAPS",
@@ -130,31 +131,31 @@ pub(super) struct ServeFlags {
     #[arg(long = "user", value_name = "USER[:GROUP]")]
     pub(super) user: Option<User>,
 
-    /// Whether a process without capabilities runs plugins and answers the network; off is for debugging
+    /// Whether a separate process without capabilities runs plugins and serves HTTP; off is for debugging
     #[arg(long = "server.split", value_name = "WHETHER", value_enum, default_value_t = Split::On)]
     pub(super) server_split: Split,
 
-    /// Whether no_new_privs is set, on which landlock and seccomp rest
+    /// Whether to set no_new_privs, which landlock and seccomp require
     #[arg(long = "hardening.no-new-privs", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
     pub(super) hardening_no_new_privs: Mode,
 
-    /// Whether landlock closes the files that are not needed
+    /// Whether to deny access to files that are not needed, with landlock
     #[arg(long = "hardening.landlock", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
     pub(super) hardening_landlock: Mode,
 
-    /// Whether seccomp refuses system calls that are not needed
+    /// Whether to deny system calls that are not needed, with seccomp
     #[arg(long = "hardening.seccomp", value_name = "MODE", value_enum, default_value_t = Mode::Auto)]
     pub(super) hardening_seccomp: Mode,
 
-    /// Further file or directory that the server may read; repeatable
+    /// Additional file or directory that the server may read; repeatable
     #[arg(long = "hardening.read", value_name = "PATH")]
     pub(super) hardening_read: Vec<PathBuf>,
 
-    /// Before serving, try what has to be refused, say how it went, and end if anything was not
+    /// Before serving, try what the hardening must deny, report the result, and exit if anything is allowed
     #[arg(long = "hardening.check")]
     pub(super) hardening_check: bool,
 
-    /// BTF file of the kernel for CO-RE, where the kernel has none of its own
+    /// BTF file of the kernel for CO-RE, if the kernel provides none
     #[arg(long = "btf.path", value_name = "FILE")]
     pub(super) btf_path: Option<PathBuf>,
 
@@ -166,19 +167,19 @@ pub(super) struct ServeFlags {
     )]
     pub(super) bpf_pin_dir: PathBuf,
 
-    /// Log what libbpf does, and serve /maps
+    /// Log libbpf's messages, and serve /maps
     #[arg(long = "debug")]
     pub(super) debug: bool,
 
-    /// Least severe lines to log
+    /// Minimum level of log lines
     #[arg(long = "log.level", value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
     pub(super) log_level: LogLevel,
 
-    /// How log lines are written
+    /// Format of log lines
     #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Logfmt)]
     pub(super) log_format: LogFormat,
 
-    /// Leave out the time in log lines
+    /// Omit the time in log lines
     #[arg(long = "log.no-timestamps")]
     pub(super) log_no_timestamps: bool,
 }
@@ -186,19 +187,19 @@ pub(super) struct ServeFlags {
 /// Whether the host is split in two halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Split {
-    /// Two halves: one that holds the kernel, one that holds the network
+    /// Two processes: one has access to the kernel, one to the network
     On,
-    /// All in one process, without hardening of the server
+    /// One process, without hardening of the server
     Off,
 }
 
-/// How changes of the directories are noticed.
+/// How changes in the directories are detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Watch {
-    /// The kernel tells (inotify)
+    /// Notified by the kernel (inotify)
     Events,
-    /// By looking every two seconds, for file systems that don't tell
+    /// Checked every two seconds, for file systems without notifications
     Poll,
-    /// Not at all: SIGHUP or POST /-/reload
+    /// Not at all: send SIGHUP or POST /-/reload
     Off,
 }

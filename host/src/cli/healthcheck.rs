@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values;
+use crate::paths::HEALTHY;
 
 /// Ask a running exporter whether it is healthy: exit code 0 if it answers 200
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(crate) struct HealthcheckFlags {
     #[arg(
         long,
         value_name = "URL",
-        default_value = "http://127.0.0.1:9435/-/healthy"
+        default_value_t = format!("http://127.0.0.1:9435{HEALTHY}")
     )]
     url: String,
 

@@ -18,11 +18,9 @@ use crate::digest::Digest;
 use crate::link::UnitPhase;
 use crate::loader::plugins::plugin_files;
 use crate::loader::units::{Action, Current, Desired, Fingerprint, plan_unit};
+use crate::paths::UNITS;
 use crate::plugin::STANDARD_NAME;
 use crate::web::UnitReport;
-
-/// Where a host tells of its units.
-const UNITS: &str = "/-/units";
 
 /// Print what a reload with a directory would do; needs no privileges
 #[derive(Debug, Args)]
@@ -47,7 +45,7 @@ pub(crate) struct PlanFlags {
     #[arg(long = "plugin.dir", value_name = "DIR")]
     plugins: Vec<PathBuf>,
 
-    /// How the plan is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

@@ -164,6 +164,10 @@ fn usage_errors_say_what_and_exit_with_2() {
         "error: --web.listen-address :1 is given twice"
     );
     assert_eq!(
+        error("--config.dir x --web.telemetry-path=/probe"),
+        "error: invalid value '/probe' for '--web.telemetry-path <PATH>': this path is a page of the exporter's own: choose another"
+    );
+    assert_eq!(
         error("--config.dir x --btf.path /no"),
         "error: --btf.path: there is no file /no"
     );

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::duration::parse_duration;
 use crate::listen::Address;
+use crate::paths::is_page;
 
 pub(super) fn listen_address(text: &str) -> Result<Address, String> {
     const FORMS: &str = "expected `:port`, `host:port`, `[ipv6]:port` or `fd://n`";
@@ -68,11 +69,10 @@ fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
 
 /// Only characters that mean themselves, both in a URL and to the router.
 pub(super) fn telemetry_path(text: &str) -> Result<String, String> {
-    const OWN: [&str; 5] = ["/", "/maps", "/-/healthy", "/-/ready", "/-/units"];
     if !text.starts_with('/') {
         return Err("expected a path that starts with `/`, e.g. `/metrics`".to_owned());
     }
-    if OWN.contains(&text) {
+    if is_page(text) {
         return Err("this path is a page of the exporter's own: choose another".to_owned());
     }
     match text
@@ -161,7 +161,16 @@ mod tests {
     #[test]
     fn the_telemetry_path_is_a_plain_path_of_its_own() {
         assert_eq!(telemetry_path("/a/b.c"), Ok("/a/b.c".to_owned()));
-        for text in ["metrics", "/", "/maps", "/{x}", "/a?b", "/ä"] {
+        for text in [
+            "metrics",
+            "/",
+            "/probe",
+            "/maps",
+            "/-/reload",
+            "/{x}",
+            "/a?b",
+            "/ä",
+        ] {
             assert!(telemetry_path(text).is_err(), "{text}");
         }
     }

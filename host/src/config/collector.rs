@@ -270,20 +270,19 @@ fn read_duration(
     }
 }
 
-/// The pages of the host itself cannot be taken; which they are when it runs is the web side's to say, these are those with fixed names.
+/// The paths of the host itself cannot be taken. The telemetry path of a running host is the server's
+/// to say.
 fn read_probe_path(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let path = fields.text("probe_path", diagnostics)?;
     let at = fields.get("probe_path")?.at;
     let bad = path
         .chars()
         .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~')));
-    let own = ["/metrics", "/probe", "/maps", "/config", "/logs", "/-"];
-    let is_own = |own: &&str| path == *own || path.starts_with(&format!("{own}/"));
     let diagnostic = if !path.starts_with('/') {
         "expected a path that starts with `/`, e.g. `/hdhomerun`".to_owned()
     } else if let Some(bad) = bad {
         format!("expected letters, digits, `/`, `-`, `_`, `.` and `~` only, found {bad:?}")
-    } else if path == "/" || own.iter().any(is_own) {
+    } else if crate::paths::is_reserved(path) {
         "this path is a page of the exporter's own: choose another".to_owned()
     } else {
         return Some(path.to_owned());

@@ -9,7 +9,7 @@ use zstd::stream::raw::{Encoder, InBuffer, Operation, OutBuffer};
 
 use super::negotiate::Encoding;
 
-/// A compressed body that is made piece by piece. At the fastest level: a scrape is read once, and text compresses tenfold even so.
+/// A compressed body that is made in chunks. At the fastest level: a scrape is read once, and text compresses tenfold even so.
 pub(crate) enum Compressor {
     /// One gzip member.
     Gzip(Box<GzEncoder<Vec<u8>>>),
@@ -44,7 +44,7 @@ impl Compressor {
     }
 
     /// Compressed bytes so far that have not been taken.
-    pub(crate) fn packed(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         match self {
             Self::Gzip(gzip) => gzip.get_ref().len(),
             Self::Zstd(zstd) => zstd.out.len(),
@@ -112,40 +112,42 @@ mod tests {
 
     use super::*;
 
-    const PIECE: &str = "ebpf_exporter_x_total{a=\"b\"} 1\n";
+    const CHUNK: &str = "ebpf_exporter_x_total{a=\"b\"} 1\n";
 
-    fn packer(encoding: Encoding) -> Compressor {
+    fn compressor(encoding: Encoding) -> Compressor {
         Compressor::new(encoding, Vec::new).unwrap().unwrap()
     }
 
-    fn unpacked(encoding: Encoding, packed: &[u8]) -> String {
+    fn uncompressed(encoding: Encoding, compressed: &[u8]) -> String {
         let mut text = String::new();
         match encoding {
             Encoding::Identity => unreachable!("nothing to unpack"),
             Encoding::Gzip => {
-                let mut reader = flate2::read::GzDecoder::new(packed);
+                let mut reader = flate2::read::GzDecoder::new(compressed);
                 reader.read_to_string(&mut text).unwrap();
             }
-            Encoding::Zstd => text = String::from_utf8(zstd::decode_all(packed).unwrap()).unwrap(),
+            Encoding::Zstd => {
+                text = String::from_utf8(zstd::decode_all(compressed).unwrap()).unwrap()
+            }
         }
         text
     }
 
     #[test]
-    fn pieces_read_back_as_one() {
+    fn chunks_read_back_as_one() {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
-            let piece = PIECE.repeat(1000);
-            let mut packer = packer(encoding);
-            let mut packed = Vec::new();
+            let chunk = CHUNK.repeat(1000);
+            let mut compressor = compressor(encoding);
+            let mut compressed = Vec::new();
             for _ in 0..100 {
-                packer.write(piece.as_bytes()).unwrap();
-                if packer.packed() > 0 {
-                    packed.extend(packer.take(Vec::new()));
+                compressor.write(chunk.as_bytes()).unwrap();
+                if compressor.buffered() > 0 {
+                    compressed.extend(compressor.take(Vec::new()));
                 }
             }
-            packed.extend(packer.finish().unwrap());
-            assert!(packed.len() < 10 * piece.len());
-            assert!(unpacked(encoding, &packed) == piece.repeat(100));
+            compressed.extend(compressor.finish().unwrap());
+            assert!(compressed.len() < 10 * chunk.len());
+            assert!(uncompressed(encoding, &compressed) == chunk.repeat(100));
         }
     }
 
@@ -159,19 +161,19 @@ mod tests {
         };
         let text: String = (0..1_000_000).map(noise).collect();
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
-            let mut packer = packer(encoding);
-            packer.write(text.as_bytes()).unwrap();
-            let mut packed = packer.take(Vec::new());
-            packed.extend(packer.finish().unwrap());
-            assert!(unpacked(encoding, &packed) == text);
+            let mut compressor = compressor(encoding);
+            compressor.write(text.as_bytes()).unwrap();
+            let mut compressed = compressor.take(Vec::new());
+            compressed.extend(compressor.finish().unwrap());
+            assert!(uncompressed(encoding, &compressed) == text);
         }
     }
 
     #[test]
     fn an_empty_body_is_one_too() {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
-            let packed = packer(encoding).finish().unwrap();
-            assert_eq!(unpacked(encoding, &packed), "");
+            let compressed = compressor(encoding).finish().unwrap();
+            assert_eq!(uncompressed(encoding, &compressed), "");
         }
     }
 }

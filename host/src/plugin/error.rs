@@ -221,7 +221,7 @@ pub(crate) enum CallError {
     Late(Duration),
     #[error("a new instance cannot be made: {0}")]
     Instantiate(String),
-    #[error("its turn did not come: all {0} of its calls at once were running")]
+    #[error("timed out waiting for one of its {0} concurrent call slots")]
     Busy(usize),
     #[error("it failed {failures} times in a row and is tried again in {} s", .retry_in.as_secs().max(1))]
     BackOff { failures: u32, retry_in: Duration },

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::collectors::Selection;
 use super::demand::{LATER, SOON};
 use super::recorder;
-use super::units::{Flight, Scraped, UnitEntry, UnitScrape, scrape_one};
+use super::units::{Scraped, UnitEntry, scrape_one};
 use super::{Server, probe, programs, report};
 use crate::exposition::{Clash, Family, Source, merge};
 use crate::link::UnitPhase;
@@ -66,44 +66,50 @@ impl ServerExporter {
                 None => return Err(not_served(&unit)),
             }
         };
-        let families = match scraped {
-            Scraped::Done(flight) => {
-                self.record(&unit, &flight);
-                flight.result.families.clone()
-            }
+        let Some(source) = self.recorded(&unit, &scraped) else {
+            let why = format!(
+                "the maps of the unit {name} were not read within this scrape's time: try again"
+            );
+            return Err(not_now(why, SOON));
+        };
+        Ok(self.merged(vec![source], collected))
+    }
+
+    /// Records how the scrape of a unit went, once for all who share it. Gives what it has brought;
+    /// None: it was late.
+    fn recorded(&self, unit: &UnitEntry, scraped: &Scraped) -> Option<Source> {
+        let telemetry = || self.server.telemetry.unit(unit.name());
+        let flight = match scraped {
+            Scraped::Done(flight) => flight,
             Scraped::Late => {
-                self.record_late(&unit);
-                let why = format!(
-                    "the maps of the unit {name} were not read within this scrape's time: try again"
-                );
-                return Err(not_now(why, SOON));
+                unit.recorder.lock().late(&telemetry(), &self.limit);
+                self.forget_if_gone(unit);
+                return None;
             }
         };
-        let mut sources = vec![Source {
+        if flight.claim() {
+            let mut recorder = unit.recorder.lock();
+            recorder.record(&flight.result, &telemetry(), &self.limit);
+            drop(recorder);
+            self.forget_if_gone(unit);
+        }
+        Some(Source {
             name: Arc::clone(unit.name()),
-            families,
-        }];
+            families: flight.result.families.clone(),
+        })
+    }
+
+    /// The families of units and collectors as one body has them.
+    fn merged(
+        &self,
+        mut sources: Vec<Source>,
+        collected: Vec<(Arc<str>, Vec<Family>)>,
+    ) -> Vec<Family> {
         let collected = collected.into_iter();
         sources.extend(collected.map(|(name, families)| Source { name, families }));
         let (families, clashes) = merge(sources);
         self.report(clashes);
-        Ok(families)
-    }
-
-    fn record(&self, unit: &UnitEntry, flight: &Flight<UnitScrape>) {
-        if flight.claim() {
-            let telemetry = self.server.telemetry.unit(unit.name());
-            let mut recorder = unit.recorder.lock();
-            recorder.record(&flight.result, &telemetry, &self.limit);
-            drop(recorder);
-            self.forget_if_gone(unit);
-        }
-    }
-
-    fn record_late(&self, unit: &UnitEntry) {
-        let telemetry = self.server.telemetry.unit(unit.name());
-        unit.recorder.lock().late(&telemetry, &self.limit);
-        self.forget_if_gone(unit);
+        families
     }
 
     /// A unit that was stopped meanwhile: its series were forgotten, and have just been made again.
@@ -123,37 +129,28 @@ impl ServerExporter {
             server.units.scrape(deadline, selection),
             server.collectors.scrape(deadline, selection)
         );
-        let mut sources = Vec::with_capacity(scraped.len() + 1);
-        for (unit, scraped) in scraped {
-            match scraped {
-                Scraped::Done(flight) => {
-                    self.record(&unit, &flight);
-                    sources.push(Source {
-                        name: Arc::clone(unit.name()),
-                        families: flight.result.families.clone(),
-                    });
-                }
-                Scraped::Late => self.record_late(&unit),
-            }
+        let recorded = scraped
+            .iter()
+            .map(|(unit, scraped)| self.recorded(unit, scraped));
+        let units: Vec<Option<Source>> = recorded.collect();
+        // First: no unit can take the host's own names away.
+        let own = self.own_metrics.then(|| self.own());
+        let sources = own.into_iter().chain(units.into_iter().flatten());
+        self.merged(sources.collect(), collected)
+    }
+
+    /// The host's own families.
+    fn own(&self) -> Source {
+        let server = &self.server;
+        self.record_plugins();
+        server
+            .telemetry
+            .set_programs(programs::stats(&server.units));
+        server.telemetry.set_collectors(server.collectors.stats());
+        Source {
+            name: HOST.into(),
+            families: server.telemetry.families(),
         }
-        let collected = collected.into_iter();
-        sources.extend(collected.map(|(name, families)| Source { name, families }));
-        if self.own_metrics {
-            self.enter_plugins();
-            server
-                .telemetry
-                .set_programs(programs::stats(&server.units));
-            server.telemetry.set_collectors(server.collectors.stats());
-            // First: no unit can take the host's own names away.
-            let own = Source {
-                name: HOST.into(),
-                families: server.telemetry.families(),
-            };
-            sources.insert(0, own);
-        }
-        let (families, clashes) = merge(sources);
-        self.report(clashes);
-        families
     }
 
     fn report(&self, clashes: Vec<Clash>) {
@@ -177,7 +174,7 @@ impl ServerExporter {
     }
 
     /// Plugins count in totals; telemetry wants what came since.
-    fn enter_plugins(&self) {
+    fn record_plugins(&self) {
         let mut known = self.plugins.lock();
         let stats = self.server.registry().stats();
         known.retain(|name, _| {

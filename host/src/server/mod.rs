@@ -138,7 +138,7 @@ pub(crate) fn serve(
     let server = Arc::new(Server {
         units: Units::new(&loader),
         loader,
-        collectors: Index::new(vec![settings.web.options.telemetry_path.clone()]),
+        collectors: Index::new(settings.web.options.telemetry_path.clone()),
         facts: Arc::new(KernelFacts::from_descriptors(kallsyms, pci_ids)),
         telemetry: Telemetry::new(BuildInfo::THIS),
         engine: Engine::new()?,

@@ -51,7 +51,7 @@ impl ScrapeRecorder {
                 unit.decoder_errors(decoder, *count);
             }
             for (decoder, message) in &walked.rejected {
-                self.complain(limit, decoder, || {
+                self.warn(limit, decoder, || {
                     format!(
                         "metric {}: {decoder} leaves rows out: {message}",
                         metric.metric
@@ -60,7 +60,7 @@ impl ScrapeRecorder {
             }
             if walked.over_limit > 0 {
                 unit.over_limit(&metric.metric, walked.over_limit);
-                self.complain(limit, "over limit", || {
+                self.warn(limit, "over limit", || {
                     format!(
                         "metric {}: more series than its max_series: those of {} further keys are added up under `other`",
                         metric.metric, walked.over_limit
@@ -69,7 +69,7 @@ impl ScrapeRecorder {
             }
             if walked.postponed > 0 {
                 unit.errors("postponed", walked.postponed);
-                self.complain(limit, "postponed", || {
+                self.warn(limit, "postponed", || {
                     format!(
                         "metric {}: decoding took too long for the scrape's deadline: {} new rows wait for the next scrape",
                         metric.metric, walked.postponed
@@ -78,7 +78,7 @@ impl ScrapeRecorder {
             }
             for (decoder, error) in &walked.failed {
                 unit.errors("plugin", 1);
-                self.complain(limit, decoder, || {
+                self.warn(limit, decoder, || {
                     format!(
                         "metric {}: {decoder} gave no answer, new rows are left out: {error}",
                         metric.metric
@@ -92,7 +92,7 @@ impl ScrapeRecorder {
         }
         for (map, error) in &scrape.read_errors {
             unit.errors("read", 1);
-            self.complain(limit, map, || error.to_string());
+            self.warn(limit, map, || error.to_string());
         }
         for fill in &scrape.maps {
             if let Some(max_entries) = fill.max_entries
@@ -102,7 +102,7 @@ impl ScrapeRecorder {
             }
             if !fill.complete {
                 unit.errors("incomplete-walk", 1);
-                self.complain(limit, &fill.map, || {
+                self.warn(limit, &fill.map, || {
                     format!("map {} changes faster than it can be walked", fill.map)
                 });
             }
@@ -135,7 +135,7 @@ impl ScrapeRecorder {
     /// The unit did not answer in time.
     pub(super) fn late(&self, unit: &UnitTelemetry, limit: &RateLimit) {
         unit.errors("deadline", 1);
-        self.complain(limit, "deadline", || {
+        self.warn(limit, "deadline", || {
             "the scrape's deadline passed before its maps were read: its series are left out"
                 .to_owned()
         });
@@ -150,10 +150,10 @@ impl ScrapeRecorder {
         sentence: &str,
     ) {
         unit.errors("clash", dropped as u64);
-        self.complain(limit, "clash", || sentence.to_owned());
+        self.warn(limit, "clash", || sentence.to_owned());
     }
 
-    fn complain(&self, limit: &RateLimit, kind: &str, sentence: impl FnOnce() -> String) {
+    fn warn(&self, limit: &RateLimit, kind: &str, sentence: impl FnOnce() -> String) {
         if let Some(held_back) = limit.allow(&format!("{} {kind}", self.name)) {
             tracing::warn!(config = &*self.name, held_back, "{}", sentence());
         }

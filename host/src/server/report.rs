@@ -24,7 +24,7 @@ fn reasons(status: &UnitStatus) -> Vec<String> {
     let runs = status.phase == UnitPhase::Running;
     let diagnostic = status.diagnostic.as_ref().map(|diagnostic| {
         if runs {
-            format!("the version before goes on, since the newest does not run: {diagnostic}")
+            format!("keeping the previous version, the new one failed: {diagnostic}")
         } else {
             diagnostic.clone()
         }

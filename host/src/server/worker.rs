@@ -145,7 +145,7 @@ impl Server {
             let path = path.display().to_string();
             tracing::error!(
                 plugin = path,
-                "plugin left out, or its version before goes on: {error}"
+                "plugin left out, or its previous version kept: {error}"
             );
             (path, error.to_string())
         });

@@ -46,7 +46,7 @@ impl Collector for Collectors {
         };
         gauge(
             "exporter_host_collector_success",
-            "Whether the collector's last call gave families.",
+            "Whether the collector's last call succeeded.",
             |target| Some(f64::from(target.success)),
         )?;
         gauge(
@@ -56,17 +56,17 @@ impl Collector for Collectors {
         )?;
         gauge(
             "exporter_host_collector_samples",
-            "Series that the collector's last call gave.",
+            "Series returned by the collector's last call.",
             |target| Some(target.series as f64),
         )?;
         gauge(
             "exporter_host_collector_age_seconds",
-            "Age of the last good answer of a collector that is called in the background.",
+            "Age of the last successful answer of a collector that is called in the background.",
             |target| target.age,
         )?;
         let mut failures = encoder.encode_descriptor(
             "exporter_host_collector_failures",
-            "Calls of the collector that gave no families, probes included, by reason.",
+            "Failed calls of the collector, probes included, by reason.",
             None,
             MetricType::Counter,
         )?;

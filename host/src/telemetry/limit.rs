@@ -1,11 +1,11 @@
-//! One line per kind of trouble: what repeats every scrape must not fill the log.
+//! One log line per kind of warning: what repeats every scrape must not fill the log.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// More kinds than this at once are not told apart any more: the table starts anew.
+/// With more kinds than this at once the table starts anew.
 const MAX_KINDS: usize = 1024;
 
 /// Lets one message of a kind through per interval and counts those held back.

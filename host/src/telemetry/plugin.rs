@@ -32,7 +32,7 @@ pub(crate) struct PluginCosts {
     pub(crate) traps: Vec<(&'static str, u64)>,
     /// What it asked for and was not granted, by interface.
     pub(crate) denied: Vec<(&'static str, u64)>,
-    /// Uses of the plugin that are left alone for a while, now.
+    /// Circuit breakers that are open now.
     pub(crate) open_breakers: u64,
 }
 
@@ -65,7 +65,7 @@ impl PluginFamilies {
             ),
             rows: registry.labelled(
                 "exporter_host_plugin_rows",
-                "Rows handed to the plugin's component; of cells that are the same often only one",
+                "Rows passed to the plugin's component; equal cells are often passed once",
                 PLUGIN,
             ),
             traps: registry.labelled(
@@ -75,22 +75,22 @@ impl PluginFamilies {
             ),
             restarts: registry.labelled(
                 "exporter_host_plugin_restarts",
-                "Instances made anew after one was thrown away",
+                "Instances created to replace a discarded one",
                 PLUGIN,
             ),
             memory: registry.labelled(
                 "exporter_host_plugin_memory_peak_bytes",
-                "The most linear memory that an instance of the plugin has had",
+                "Peak linear memory of an instance of the plugin",
                 PLUGIN,
             ),
             breakers: registry.labelled(
                 "exporter_host_plugin_open_breakers",
-                "Uses of the plugin, at most one a unit, that are left alone for a while after failures in a row",
+                "Circuit breakers currently open, at most one per unit",
                 PLUGIN,
             ),
             denied: registry.labelled(
                 "exporter_host_plugin_denied",
-                "Things that the plugin asked for and its sidecar does not grant, by interface; the log names each once",
+                "Accesses that the plugin attempted and its sidecar does not grant, by interface; the log names each once",
                 &["plugin", "interface"],
             ),
         }
@@ -133,7 +133,7 @@ impl PluginFamilies {
 }
 
 impl PluginTelemetry {
-    /// Enters what the plugin has cost since the last time.
+    /// Adds what the plugin has cost since the last time.
     pub(crate) fn add(&self, costs: &PluginCosts) {
         self.calls.inc_by(costs.calls);
         self.rows.inc_by(costs.rows);

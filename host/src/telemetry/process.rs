@@ -21,7 +21,7 @@ const USER_HZ: f64 = 100.0;
 /// What is shown of processes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProcessCollector {
-    /// As the loader has last said. None: this is the only process.
+    /// The loader's latest figures. None: this is the only process.
     loader: Arc<Mutex<Option<ProcessFigures>>>,
 }
 

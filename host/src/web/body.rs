@@ -1,7 +1,9 @@
-//! A scrape's body, rendered and compressed piece by piece while it is sent.
+//! A scrape's body, rendered and compressed in chunks while it is sent.
 //!
-//! Each piece is made when the connection has sent the one before: a scrape of a million series needs memory for one piece, which stays in the cache from
-//! rendering to sending, and a scraper that reads slowly keeps no thread waiting. A piece takes some 50 us to make, 0.5 ms if it is compressed.
+//! Each chunk is made when the connection has sent the one before: a scrape of a million series
+//! needs memory for one chunk, which stays in the cache from rendering to sending, and a scraper
+//! that reads slowly keeps no thread waiting. A chunk takes some 50 us to make, 0.5 ms if it is
+//! compressed.
 
 use std::io;
 use std::pin::Pin;
@@ -17,21 +19,21 @@ use crate::exposition::{BodyWriter, Compressor, Family, Negotiated};
 use crate::telemetry::Telemetry;
 
 /// Bytes of text that are rendered at once. Measured: from 32 to 128 KiB there is no difference.
-const PIECE: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
 /// Compressed bytes that are worth a write of their own.
-const PACKED_PIECE: usize = 16 << 10;
+const COMPRESSED_CHUNK: usize = 16 << 10;
 
 /// What is not sent yet.
 pub(super) struct MetricsBody {
     handler: &'static str,
     families: Vec<Family>,
     writer: BodyWriter,
-    packer: Option<Compressor>,
+    compressor: Option<Compressor>,
     done: bool,
     first: Option<Bytes>,
     pool: Arc<BufferPool>,
     telemetry: Arc<Telemetry>,
-    /// Its place among the concurrent scrapes.
+    /// Its permit to be one of the concurrent scrapes.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -45,12 +47,12 @@ impl MetricsBody {
         telemetry: Arc<Telemetry>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> io::Result<Self> {
-        let packer = Compressor::new(negotiated.encoding, || pool.take())?;
+        let compressor = Compressor::new(negotiated.encoding, || pool.take())?;
         Ok(Self {
             handler,
             writer: BodyWriter::new(&families, negotiated.format),
             families,
-            packer,
+            compressor,
             done: false,
             first: None,
             pool,
@@ -59,9 +61,9 @@ impl MetricsBody {
         })
     }
 
-    /// The body. One that is a single piece has its length before it; others are sent in chunks.
+    /// The body. One of a single chunk has its length before it; others are sent chunked.
     pub(super) fn into_body(mut self) -> io::Result<Body> {
-        let first = self.piece()?;
+        let first = self.chunk()?;
         if self.done {
             return Ok(Body::from(first));
         }
@@ -69,26 +71,26 @@ impl MetricsBody {
         Ok(Body::new(self))
     }
 
-    fn piece(&mut self) -> io::Result<Bytes> {
+    fn chunk(&mut self) -> io::Result<Bytes> {
         // An empty vector is valid UTF-8: no byte is checked or copied.
         let mut text = String::from_utf8(self.pool.take()).unwrap_or_default();
-        let piece = loop {
-            self.done = self.writer.write(&self.families, &mut text, PIECE);
-            let Some(packer) = &mut self.packer else {
+        let chunk = loop {
+            self.done = self.writer.write(&self.families, &mut text, CHUNK);
+            let Some(compressor) = &mut self.compressor else {
                 break text.into_bytes();
             };
-            packer.write(text.as_bytes())?;
-            if self.done || packer.packed() >= PACKED_PIECE {
+            compressor.write(text.as_bytes())?;
+            if self.done || compressor.buffered() >= COMPRESSED_CHUNK {
                 self.pool.give_back(text.into_bytes());
                 break if self.done {
-                    packer.finish()?
+                    compressor.finish()?
                 } else {
-                    packer.take(self.pool.take())
+                    compressor.take(self.pool.take())
                 };
             }
             text.clear();
         };
-        Ok(PooledBuf::bytes(piece, Arc::clone(&self.pool)))
+        Ok(PooledBuf::bytes(chunk, Arc::clone(&self.pool)))
     }
 }
 
@@ -100,14 +102,14 @@ impl axum::body::HttpBody for MetricsBody {
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let piece = match self.first.take() {
+        let chunk = match self.first.take() {
             Some(first) => Ok(first),
             None if self.done => return Poll::Ready(None),
-            None => self.piece(),
+            None => self.chunk(),
         };
-        if let Ok(bytes) = &piece {
+        if let Ok(bytes) = &chunk {
             self.telemetry.http().sent(self.handler, bytes.len() as u64);
         }
-        Poll::Ready(Some(piece.map(Frame::data)))
+        Poll::Ready(Some(chunk.map(Frame::data)))
     }
 }

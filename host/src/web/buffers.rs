@@ -1,11 +1,11 @@
-//! Buffers of pieces of bodies, used again: each is still in the cache.
+//! Buffers of chunks of bodies, used again: each is still in the cache.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use parking_lot::Mutex;
 
-/// Buffers kept while nobody needs them: a piece and its compressed form, for some scrapers at once.
+/// Buffers kept while nobody needs them: a chunk and its compressed form, for some scrapers at once.
 const MAX_KEPT: usize = 16;
 /// A larger one is given back to the allocator.
 const MAX_CAPACITY: usize = 1 << 20;
@@ -28,7 +28,7 @@ impl BufferPool {
     }
 }
 
-/// A piece being sent: its buffer is free again once it is dropped.
+/// A chunk being sent: its buffer is free again once it is dropped.
 pub(super) struct PooledBuf {
     bytes: Vec<u8>,
     pool: Arc<BufferPool>,

@@ -8,9 +8,10 @@ use axum::http::header::{
 };
 
 use super::exporter::{ProbeView, UnitStatus};
-use super::options::{HEALTHY, MAPS, PROBE, READY, WebOptions};
+use super::options::WebOptions;
 use super::routes::App;
 use super::unit;
+use crate::paths::PROBE;
 use crate::privileges::Feature;
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:60em;padding:0 1em}\
@@ -46,12 +47,11 @@ fn html(options: &WebOptions, units: &[UnitStatus], probes: &[ProbeView]) -> Str
         escape(&mut out, options.build.revision);
     }
     out.push_str(".</p>\n<ul>\n");
-    link(&mut out, &options.telemetry_path, "Metrics");
-    if options.debug {
-        link(&mut out, MAPS, "Contents of the maps");
+    for page in options.pages() {
+        if let Some(text) = page.link {
+            link(&mut out, &options.path(page), text);
+        }
     }
-    link(&mut out, HEALTHY, "Whether the process answers");
-    link(&mut out, READY, "Whether the first load is done");
     out.push_str("</ul>\n<h2>Units</h2>\n");
     if units.is_empty() {
         out.push_str("<p>None.</p>\n");

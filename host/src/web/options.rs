@@ -3,16 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::paths::{self, Location, Page};
 use crate::privileges::Feature;
 use crate::telemetry::BuildInfo;
-
-/// Pages besides the telemetry path and `/`.
-pub(super) const HEALTHY: &str = "/-/healthy";
-pub(super) const READY: &str = "/-/ready";
-pub(super) const RELOAD: &str = "/-/reload";
-pub(super) const UNITS: &str = "/-/units";
-pub(super) const MAPS: &str = "/maps";
-pub(super) const PROBE: &str = "/probe";
 
 #[derive(Debug, Clone)]
 pub(crate) struct WebOptions {
@@ -29,4 +22,22 @@ pub(crate) struct WebOptions {
     pub(crate) build: BuildInfo,
     /// For the status page.
     pub(crate) hardening: Vec<Feature>,
+}
+
+impl WebOptions {
+    /// The pages that are served.
+    pub(super) fn pages(&self) -> impl Iterator<Item = &'static Page> {
+        paths::served(self.debug, self.lifecycle)
+    }
+
+    /// The path of a page; of one that stands for many, the router's pattern.
+    pub(super) fn path(&self, page: &Page) -> String {
+        match page.location {
+            Location::Fixed(path) => path.to_owned(),
+            Location::Telemetry => self.telemetry_path.clone(),
+            Location::BelowTelemetry => {
+                format!("{}/{{*unit}}", self.telemetry_path.trim_end_matches('/'))
+            }
+        }
+    }
 }

@@ -9,16 +9,17 @@ use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Semaphore;
 
 use super::buffers::BufferPool;
 use super::exporter::Exporter;
 use super::landing;
-use super::options::{HEALTHY, MAPS, PROBE, READY, RELOAD, UNITS, WebOptions};
+use super::options::WebOptions;
 use super::probe;
 use super::scrape;
 use super::unit;
+use crate::paths::{Methods, Page, PageId};
 use crate::telemetry::Telemetry;
 
 /// What the handlers share.
@@ -40,20 +41,9 @@ pub(crate) fn router(
     let scrapes = options
         .max_requests
         .map(|bound| Arc::new(Semaphore::new(bound.get().min(Semaphore::MAX_PERMITS))));
-    let mut router = Router::new()
-        .route(&options.telemetry_path, get(scrape::metrics))
-        .route(&unit::route(&options.telemetry_path), get(unit::metrics))
-        .route(HEALTHY, get(healthy))
-        .route(UNITS, get(unit::list))
-        .route(READY, get(ready))
-        .route(PROBE, get(probe::by_module))
-        .route("/", get(landing::page));
-    if options.debug {
-        router = router.route(MAPS, get(maps));
-    }
-    if options.lifecycle {
-        router = router.route(RELOAD, post(reload));
-    }
+    let router = options.pages().fold(Router::new(), |router, page| {
+        router.route(&options.path(page), handler(page))
+    });
     let buffers = Arc::default();
     let app = Arc::new(App {
         options,
@@ -66,6 +56,25 @@ pub(crate) fn router(
         .fallback(probe::by_path)
         .layer(from_fn_with_state(Arc::clone(&app), observe))
         .with_state(app)
+}
+
+fn handler(page: &Page) -> MethodRouter<Arc<App>> {
+    let methods = match page.methods {
+        // HEAD is answered by the same handler.
+        Methods::Read => MethodFilter::GET,
+        Methods::Post => MethodFilter::POST,
+    };
+    match page.id {
+        PageId::Metrics => on(methods, scrape::metrics),
+        PageId::Unit => on(methods, unit::metrics),
+        PageId::Maps => on(methods, maps),
+        PageId::Healthy => on(methods, healthy),
+        PageId::Ready => on(methods, ready),
+        PageId::Units => on(methods, unit::list),
+        PageId::Reload => on(methods, reload),
+        PageId::Probe => on(methods, probe::by_module),
+        PageId::Landing => on(methods, landing::page),
+    }
 }
 
 async fn reload(State(app): State<Arc<App>>) -> Response {
@@ -106,28 +115,15 @@ pub(super) async fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-/// Whether a path is below the telemetry path.
-fn is_unit(path: &str, telemetry_path: &str) -> bool {
-    let below = path.strip_prefix(telemetry_path.trim_end_matches('/'));
-    below.is_some_and(|rest| rest.starts_with('/'))
-}
-
 /// Counts the request and adds what all answers carry.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let scrape = path == app.options.telemetry_path;
+    let telemetry_path = &app.options.telemetry_path;
+    let mut pages = app.options.pages();
+    let page = pages.find(|page| page.is_at(path, telemetry_path));
+    let scrape = page.is_some_and(|page| page.id == PageId::Metrics);
     // Fixed words: a label taken from the request could grow without end.
-    let handler = match path {
-        _ if scrape => "metrics",
-        "/" => "landing",
-        HEALTHY => "healthy",
-        READY => "ready",
-        PROBE => "probe",
-        UNITS => "units",
-        MAPS if app.options.debug => "maps",
-        _ if is_unit(path, &app.options.telemetry_path) => "unit",
-        _ => "other",
-    };
+    let handler = page.map_or("other", |page| page.handler);
     let http = app.telemetry.http();
     let _in_flight = http.started(scrape);
     let head = request.method() == Method::HEAD;

@@ -1,5 +1,6 @@
 //! The telemetry path: a deadline, the families, a body.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use axum::http::header::{
     VARY,
 };
 use axum::response::{IntoResponse, Response};
+use tokio::task::JoinError;
 
 use super::body::MetricsBody;
 use super::exporter::Exporter;
@@ -41,8 +43,8 @@ pub(super) async fn metrics(
     answer_with("metrics", &app, &headers, families).await
 }
 
-/// Answers with the families that `collect` gives by its deadline, or with what it gives in their stead, as the request wants them.
-/// `handler` is counted under this name.
+/// Answers with the families that `collect` gives by its deadline, or with what it gives in their
+/// stead, as the request wants them. `handler`: whose bytes are counted.
 pub(super) async fn answer_with<F>(
     handler: &'static str,
     app: &App,
@@ -78,27 +80,50 @@ where
 
     let (buffers, telemetry) = (Arc::clone(&app.buffers), Arc::clone(&app.telemetry));
     let families = collect(Arc::clone(&app.exporter), deadline);
-    // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no map half walked.
-    let mut task = tokio::spawn(async move {
-        let families = match families.await {
-            Ok(families) => families,
-            Err(instead) => return Ok(Err(instead)),
-        };
-        MetricsBody::new(handler, families, negotiated, buffers, telemetry, permit)
-            .and_then(MetricsBody::into_body)
-            .map(Ok)
+    // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no
+    // map half walked.
+    let task = tokio::spawn(async move {
+        let families = families.await.map_err(ScrapeError::refused)?;
+        let body = MetricsBody::new(handler, families, negotiated, buffers, telemetry, permit)?;
+        Ok(body.into_body()?)
     });
-    match tokio::time::timeout(patience + GRACE, &mut task).await {
-        Ok(Ok(Ok(Ok(body)))) => answer(negotiated, body),
-        Ok(Ok(Ok(Err(instead)))) => instead,
-        Ok(Ok(Err(error))) => failed(&error),
-        Ok(Err(error)) => failed(&error),
-        Err(_) => {
+    let body = match tokio::time::timeout(patience + GRACE, task).await {
+        Ok(joined) => joined.unwrap_or_else(|panic| Err(ScrapeError::Panic(panic))),
+        Err(_) => Err(ScrapeError::Late),
+    };
+    match body {
+        Ok(body) => answer(negotiated, body),
+        Err(ScrapeError::Refused(response)) => *response,
+        Err(ScrapeError::Body(error)) => failed(&error),
+        Err(ScrapeError::Panic(error)) => failed(&error),
+        Err(ScrapeError::Late) => {
             let seconds = patience.as_secs_f64();
             tracing::warn!(seconds, "scrape not done at its deadline");
             let text = format!("The scrape was not done within {seconds} s.\n");
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
+    }
+}
+
+/// Why a scrape has no body.
+enum ScrapeError {
+    /// This is answered in its stead.
+    Refused(Box<Response>),
+    Body(io::Error),
+    Panic(JoinError),
+    /// It does not keep its deadline.
+    Late,
+}
+
+impl ScrapeError {
+    fn refused(response: Response) -> Self {
+        Self::Refused(Box::new(response))
+    }
+}
+
+impl From<io::Error> for ScrapeError {
+    fn from(error: io::Error) -> Self {
+        Self::Body(error)
     }
 }
 

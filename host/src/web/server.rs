@@ -18,7 +18,8 @@ use crate::telemetry::RateLimit;
 /// Time limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// From a connection's start, or the answer before, until a request's head is there. Also how long an idle connection is kept.
+    /// From a connection's start, or the answer before, until a request's head is there. Also how
+    /// long an idle connection is kept.
     pub(super) head: Duration,
     /// How long a peer may not read at all while an answer is sent.
     pub(super) write_timeout: Duration,
@@ -35,7 +36,7 @@ const LIMITS: Limits = Limits {
 const MAX_CONNECTIONS: usize = 512;
 /// Bytes of a request's head: far more than any scraper sends.
 const MAX_HEAD: usize = 32 << 10;
-/// Before accepting is tried again when the process is out of file descriptors.
+/// The pause before the next accept when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves all listeners until `stop` is done, then lets requests in progress end, for two seconds at most.
@@ -54,18 +55,18 @@ pub(super) async fn serve_with(
     limits: Limits,
 ) -> io::Result<()> {
     let (stopping, stopped) = watch::channel(());
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut accepting = JoinSet::new();
     for listener in listeners {
         listener.set_nonblocking(true)?;
-        let door = Acceptor {
+        let acceptor = Acceptor {
             listener: TcpListener::from_std(listener)?,
             router: router.clone(),
-            places: Arc::clone(&places),
+            permits: Arc::clone(&permits),
             stopped: stopped.clone(),
             limits,
         };
-        accepting.spawn(door.run());
+        accepting.spawn(acceptor.run());
     }
     drop(stopped);
     stop.await;
@@ -82,7 +83,7 @@ pub(super) async fn serve_with(
 struct Acceptor {
     listener: TcpListener,
     router: Router,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     stopped: watch::Receiver<()>,
     limits: Limits,
 }
@@ -90,16 +91,16 @@ struct Acceptor {
 impl Acceptor {
     async fn run(mut self) {
         let mut connections = JoinSet::new();
-        let troubles = RateLimit::every(Duration::from_secs(60));
+        let warnings = RateLimit::every(Duration::from_secs(60));
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&self.listener, &self.places) => accepted,
+                accepted = accept(&self.listener, &self.permits) => accepted,
                 // Collects those that ended.
                 Some(_) = connections.join_next() => continue,
                 _ = self.stopped.changed() => break,
             };
             match accepted {
-                Ok((stream, place)) => {
+                Ok((stream, permit)) => {
                     let connection = connect(
                         stream,
                         self.router.clone(),
@@ -108,13 +109,13 @@ impl Acceptor {
                     );
                     connections.spawn(async move {
                         connection.await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
                 // A client that was gone before it was its turn.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if let Some(before) = troubles.allow("accept") {
+                    if let Some(before) = warnings.allow("accept") {
                         tracing::warn!(%error, before, "cannot accept connections; trying again");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -129,14 +130,14 @@ impl Acceptor {
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
+    let permit = Arc::clone(permits)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    Ok((stream, permit))
 }
 
 async fn connect(
@@ -145,13 +146,14 @@ async fn connect(
     mut stopped: watch::Receiver<()>,
     limits: Limits,
 ) {
-    // A client that has said nothing yet has nothing to lose when the process stops; hyper would wait for its request.
+    // A client that has sent nothing yet has nothing to lose when the process stops; hyper would wait
+    // for its request.
     tokio::select! {
         readable = stream.readable() => if readable.is_err() { return },
         () = tokio::time::sleep(limits.head) => return,
         _ = stopped.changed() => return,
     }
-    // Answers leave in one piece; waiting for more would only delay them.
+    // An answer is written at once; waiting for more would only delay it.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

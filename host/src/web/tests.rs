@@ -17,6 +17,7 @@ use super::*;
 use crate::exposition::{Family, FamilyMeta, Kind, Number, Sample, Value};
 use crate::link::UnitPhase;
 use crate::listen::{Address, bind};
+use crate::paths::{Location, Methods, PROBE};
 use crate::telemetry::{BuildInfo, Telemetry};
 
 /// What a scrape of the fake does.
@@ -370,6 +371,43 @@ async fn pages_and_methods() {
         assert!(counted.contains(&labels), "{labels} in {counted:?}");
     }
     server.stop().await;
+}
+
+/// Each page answers, and counts under its own label, wherever the metrics are.
+#[tokio::test]
+async fn every_page_is_routed_and_counted() {
+    for telemetry_path in ["/m", "/a/b/", "/-", "/probe/m", "/-/ready2"] {
+        let fake = Fake {
+            scrape: Scrape::Answer { series: 1 },
+            ready: true,
+        };
+        let server = start_with(fake, telemetry_path, 2, Duration::from_secs(5), true);
+        for page in crate::paths::served(true, true) {
+            let path = match page.location {
+                Location::Fixed(path) => path.to_owned(),
+                Location::Telemetry => telemetry_path.to_owned(),
+                Location::BelowTelemetry => unit::path(telemetry_path, "a/b"),
+            };
+            let method = match page.methods {
+                Methods::Read => "GET",
+                Methods::Post => "POST",
+            };
+            let answer = server.ask(method, &path, "content-length: 0\r\n").await;
+            let code = if path == PROBE { 400 } else { 200 };
+            assert_eq!(answer.status(), code, "{path}: {}", answer.text());
+            let families = server.telemetry.families();
+            let requests = families
+                .iter()
+                .find(|family| family.meta.name == "exporter_host_http_requests_total")
+                .unwrap();
+            let labels = format!("code=\"{code}\",handler=\"{}\"", page.handler);
+            assert!(
+                requests.samples.iter().any(|s| s.labels == labels),
+                "{path}: {labels}"
+            );
+        }
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

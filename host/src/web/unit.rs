@@ -28,11 +28,6 @@ pub(super) fn path(telemetry_path: &str, unit: &str) -> String {
     path
 }
 
-/// The route of all units' own metrics.
-pub(super) fn route(telemetry_path: &str) -> String {
-    format!("{}/{{*unit}}", telemetry_path.trim_end_matches('/'))
-}
-
 pub(super) async fn metrics(
     State(app): State<Arc<App>>,
     Path(unit): Path<String>,
@@ -53,7 +48,7 @@ pub(super) fn refuse(unavailable: Unavailable) -> Response {
         )
             .into_response(),
         Unavailable::NotNow { why, retry_after } => {
-            // One line, whatever a kernel or a plugin has said.
+            // One line, whatever is in a kernel's or a plugin's message.
             let lines: Vec<&str> = why.split_whitespace().collect();
             let seconds = retry_after.as_secs_f64().ceil() as u64;
             let text = format!("{}\n", lines.join(" "));

@@ -193,6 +193,11 @@ fn what_cannot_be_opened_fails_its_unit_with_a_place() {
             "collectors: [{name: lab, options: {does: refuse}}, {name: none}]\n",
         )
         .file("d.yaml", "collectors: [{name: lab, probe_path: /own}]\n")
+        .file(
+            "e.yaml",
+            "collectors: [{name: lab, probe_path: /own/cpu}]\n",
+        )
+        .file("f.yaml", "collectors: [{name: lab, probe_path: /-/cpu}]\n")
         .argument("--web.telemetry-path=/own")
         .start();
     let log = host.log();
@@ -213,9 +218,19 @@ fn what_cannot_be_opened_fails_its_unit_with_a_place() {
             "c.yaml:1:52: error: no plugin offers the collector `none`",
         ],
         &["config=d", "`probe_path` `/own` is the path of the metrics"],
+        &[
+            "config=e",
+            "`probe_path` `/own/cpu` is below the path of the metrics, `/own`",
+        ],
+        &["`probe_path` `/-/cpu`: this path is a page of the exporter's own"],
     ] {
         crate::harness::host::assert_says(&log, words);
     }
+    assert_eq!(
+        host.get("/own/cpu", &[]).status,
+        404,
+        "no unit of this name"
+    );
     let body = host.get("/own", &[]);
     assert!(body.text().contains("kinds_unknown 4"), "the others go on");
 }

@@ -18,7 +18,8 @@ fn stays(host: &Host, so_far: &mut f64, words: &[&str]) {
     assert_eq!(programs(host, "unit"), program);
     let page = host.get("/", &[]);
     assert!(
-        page.text().contains("the version before goes on"),
+        page.text()
+            .contains("keeping the previous version, the new one failed"),
         "{}",
         page.text()
     );

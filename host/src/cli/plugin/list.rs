@@ -17,11 +17,11 @@ use crate::telemetry::LogLevel;
 /// Show the standard plugin and those of directories: what they offer, and what is wrong with them
 #[derive(Debug, Args)]
 pub(super) struct ListFlags {
-    /// Directory of the units, where plugins may lie too
+    /// Directory of the units, which may contain plugins too
     #[arg(long = "config.dir", value_name = "DIR")]
     config_dir: Option<PathBuf>,
 
-    /// Directory of further plugins (*.wasm); repeatable
+    /// Additional directory of plugins (*.wasm); repeatable
     #[arg(long = "plugin.dir", value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
 
@@ -29,7 +29,7 @@ pub(super) struct ListFlags {
     #[arg(long = "plugin.cache-dir", value_name = "DIR")]
     plugin_cache_dir: Option<PathBuf>,
 
-    /// How the answer is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -45,7 +45,7 @@ pub(super) struct InspectFlags {
     #[arg(long = "plugin.cache-dir", value_name = "DIR")]
     plugin_cache_dir: Option<PathBuf>,
 
-    /// How the answer is written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

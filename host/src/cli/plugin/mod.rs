@@ -23,7 +23,7 @@ use list::{InspectFlags, ListFlags};
 use new::NewFlags;
 use run::RunFlags;
 
-/// See, try and make plugins
+/// Inspect, run and create plugins
 #[derive(Debug, Args)]
 pub(crate) struct PluginFlags {
     #[command(subcommand)]

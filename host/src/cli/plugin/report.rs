@@ -23,6 +23,7 @@ pub(super) struct Report {
     file: Option<String>,
     /// Whether a host would use it.
     pub(super) ok: bool,
+    #[serde(rename = "problem")]
     diagnostic: Option<String>,
     size: Option<usize>,
     sha256: Option<String>,

@@ -36,19 +36,19 @@ pub(super) struct RunFlags {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Decode with this one; several are a chain. What FILE does not offer is looked for in the standard plugin
+    /// Decoder to call; several form a chain. Those that FILE does not offer are taken from the standard plugin
     #[arg(long = "decoder", value_name = "NAME")]
     decoders: Vec<String>,
 
-    /// Place rows with this one
+    /// Shaper to call
     #[arg(long, value_name = "NAME")]
     shaper: Option<String>,
 
-    /// Collect once with this one, and print the families as they would be served
+    /// Collector to call once; its families are printed as they would be served
     #[arg(long, value_name = "NAME")]
     collect: Option<String>,
 
-    /// What a collector is asked about, as in a probe
+    /// Target of the collector, as in a probe
     #[arg(long, value_name = "TARGET", requires = "collect")]
     target: Option<String>,
 
@@ -56,7 +56,7 @@ pub(super) struct RunFlags {
     #[arg(long, value_name = "NAME=VALUE", requires = "collect", value_parser = param)]
     param: Vec<(String, String)>,
 
-    /// How long a collector may take
+    /// Maximum duration of a collector's call
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::timeout, requires = "collect")]
     timeout: Duration,
 
@@ -90,7 +90,7 @@ pub(super) struct RunFlags {
     )]
     metric: String,
 
-    /// Print what calls cost, with batches of 1, 512 and 4096 rows
+    /// Measure the cost of calls, with batches of 1, 512 and 4096 rows
     #[arg(long)]
     bench: bool,
 
@@ -98,7 +98,7 @@ pub(super) struct RunFlags {
     #[arg(long = "plugin.cache-dir", value_name = "DIR")]
     plugin_cache_dir: Option<PathBuf>,
 
-    /// How answers are written
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

@@ -123,13 +123,13 @@ impl Bodies {
             Coding::Gzip => Encoding::Gzip,
             Coding::Zstd => Encoding::Zstd,
         };
-        let Some(mut packer) = Compressor::new(encoding, Vec::new)? else {
+        let Some(mut compressor) = Compressor::new(encoding, Vec::new)? else {
             return Ok(text.len());
         };
         for piece in text.as_bytes().chunks(PIECE) {
-            packer.write(piece)?;
+            compressor.write(piece)?;
         }
-        Ok(packer.finish()?.len())
+        Ok(compressor.finish()?.len())
     }
 }
 

@@ -12,6 +12,7 @@ use super::collector::{Collector, Common};
 use super::selection::Selection;
 use crate::config::nearest;
 use crate::exposition::{Family, FamilyMeta, Sample};
+use crate::paths::is_below;
 use crate::telemetry::{CollectorStats, RateLimit};
 
 /// Calls at a time, of all collectors together: each has an instance with a memory of its own.
@@ -29,8 +30,8 @@ pub(in crate::server) struct Index {
     units: Mutex<BTreeMap<String, Vec<Weak<List>>>>,
     changed: Notify,
     common: Arc<Common>,
-    /// Paths that no collector can have.
-    reserved: Vec<String>,
+    /// No collector has a path at it or below.
+    telemetry_path: String,
 }
 
 /// Why a probe has no collector. The texts are for whoever asked.
@@ -45,8 +46,7 @@ pub(in crate::server) enum FindError {
 }
 
 impl Index {
-    /// `reserved`: paths of pages that no probe can have.
-    pub(in crate::server) fn new(reserved: Vec<String>) -> Arc<Self> {
+    pub(in crate::server) fn new(telemetry_path: String) -> Arc<Self> {
         Arc::new(Self {
             units: Mutex::default(),
             changed: Notify::new(),
@@ -55,7 +55,7 @@ impl Index {
                 most: MOST_CALLS,
                 complaints: RateLimit::every(LOG_INTERVAL),
             }),
-            reserved,
+            telemetry_path,
         })
     }
 
@@ -63,8 +63,14 @@ impl Index {
         &self.common
     }
 
-    pub(super) fn is_reserved(&self, path: &str) -> bool {
-        self.reserved.iter().any(|reserved| reserved == path)
+    /// Why no collector can have this path.
+    pub(super) fn reserved(&self, path: &str) -> Option<String> {
+        let telemetry = &self.telemetry_path;
+        if path == telemetry {
+            return Some("is the path of the metrics".to_owned());
+        }
+        is_below(path, telemetry)
+            .then(|| format!("is below the path of the metrics, `{telemetry}`"))
     }
 
     /// From now on these are the unit's, until `list` is dropped elsewhere.
@@ -286,4 +292,19 @@ fn joined<'a>(families: impl Iterator<Item = &'a Family>) -> Vec<Family> {
         }
     });
     joined.chain(other).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_probe_is_at_or_below_the_metrics() {
+        let index = Index::new("/m".to_owned());
+        let below = "is below the path of the metrics, `/m`".to_owned();
+        assert_eq!(index.reserved("/m/cpu"), Some(below));
+        assert!(index.reserved("/m").is_some());
+        assert_eq!(index.reserved("/mm"), None);
+        assert_eq!(index.reserved("/a/m"), None);
+    }
 }

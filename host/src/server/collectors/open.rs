@@ -23,11 +23,9 @@ pub(super) fn open(
             diagnostics.push(Diagnostic::error(wanted.plugin.at.clone(), message));
         };
         if let Some(path) = &wanted.probe_path
-            && index.is_reserved(path)
+            && let Some(why) = index.reserved(path)
         {
-            diagnostic(format!(
-                "`probe_path` `{path}` is the path of the metrics: choose another"
-            ));
+            diagnostic(format!("`probe_path` `{path}` {why}: choose another"));
             continue;
         }
         let (plugin, bare) = match find(wanted, registry) {

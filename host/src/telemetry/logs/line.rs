@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_with_their_causes() {
+    fn errors_are_logged_with_their_causes() {
         #[derive(Debug, thiserror::Error)]
         #[error("outer")]
         struct Outer(#[source] io::Error);

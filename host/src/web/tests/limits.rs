@@ -59,15 +59,15 @@ async fn scrapes_beyond_the_bound_are_refused() {
     );
     go_on.notify_one();
     assert_eq!(first.await.unwrap(), 200);
-    // Its place is free again.
+    // Its permit is free again.
     go_on.notify_one();
     assert_eq!(server.ask("GET", "/metrics", "").await.status(), 200);
     Arc::into_inner(server).unwrap().stop().await;
 }
 
-/// Far more than a piece: the same text whole and compressed, and every byte of both counted.
+/// Far more than a chunk: the same text whole and compressed, and every byte of both counted.
 #[tokio::test]
-async fn a_large_body_comes_in_pieces() {
+async fn a_large_body_comes_in_chunks() {
     const SERIES: usize = 20_000;
     let server = start(Scrape::Answer { series: SERIES });
     let plain = server.ask("GET", "/metrics", "").await;
@@ -78,11 +78,11 @@ async fn a_large_body_comes_in_pieces() {
     crate::exposition::write(&mut wanted, &families, crate::exposition::Format::Text004);
     assert!(plain.text() == wanted);
 
-    let packed = server
+    let compressed = server
         .ask("GET", "/metrics", "accept-encoding: gzip\r\n")
         .await;
     let mut text = String::new();
-    flate2::read::GzDecoder::new(packed.body.as_slice())
+    flate2::read::GzDecoder::new(compressed.body.as_slice())
         .read_to_string(&mut text)
         .unwrap();
     assert!(text == wanted);
@@ -92,7 +92,7 @@ async fn a_large_body_comes_in_pieces() {
         .iter()
         .find(|f| f.meta.name == "exporter_host_http_response_bytes_total")
         .unwrap();
-    let bytes = Number::Unsigned((plain.body.len() + packed.body.len()) as u64);
+    let bytes = Number::Unsigned((plain.body.len() + compressed.body.len()) as u64);
     let counted = sent.samples.clone().into_list();
     assert!(
         counted
@@ -118,7 +118,7 @@ async fn silent_and_slow_clients_are_cut() {
         "{end:?}"
     );
 
-    // Asks for megabytes and reads none: both places for scrapes must be free again in the end.
+    // Asks for megabytes and reads none: both permits for scrapes must be free again in the end.
     let mut deaf = Vec::new();
     for _ in 0..2 {
         let mut stream = server.connect().await;

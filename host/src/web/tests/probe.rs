@@ -63,8 +63,8 @@ async fn debug_shows_log_result_and_config() {
     );
     let refused = server.ask("GET", "/p?target=refused&debug=true", "").await;
     assert_eq!(refused.status(), 403);
-    let said = "level=error msg=\"denied: refused is not granted\"\n";
-    assert!(refused.text().contains(said), "{}", refused.text());
+    let line = "level=error msg=\"denied: refused is not granted\"\n";
+    assert!(refused.text().contains(line), "{}", refused.text());
     server.stop().await;
 }
 
