@@ -11,6 +11,7 @@ mod kernel;
 mod link;
 mod listen;
 mod loader;
+mod near;
 #[doc(hidden)]
 pub mod outside;
 mod paths;

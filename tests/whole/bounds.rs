@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::harness::Host;
 use crate::harness::maps::number;
+use crate::harness::parser::Series;
 
+/// The counter of most tests here.
+const HASH: &str = "ebpf_exporter_hash_total";
 const OVER_LIMIT: &str = "exporter_host_series_over_limit_total";
 
 fn host(bounds: &str) -> Host {
@@ -19,7 +22,10 @@ fn host(bounds: &str) -> Host {
 
 /// The metric's series by `n`.
 fn shown(host: &Host) -> Vec<(String, f64)> {
-    let found = host.series("ebpf_exporter_hash_total");
+    listed(host.series(HASH))
+}
+
+fn listed(found: Series) -> Vec<(String, f64)> {
     let series = found.into_iter().map(|(labels, value)| {
         assert_eq!(labels["team"], "kernel", "{labels:?}");
         (labels["n"].clone(), value)
@@ -74,7 +80,7 @@ fn a_series_that_stands_still_is_left_out_until_it_moves() {
     let patience = Instant::now() + Duration::from_secs(30);
     let mut value = 1_i32;
     loop {
-        let found = host.text().series("ebpf_exporter_hash_total");
+        let found = listed(host.text().series(HASH));
         let moving = wanted(&[("2", f64::from(value))]);
         if found == moving {
             break;
@@ -86,6 +92,6 @@ fn a_series_that_stands_still_is_left_out_until_it_moves() {
         map.set(&number(2), u64::try_from(value).unwrap());
     }
     map.set(&number(1), 6);
-    let found = host.text().series("ebpf_exporter_hash_total");
+    let found = listed(host.text().series(HASH));
     assert_eq!(found.first(), wanted(&[("1", 6.0)]).first());
 }

@@ -30,8 +30,8 @@ use parking_lot::Mutex;
 use regex::Regex;
 
 use super::map::Map;
-use crate::config::model::CgroupIdMap;
-use crate::config::model::CgroupIdMapKind;
+use crate::config::CgroupIdMap;
+use crate::config::CgroupIdMapKind;
 use crate::kernel::cgroup2_mount;
 
 /// Between full looks when inotify works.

@@ -33,8 +33,9 @@ use super::symbols::Global;
 use super::sys;
 use super::types::EntryTypes;
 use super::types::Types;
-use crate::config::{Enabled, GlobalValue, nearest};
+use crate::config::{Enabled, GlobalValue};
 use crate::digest::Digest;
+use crate::near::nearest;
 
 /// Objects are some kilobytes, rarely a megabyte: whatever is larger is not one.
 const MOST_BYTES: u64 = 256 << 20;

@@ -8,7 +8,7 @@ use libbpf_rs::btf::types::{
 };
 use libbpf_rs::btf::{Btf, BtfKind, BtfType, HasSize as _, TypeId};
 
-use crate::config::nearest;
+use crate::near::nearest;
 
 /// A type, as far as numbers and texts can be found in it.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,7 @@ use clap::Args;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::config::diagnostic::Diagnostic;
+use crate::config::Diagnostic;
 use crate::config::load;
 use crate::config::load::{FailedUnit, Loaded};
 use crate::config::sidecar;

@@ -4,7 +4,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use crate::config::duration::parse_duration;
+use crate::config::parse_duration;
 use crate::listen::Address;
 use crate::paths::is_page;
 

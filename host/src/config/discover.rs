@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
-use super::diagnostic::Diagnostic;
 use super::load::FailedUnit;
-use super::model::Span;
-use super::near;
+use crate::config::yaml::{Diagnostic, Span};
+use crate::near;
 
 const EXTENSIONS: [&str; 2] = ["yaml", "yml"];
 /// How many units a message lists before it says "and so on".

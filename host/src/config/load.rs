@@ -3,20 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::diagnostic::Diagnostic;
 use super::discover;
-use super::discover::DiscoverError;
-use super::discover::FoundUnit;
-use super::model::Span;
-use super::model::UnitConfig;
-use super::parse::MAX_BYTES;
-use super::unit;
-use super::unit::ReadUnit;
-use super::unit::Unreadable;
+use super::discover::{DiscoverError, FoundUnit};
+use crate::config::yaml::{Diagnostic, MAX_BYTES, Span};
+use crate::config::{ReadUnit, UnitConfig, Unreadable, read_unit};
 
 /// A config directory as of one look at it. Everything is sorted by the units' names.
 #[derive(Debug, Default)]
@@ -74,7 +67,7 @@ pub(crate) fn load(
 
 fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Unreadable> {
     match read_bounded(&found.file) {
-        Ok(bytes) => unit::read_unit(&found.name, &found.file, &bytes, strict_keys),
+        Ok(bytes) => read_unit(&found.name, &found.file, &bytes, strict_keys),
         Err(error) => Err(Unreadable {
             diagnostics: vec![Diagnostic::error(
                 Span::whole(&found.file),

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::model::UnitConfig;
-use super::unit::read_unit;
+use crate::config::{UnitConfig, read_unit};
 
 /// All that a unit needs.
 pub(super) const COUNTER: &str = "metrics: {counters: [{name: c, help: h}]}";

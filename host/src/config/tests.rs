@@ -1,23 +1,19 @@
 //! Whole files: what a good one means, and every sentence about a bad one with its place.
 
 mod diagnostics;
+mod documented;
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::model::CgroupIdMapKind;
-use super::model::MetricConfig;
-use super::model::MetricSource;
-use super::model::SampleMap;
-use super::model::UnitConfig;
-use super::unit::ReadUnit;
-use super::unit::read_unit;
+use crate::config::{
+    CgroupIdMapKind, MetricConfig, MetricSource, ReadUnit, SampleMap, UnitConfig, read_unit,
+};
 
-fn read(yaml: &str) -> Result<ReadUnit, Vec<super::diagnostic::Diagnostic>> {
+fn read(yaml: &str) -> Result<ReadUnit, Vec<crate::config::yaml::Diagnostic>> {
     read_unit(
         "sub/u",
         &Arc::new(PathBuf::from("conf.d/sub/u.yaml")),
@@ -333,7 +329,7 @@ const COUNTER: &str = "metrics: {counters: [{name: c, help: h}]}";
 
 #[test]
 fn lives() {
-    use super::model::Lifecycle;
+    use crate::config::Lifecycle;
     let unit = good(&format!(
         "lifecycle: on-demand\nkeepalive: 1m30s\n{COUNTER}"
     ));

@@ -302,7 +302,7 @@ impl Entry {
 }
 
 fn unknown(kind: &'static str, name: &str, index: &BTreeMap<String, Vec<Arc<str>>>) -> LookupError {
-    let hint = crate::config::nearest(name, index.keys().map(String::as_str))
+    let hint = crate::near::nearest(name, index.keys().map(String::as_str))
         .map(|near| format!(", did you mean `{near}`?"))
         .unwrap_or_default();
     let known: Vec<&str> = index.keys().map(String::as_str).collect();

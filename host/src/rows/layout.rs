@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::config::SampleMap;
-    use crate::config::model::Span;
+    use crate::config::Span;
 
     fn label(name: &str, size: usize, padding: usize) -> LabelConfig {
         let at = Span {

@@ -16,8 +16,8 @@ use serde_json::json;
 
 use super::{ServerError, serve};
 use crate::cli::{self, Command};
-use crate::config::model::{CollectorMode, Span};
 use crate::config::{CollectorConfig, PluginUse};
+use crate::config::{CollectorMode, Span};
 use crate::digest::Digest;
 use crate::link::{
     LoadFigures, OnDemand, PluginMessage, Receiver, Sender, ServedConfig, ServedUnit, ToLoader,

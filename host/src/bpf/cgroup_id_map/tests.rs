@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bpf::testing;
-use crate::config::model::Span;
+use crate::config::Span;
 
 /// A cgroup, removed when dropped.
 struct Cgroup(PathBuf);

@@ -2,7 +2,8 @@
 
 use super::error::quoted;
 use crate::bpf::types::{CType, IntType, Variable};
-use crate::config::{GlobalScalar, GlobalValue, nearest};
+use crate::config::{GlobalScalar, GlobalValue};
+use crate::near::nearest;
 
 /// Why a global variable cannot have a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

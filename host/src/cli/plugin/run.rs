@@ -170,7 +170,7 @@ fn not_offered(kind: &str, name: &str, tool: &Tool, offered: &[Offered]) -> Stri
     if names.is_empty() {
         return format!("plugin `{plugin}` offers no {kind}s");
     }
-    let near = crate::config::nearest(name, names.iter().copied());
+    let near = crate::near::nearest(name, names.iter().copied());
     let hint = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
     format!(
         "plugin `{plugin}` offers no {kind} `{name}`{hint}; there are: {}",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::config::node::shorten;
+use crate::config::yaml::shorten;
 
 /// `192.168.1.0/24:65001`, `10.0.0.5:*`, `hdhr.lan:65001`, `[fd00::]/8:80`, `[fd00::1]:80`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,22 +10,21 @@ mod size;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::load::read_bounded;
+use crate::config::yaml;
+use crate::config::yaml::{
+    Diagnostic, Diagnostics, Fields, Node, NodeValue, Schema, Severity, Span, fields, shorten,
+};
+use crate::digest::Digest;
+use crate::near;
+
 pub(crate) use endpoint::{EndpointPattern, host_name};
 pub(crate) use path::PathPattern;
-
-use super::diagnostic::{Diagnostic, Diagnostics, Severity};
-use super::duration::parse_duration;
-use super::fields::{self, Fields, Schema};
-use super::load::read_bounded;
-use super::model::Span;
-use super::near;
-use super::node::{Node, NodeValue, shorten};
-use super::parse as yaml;
-use crate::digest::Digest;
 
 const EXTENSION: &str = ".plugin.yaml";
 
@@ -143,7 +142,7 @@ pub(crate) fn load(plugin: &Path) -> Result<Option<Sidecar>, Vec<Diagnostic>> {
     text.map(|text| parse(plugin, &text)).transpose()
 }
 
-/// The text of the sidecar of a plugin's file, at most one byte more than `parse` takes. None: it
+/// The text of the sidecar of a plugin's file, at max one byte more than `parse` takes. None: it
 /// has none. `Err`: it cannot be read.
 pub(crate) fn read_text(plugin: &Path) -> Result<Option<Vec<u8>>, Vec<Diagnostic>> {
     let path = path_of(plugin);
@@ -228,7 +227,7 @@ fn unreadable(path: &Arc<PathBuf>, error: &io::Error) -> Diagnostic {
     Diagnostic::error(Span::whole(path), format!("cannot read the file: {error}"))
 }
 
-/// `Ok`: with warnings. `Err`: at least one is an error.
+/// `Ok`: with warnings. `Err`: at min one is an error.
 pub(crate) fn read(
     path: &Arc<PathBuf>,
     bytes: &[u8],
@@ -394,20 +393,20 @@ fn read_limits(node: &Node, diagnostics: &mut Diagnostics) -> Limits {
 fn read_size(
     fields: &Fields<'_>,
     name: &str,
-    least: u64,
-    most: u64,
+    min: u64,
+    max: u64,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
     let node = fields.get(name)?;
     let text = fields.text(name, diagnostics)?;
     let size = size::parse_size(text).and_then(|size| {
-        if (least..=most).contains(&size) {
+        if (min..=max).contains(&size) {
             return Ok(size);
         }
         Err(format!(
             "`{name}` is `{text}`: expected {} KiB to {} MiB",
-            least >> 10,
-            most >> 20
+            min >> 10,
+            max >> 20
         ))
     });
     match size {
@@ -420,38 +419,43 @@ fn read_size(
 }
 
 fn read_cpu(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
-    let (least, most) = (Duration::from_millis(10), Duration::from_secs(3600));
-    let node = fields.get("cpu")?;
-    let text = fields.text("cpu", diagnostics)?;
-    match parse_duration(text) {
-        Ok(cpu) if (least..=most).contains(&cpu) => Some(cpu),
-        Ok(_) => {
-            diagnostics.error(node.at, format!("`cpu` is `{text}`: expected 10ms to 1h"));
-            None
-        }
-        Err(error) => {
-            diagnostics.error(node.at, error.to_string());
-            None
-        }
+    const RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+    let cpu = fields.duration("cpu", diagnostics)?;
+    if !RANGE.contains(&cpu) {
+        let text = fields.text("cpu", diagnostics).unwrap_or_default();
+        let at = fields.get("cpu").map_or(fields.at, |node| node.at);
+        diagnostics.error(at, format!("`cpu` is `{text}`: expected 10ms to 1h"));
+        return None;
     }
+    Some(cpu)
 }
 
 fn read_count(
     fields: &Fields<'_>,
     name: &str,
-    most: i64,
+    max: i64,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
     let node = fields.get(name)?;
     let count = fields.integer(name, diagnostics)?;
-    if !(1..=most).contains(&count) {
-        diagnostics.error(
-            node.at,
-            format!("`{name}` is {count}: expected 1 to {most}"),
-        );
+    if !(1..=max).contains(&count) {
+        diagnostics.error(node.at, format!("`{name}` is {count}: expected 1 to {max}"));
         return None;
     }
     usize::try_from(count).ok()
+}
+
+/// The keys of all sections, as their readers have them.
+#[cfg(test)]
+pub(in crate::config) fn keys() -> Vec<super::sections::Keys> {
+    let schemas = [
+        ("sidecar", &SIDECAR),
+        ("sidecar.grants", &GRANTS),
+        ("sidecar.limits", &LIMITS),
+    ];
+    schemas
+        .map(|(path, schema)| super::sections::Keys::of(path, schema))
+        .into()
 }
 
 /// Whether one of them is an error.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use glob::{MatchOptions, Pattern};
 
-use crate::config::node::shorten;
+use crate::config::yaml::shorten;
 
 /// `**` costs a search of its own.
 const MAX_RECURSIVE: usize = 2;

@@ -124,7 +124,7 @@ limits:
         "10:8: error: expected `env` as a mapping of names to values, found a list",
         "11:10: error: expected `true` or `false` for `clock`, found `maybe`",
         "13:11: error: the size `32` has no unit: add one of B, KiB, MiB, GiB",
-        "14:8: error: the duration `5` has a number without a unit: add one of ns, us, ms, s, m, h",
+        "14:8: error: `cpu`: the duration `5` has a number without a unit: add one of ns, us, ms, s, m, h",
         "15:11: error: `output` is `9GiB`: expected 1 KiB to 1024 MiB",
         "16:11: error: `series` is 0: expected 1 to 10000000",
         "17:14: error: expected an integer for `instances`, found `many`",

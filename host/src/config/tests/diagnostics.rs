@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::unit::read_unit;
 use super::{diagnostics, read, with_counter, with_decoder, with_histogram};
+use crate::config::read_unit;
 
 #[test]
 fn what_is_wrong_with_the_text_is_said() {
@@ -382,8 +382,7 @@ fn no_text_is_too_broken_to_be_answered() {
             assert!(
                 diagnostics
                     .iter()
-                    .any(|diagnostic| diagnostic.severity
-                        == super::super::diagnostic::Severity::Error),
+                    .any(|diagnostic| diagnostic.severity == crate::config::yaml::Severity::Error),
                 "{text}"
             );
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::bpf::{KeeperError, ObjectError, ReadError, SampleError};
-use crate::config::diagnostic::joined;
+use crate::config::joined;
 use crate::config::load::FailedUnit;
 use crate::config::{Diagnostic, UnitConfig};
 

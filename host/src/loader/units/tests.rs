@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::config::unit::read_unit;
+use crate::config::read_unit;
 use crate::link::UnitPhase;
 
 #[derive(Default)]

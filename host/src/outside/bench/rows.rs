@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use serde_json::{Value as Json, json};
 
 use super::decode::Standard;
-use crate::config::{LabelConfig, MetricSource, SeriesBounds, model::Span};
+use crate::config::{LabelConfig, MetricSource, SeriesBounds, Span};
 use crate::exposition::{Family, Format, write};
 use crate::rows::{
     KeyShape, Label, Layout, MapBatch, Metric, MetricParts, Plugins, SessionId, Shaper, Step,

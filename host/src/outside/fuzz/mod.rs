@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bpf::{GlobalError, OpenObject};
-use crate::config::model::Span;
+use crate::config::Span;
+use crate::config::read_unit;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
-use crate::config::unit::read_unit;
 use crate::config::{
     Diagnostic, GlobalScalar, GlobalValue, LabelConfig, MetricSource, PluginUse, SampleMap,
-    UnitConfig, ValueConfig, ValuePlace, ValueType,
+    UnitConfig, ValueConfig, ValueSelector, ValueType,
 };
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
 use crate::loader::units::layouts;
@@ -297,18 +297,18 @@ fn labels(input: &mut Input<'_>) -> Vec<LabelConfig> {
 }
 
 fn value(input: &mut Input<'_>) -> Option<ValueConfig> {
-    let place = match input.up_to(3) {
+    let selector = match input.up_to(3) {
         0 => return None,
-        1 => ValuePlace::Whole,
-        2 => ValuePlace::At {
+        1 => ValueSelector::Whole,
+        2 => ValueSelector::At {
             offset: usize::from(input.u16()),
             kind: ValueType::U32,
         },
-        _ => ValuePlace::Member(member(input)),
+        _ => ValueSelector::Member(member(input)),
     };
     let at = Span::whole(&Arc::new(PathBuf::from("unit.yaml")));
     Some(ValueConfig {
-        place,
+        selector,
         scale: 1.0,
         at,
     })

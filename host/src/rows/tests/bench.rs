@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
-use crate::config::model::Span;
+use crate::config::Span;
 use crate::config::{LabelConfig, MetricSource, SeriesBounds};
 use crate::exposition::{Number, Value};
 use crate::plugin::tests::component::{ENGINE, FACTS, Guest};

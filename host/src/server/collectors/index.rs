@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use super::collector::{Collector, Common};
 use super::selection::Selection;
-use crate::config::nearest;
 use crate::exposition::{Family, FamilyMeta, Sample};
+use crate::near::nearest;
 use crate::paths::is_below;
 use crate::telemetry::{CollectorStats, RateLimit};
 

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::bpf::{ReadError, SampleError};
 use crate::config::Diagnostic;
-use crate::config::diagnostic::joined;
+use crate::config::joined;
 
 /// The text of an error is what the operator sees as the unit's problem.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::bpf::{CType, IntType, MapInfo};
-use crate::config::model::Span;
+use crate::config::Span;
 use crate::config::{LabelConfig, MetricConfig, PluginUse};
 use crate::rows::is_cpu;
 

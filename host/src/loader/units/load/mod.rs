@@ -17,7 +17,7 @@ use crate::bpf::{
     CgroupIdKeeper, EntryTypes, GlobalError, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
     SharedMaps,
 };
-use crate::config::model::Span;
+use crate::config::Span;
 use crate::config::{Diagnostic, MetricConfig, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::{KeyShape, Layout};

@@ -1,7 +1,8 @@
 //! What a unit's YAML wants of its maps: their size, and that they outlive the process.
 
 use crate::bpf::{LoadedObject, OpenObject, Pins, UnitPins, unpinnable_reason};
-use crate::config::{Diagnostic, UnitConfig, nearest};
+use crate::config::{Diagnostic, UnitConfig};
+use crate::near::nearest;
 
 /// The pins of a unit, as they should be while it runs.
 pub(super) struct PinnedMaps {

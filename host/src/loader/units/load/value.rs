@@ -1,7 +1,7 @@
 //! Which number of a map's value is a metric's.
 
 use crate::bpf::{CType, MapInfo};
-use crate::config::{MetricConfig, MetricSource, ValuePlace, ValueType};
+use crate::config::{MetricConfig, MetricSource, ValueSelector, ValueType};
 use crate::plugin::{Encoding, NumberSource};
 
 /// A value that nobody says anything about: one u64.
@@ -42,10 +42,10 @@ pub(super) fn resolve(
     let Some(value) = &metric.value else {
         return whole();
     };
-    let (offset, kind) = match &value.place {
-        ValuePlace::Whole => return whole(),
-        ValuePlace::At { offset, kind } => (*offset, *kind),
-        ValuePlace::Member(member) => {
+    let (offset, kind) = match &value.selector {
+        ValueSelector::Whole => return whole(),
+        ValueSelector::At { offset, kind } => (*offset, *kind),
+        ValueSelector::Member(member) => {
             let Some(ty) = types else {
                 return Err(format!(
                     "the object does not say of which type the values of map `{name}` are: declare them with `__type(value, struct …)` and compile with -g, \

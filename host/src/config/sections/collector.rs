@@ -3,26 +3,96 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::Map;
-use serde_json::Value;
-
-use super::diagnostic::Diagnostics;
-use super::diagnostic::LineColumn;
-use super::duration;
-use super::fields;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::label;
-use super::model::CollectorConfig;
-use super::model::CollectorMode;
-use super::model::PluginUse;
 use super::names;
-use super::near;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::shorten;
+use super::plugin_use::{PluginUse, read_options};
+use crate::config::yaml::{
+    Diagnostics, Fields, LineColumn, Node, NodeValue, Schema, fields, shorten,
+};
+use crate::near;
 
-const COLLECTOR: Schema = Schema {
+/// A collector of some plugin and how it is called.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct CollectorConfig {
+    /// How it is called in `/probe?module=NAME`, `collect[]=NAME` and the host's own metrics: letters, digits, `_`, `-` and `.`.
+    pub(crate) name: String,
+    /// The collector's name in its plugin's catalogue, or `plugin/name`.
+    pub(crate) plugin: PluginUse,
+    pub(crate) mode: CollectorMode,
+    /// What a scrape collects from: one call each. Empty: one call without a target.
+    pub(crate) targets: Vec<String>,
+    /// The label that tells the targets' series apart.
+    pub(crate) target_label: String,
+    /// Labels of all its series.
+    pub(crate) labels: Vec<(String, String)>,
+    /// Of one call. None: what the scrape's deadline leaves.
+    pub(crate) timeout: Option<Duration>,
+    /// Called in the background this often; a scrape gets the last good answer. None: called by each scrape.
+    pub(crate) interval: Option<Duration>,
+    /// A path of its own beside `/probe?module=NAME`.
+    pub(crate) probe_path: Option<String>,
+}
+
+impl CollectorConfig {
+    /// Whether calls mean the same: positions in the file don't count.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            plugin,
+            mode,
+            targets,
+            target_label,
+            labels,
+            timeout,
+            interval,
+            probe_path,
+        } = self;
+        *name == other.name
+            && plugin.name == other.plugin.name
+            && plugin.options == other.plugin.options
+            && *mode == other.mode
+            && *targets == other.targets
+            && *target_label == other.target_label
+            && *labels == other.labels
+            && *timeout == other.timeout
+            && *interval == other.interval
+            && *probe_path == other.probe_path
+    }
+
+    /// Whether a probe has to say a target.
+    pub(crate) fn needs_target(&self) -> bool {
+        self.mode == CollectorMode::Probe || !self.targets.is_empty()
+    }
+}
+
+/// Who may have a collector called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum CollectorMode {
+    /// A scrape of everything.
+    Scrape,
+    /// A probe, with a target.
+    Probe,
+    Both,
+}
+
+impl CollectorMode {
+    pub(crate) fn scraped(self) -> bool {
+        self != Self::Probe
+    }
+
+    pub(crate) fn probed(self) -> bool {
+        self != Self::Scrape
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Scrape => "scrape",
+            Self::Probe => "probe",
+            Self::Both => "both",
+        }
+    }
+}
+
+pub(super) const COLLECTOR: Schema = Schema {
     what: "a collector",
     known: &[
         "name",
@@ -148,27 +218,6 @@ fn check_name(name: &str, at: LineColumn, diagnostics: &mut Diagnostics) {
     }
 }
 
-pub(super) fn read_options(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Value {
-    let Some(node) = fields.get("options") else {
-        return Value::Object(Map::new());
-    };
-    if !matches!(node.value, NodeValue::Mapping(_)) {
-        diagnostics.error(
-            node.at,
-            format!(
-                "expected a mapping of keys for `options`, found {}",
-                node.describe()
-            ),
-        );
-    }
-    let mut options = label::json(node);
-    if let Value::Object(options) = &mut options {
-        // A key without a value is a key that isn't there, as everywhere.
-        options.retain(|_, value| !value.is_null());
-    }
-    options
-}
-
 fn read_targets(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
     let mut targets: Vec<String> = Vec::new();
     let nodes = fields.list("targets", "targets", diagnostics);
@@ -248,26 +297,21 @@ pub(super) fn read_labels(
 
 fn read_duration(
     name: &str,
-    least: Duration,
+    min: Duration,
     fields: &Fields<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Duration> {
-    let text = fields.text(name, diagnostics)?;
-    let at = fields.get(name)?.at;
-    match duration::parse_duration(text) {
-        Ok(found) if found < least => {
-            diagnostics.error(
-                at,
-                format!("`{name}` is {}, the least is {least:?}", shorten(text)),
-            );
-            None
-        }
-        Ok(found) => Some(found),
-        Err(error) => {
-            diagnostics.error(at, format!("`{name}`: {error}"));
-            None
-        }
+    let found = fields.duration(name, diagnostics)?;
+    if found < min {
+        let written = fields.text(name, diagnostics).unwrap_or_default();
+        let at = fields.get(name).map_or(fields.at, |node| node.at);
+        diagnostics.error(
+            at,
+            format!("`{name}` is {}, the least is {min:?}", shorten(written)),
+        );
+        return None;
     }
+    Some(found)
 }
 
 /// The paths of the host itself cannot be taken. The telemetry path of a running host is the server's

@@ -1,15 +1,12 @@
 //! `metrics.shaped`: maps whose families a plugin's shaper declares.
 
-use super::bounds;
-use super::collector;
-use super::diagnostic::Diagnostics;
-use super::fields::{Fields, Schema};
-use super::label;
-use super::model::{MetricConfig, MetricSource, PluginUse};
-use super::names;
-use super::node::{Node, shorten};
+use super::metric::MetricConfig;
+use super::plugin_use::{PluginUse, read_options};
+use super::samples::MetricSource;
+use super::{bounds, label, names};
+use crate::config::yaml::{Diagnostics, Fields, Node, Schema, shorten};
 
-const SHAPED: Schema = Schema {
+pub(super) const SHAPED: Schema = Schema {
     what: "a shaped metric",
     known: &[
         "name",
@@ -41,7 +38,7 @@ pub(super) fn read_shaped(node: &Node, diagnostics: &mut Diagnostics) -> Option<
         "a shaped metric needs a `shaper`: a plugin's, by name",
         diagnostics,
     );
-    let options = collector::read_options(&fields, diagnostics);
+    let options = read_options(&fields, diagnostics);
     let labels = label::read_labels(&fields, diagnostics);
     let bounds = bounds::read(&fields, diagnostics);
     let (name, map) = match (name?, map?) {

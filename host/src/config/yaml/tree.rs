@@ -6,14 +6,14 @@ use super::diagnostic::LineColumn;
 use super::scalar;
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
-    pub(super) at: LineColumn,
-    pub(super) value: NodeValue,
+pub(in crate::config) struct Node {
+    pub(in crate::config) at: LineColumn,
+    pub(in crate::config) value: NodeValue,
 }
 
 /// Children are shared, because an alias stands for the very node it refers to.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum NodeValue {
+pub(in crate::config) enum NodeValue {
     Scalar(Scalar),
     List(Vec<Rc<Node>>),
     /// In the order of the file; no key twice.
@@ -21,28 +21,28 @@ pub(super) enum NodeValue {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Scalar {
+pub(in crate::config) struct Scalar {
     /// As written, less quotes and folding.
-    pub(super) text: String,
+    pub(in crate::config) text: String,
     /// Written without quotes and without `!!str`, so that it may be a number, a boolean or null.
-    pub(super) plain: bool,
+    pub(in crate::config) plain: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) at: LineColumn,
-    pub(super) scalar: Scalar,
+pub(in crate::config) struct Key {
+    pub(in crate::config) at: LineColumn,
+    pub(in crate::config) scalar: Scalar,
 }
 
 // === impl Scalar ===
 
 impl Scalar {
-    pub(super) fn is_null(&self) -> bool {
+    pub(in crate::config) fn is_null(&self) -> bool {
         self.plain && scalar::is_null(&self.text)
     }
 
     /// The raw text, as yaml.v2 fills a string from it: null is the empty string, everything else what was written.
-    pub(super) fn raw_text(&self) -> &str {
+    pub(in crate::config) fn raw_text(&self) -> &str {
         if self.is_null() { "" } else { &self.text }
     }
 }
@@ -50,12 +50,12 @@ impl Scalar {
 // === impl Node ===
 
 impl Node {
-    pub(super) fn is_null(&self) -> bool {
+    pub(in crate::config) fn is_null(&self) -> bool {
         matches!(&self.value, NodeValue::Scalar(scalar) if scalar.is_null())
     }
 
     /// What this is, for "expected …, found …".
-    pub(super) fn describe(&self) -> String {
+    pub(in crate::config) fn describe(&self) -> String {
         match &self.value {
             NodeValue::Scalar(scalar) if scalar.is_null() => "nothing".to_owned(),
             NodeValue::Scalar(scalar) if !scalar.plain => {
@@ -69,7 +69,7 @@ impl Node {
 }
 
 /// A text as it may stand in a message: one line, not too long.
-pub(super) fn shorten(text: &str) -> String {
+pub(in crate::config) fn shorten(text: &str) -> String {
     let mut short: String = text
         .chars()
         .take(48)

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::config::CollectorConfig;
-use crate::config::model::CollectorMode;
-use crate::config::unit::read_unit;
+use crate::config::{CollectorConfig, CollectorMode, read_unit};
 
 fn read(yaml: &str) -> Result<Vec<CollectorConfig>, String> {
     let file = Arc::new(PathBuf::from("u.yaml"));

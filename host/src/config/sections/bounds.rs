@@ -3,9 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::diagnostic::Diagnostics;
-use super::duration;
-use super::fields::Fields;
+use crate::config::yaml::{Diagnostics, Fields};
 
 /// The fields, for schemas.
 pub(super) const MAX_SERIES: &str = "max_series";
@@ -42,21 +40,16 @@ fn read_max_series(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option
 }
 
 fn read_expire(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
-    let node = fields.get(EXPIRE)?;
-    match duration::parse_duration(fields.text(EXPIRE, diagnostics)?) {
-        Ok(Duration::ZERO) => {
-            diagnostics.error(
-                node.at,
-                format!(
-                    "expected a duration such as `10m` for `{EXPIRE}`, found 0: leave it out for series that stay"
-                ),
-            );
-            None
-        }
-        Ok(expire) => Some(expire),
-        Err(error) => {
-            diagnostics.error(node.at, format!("`{EXPIRE}`: {error}"));
-            None
-        }
+    let expire = fields.duration(EXPIRE, diagnostics)?;
+    if expire.is_zero() {
+        let at = fields.get(EXPIRE).map_or(fields.at, |node| node.at);
+        diagnostics.error(
+            at,
+            format!(
+                "expected a duration such as `10m` for `{EXPIRE}`, found 0: leave it out for series that stay"
+            ),
+        );
+        return None;
     }
+    Some(expire)
 }

@@ -1,15 +1,9 @@
 //! `value` of a metric: which number of a map's value it is, if the value is a struct.
 
-use super::diagnostic::Diagnostics;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::model::Span;
-use super::near;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::shorten;
+use crate::config::yaml::{Diagnostics, Fields, Node, NodeValue, Schema, Span, shorten};
+use crate::near;
 
-const VALUE: Schema = Schema {
+pub(super) const VALUE: Schema = Schema {
     what: "a metric's `value`",
     known: &["member", "offset", "size", "type", "scale"],
     later: &[],
@@ -23,14 +17,14 @@ const MAX_OFFSET: i64 = 1 << 30;
 /// The number of a map's value that is the metric's.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ValueConfig {
-    pub(crate) place: ValuePlace,
+    pub(crate) selector: ValueSelector,
     /// Finite, and not 0.
     pub(crate) scale: f64,
     pub(crate) at: Span,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) enum ValuePlace {
+pub(crate) enum ValueSelector {
     /// All of it.
     Whole,
     /// Of the struct that the object's BTF says it is; nested ones with dots.
@@ -85,18 +79,22 @@ pub(super) fn read(
     let at = diagnostics.position(node.at);
     match &node.value {
         NodeValue::Scalar(scalar) => Ok(Some(ValueConfig {
-            place: ValuePlace::Member(scalar.raw_text().to_owned()),
+            selector: ValueSelector::Member(scalar.raw_text().to_owned()),
             scale: 1.0,
             at,
         })),
         _ => {
-            let (place, scale) = read_mapping(node, diagnostics).ok_or(())?;
-            Ok(Some(ValueConfig { place, scale, at }))
+            let (selector, scale) = read_mapping(node, diagnostics).ok_or(())?;
+            Ok(Some(ValueConfig {
+                selector,
+                scale,
+                at,
+            }))
         }
     }
 }
 
-fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValuePlace, f64)> {
+fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValueSelector, f64)> {
     let fields = Fields::of(node, &VALUE, diagnostics)?;
     let scale = match fields.get("scale") {
         None => Some(1.0),
@@ -111,10 +109,10 @@ fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValuePlac
         }
     };
     if let Some(node) = fields.get("member") {
-        let by_place = ["offset", "size", "type"]
+        let by_offset = ["offset", "size", "type"]
             .into_iter()
             .find(|key| fields.get(key).is_some());
-        if let Some(key) = by_place {
+        if let Some(key) = by_offset {
             diagnostics.error(
                 node.at,
                 format!("expected `member` or `{key}`, found both: the member's place is known"),
@@ -122,13 +120,13 @@ fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValuePlac
             return None;
         }
         let member = fields.text("member", diagnostics)?;
-        return Some((ValuePlace::Member(member.to_owned()), scale?));
+        return Some((ValueSelector::Member(member.to_owned()), scale?));
     }
     if fields.get("offset").is_none()
         && fields.get("size").is_none()
         && fields.get("type").is_none()
     {
-        return Some((ValuePlace::Whole, scale?));
+        return Some((ValueSelector::Whole, scale?));
     }
     let offset = match fields.get("offset") {
         None => Some(0),
@@ -197,7 +195,7 @@ fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValuePlac
         return None;
     }
     Some((
-        ValuePlace::At {
+        ValueSelector::At {
             offset: offset?,
             kind,
         },
@@ -207,8 +205,9 @@ fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValuePlac
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{diagnostics, good};
     use super::*;
+    use crate::config::testing::diagnostics;
+    use crate::config::testing::good;
 
     fn yaml(value: &str) -> String {
         format!("metrics:\n  counters:\n  - name: c\n    help: h\n    value: {value}\n")
@@ -216,22 +215,22 @@ mod tests {
 
     #[test]
     fn members_and_places() {
-        let at = |offset, kind| ValuePlace::At { offset, kind };
-        for (value, place, scale) in [
-            ("total", ValuePlace::Member("total".to_owned()), 1.0),
+        let at = |offset, kind| ValueSelector::At { offset, kind };
+        for (value, selector, scale) in [
+            ("total", ValueSelector::Member("total".to_owned()), 1.0),
             (
                 "{member: a.b, scale: 1e-9}",
-                ValuePlace::Member("a.b".to_owned()),
+                ValueSelector::Member("a.b".to_owned()),
                 1e-9,
             ),
             ("{offset: 8, type: s32}", at(8, ValueType::S32), 1.0),
             ("{offset: 0x10}", at(16, ValueType::U64), 1.0),
             ("{size: 4, scale: -1}", at(0, ValueType::U32), -1.0),
             ("{type: f64, size: 8}", at(0, ValueType::F64), 1.0),
-            ("{scale: 0.001}", ValuePlace::Whole, 0.001),
+            ("{scale: 0.001}", ValueSelector::Whole, 0.001),
         ] {
             let read = good(&yaml(value)).metrics.remove(0).value.unwrap();
-            assert_eq!((read.place, read.scale), (place, scale), "{value}");
+            assert_eq!((read.selector, read.scale), (selector, scale), "{value}");
         }
     }
 

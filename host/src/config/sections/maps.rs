@@ -1,14 +1,19 @@
 //! `maps`: what is wanted of a BPF map itself, whether metrics are made from it or not.
 
-use super::diagnostic::Diagnostics;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::model::MapConfig;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::shorten;
+use crate::config::yaml::{Diagnostics, Fields, Node, NodeValue, Schema, Span, shorten};
 
-const MAP: Schema = Schema {
+/// What is wanted of a map of the object.
+#[derive(Debug, Clone)]
+pub(crate) struct MapConfig {
+    pub(crate) name: String,
+    /// Kept in bpffs, so that its entries outlive the process.
+    pub(crate) pin: bool,
+    /// At least 1. None: what the object says.
+    pub(crate) max_entries: Option<u32>,
+    pub(crate) at: Span,
+}
+
+pub(super) const MAP: Schema = Schema {
     what: "a map",
     known: &["pin", "max_entries"],
     later: &[],
@@ -37,7 +42,7 @@ pub(super) fn read(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<Ma
 
 fn read_map(
     name: &str,
-    at: super::diagnostic::LineColumn,
+    at: crate::config::yaml::LineColumn,
     node: &Node,
     diagnostics: &mut Diagnostics,
 ) -> Option<MapConfig> {

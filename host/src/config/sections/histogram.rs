@@ -1,21 +1,13 @@
 //! Histograms: their bucket types and what each of them needs to know.
 
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::bounds;
-use super::diagnostic::Diagnostics;
-use super::diagnostic::LineColumn;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::label;
-use super::metric;
-use super::model::LabelConfig;
-use super::model::MetricConfig;
-use super::model::MetricSource;
-use super::near;
-use super::node::Node;
-use super::node::shorten;
+use super::label::LabelConfig;
+use super::metric::MetricConfig;
+use super::samples::MetricSource;
+use super::{bounds, label, metric};
+use crate::config::yaml::{Diagnostics, Fields, LineColumn, Node, Schema, shorten};
+use crate::near;
 
 /// Also the names of the shapes.
 pub(super) const BUCKET_TYPES: [&str; 4] = ["exp2", "exp2zero", "linear", "fixed"];
@@ -25,7 +17,7 @@ const MAX_BUCKETS: i64 = 10_000;
 /// 2^1023 is the largest power of two that a float can say.
 const MAX_EXPONENT: i64 = 1023;
 
-const HISTOGRAM: Schema = Schema {
+pub(super) const HISTOGRAM: Schema = Schema {
     what: "a histogram",
     known: &[
         "name",

@@ -1,42 +1,57 @@
 //! One file's text -> one `UnitConfig`, or everything that is wrong with it.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use regex::Regex;
-
-use super::collector;
-use super::diagnostic::Diagnostic;
-use super::diagnostic::Diagnostics;
-use super::fields;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::globals;
-use super::kernel;
-use super::label;
-use super::lifecycle;
-use super::maps;
-use super::metric;
-use super::metric::Metrics;
-use super::model::CgroupIdMap;
-use super::model::CgroupIdMapKind;
-use super::model::CollectorConfig;
-use super::model::MetricConfig;
-use super::model::Span;
-use super::model::UnitConfig;
-use super::names;
-use super::near;
-use super::node::Node;
-use super::node::shorten;
-use super::parse;
-use super::programs;
+use super::cgroup_id_map::CgroupIdMap;
+use super::collector::CollectorConfig;
+use super::globals::GlobalConfig;
+use super::kernel::KernelNeeds;
+use super::lifecycle::Lifecycle;
+use super::maps::MapConfig;
+use super::metric::{MetricConfig, Metrics};
+use super::programs::ProgramConfig;
+use super::{cgroup_id_map, collector, globals, kernel, lifecycle, maps, metric, names, programs};
+use crate::config::yaml::{
+    Diagnostic, Diagnostics, Fields, Node, Schema, Span, fields, parse, shorten,
+};
 use crate::digest::Digest;
+
+/// One config file = one unit.
+#[derive(Debug, Clone)]
+pub(crate) struct UnitConfig {
+    /// The file's path below the config directory less its extension, e.g. `timers` or `net/drops`.
+    pub(crate) name: String,
+    pub(crate) file: Arc<PathBuf>,
+    /// Of the file.
+    pub(crate) digest: Digest,
+    /// The BPF object's path. `None`: the unit has neither metrics from maps nor programs.
+    pub(crate) object: Option<PathBuf>,
+    /// Prefix of the metrics' names, without the underscore; empty for none.
+    pub(crate) namespace: String,
+    pub(crate) metrics: Vec<MetricConfig>,
+    /// Symbols whose addresses are written into the globals `kaddr_<symbol>` before the object is loaded.
+    pub(crate) kaddrs: Vec<(String, Span)>,
+    pub(crate) cgroup_id_map: Option<CgroupIdMap>,
+    /// No two of one name.
+    pub(crate) collectors: Vec<CollectorConfig>,
+    pub(crate) lifecycle: Lifecycle,
+    /// Of a unit on demand: how long after the last request it is stopped, 0 for never. None: what `--keepalive` says.
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) maps: Vec<MapConfig>,
+    pub(crate) kernel: KernelNeeds,
+    /// Written into the object before it is loaded.
+    pub(crate) globals: Vec<GlobalConfig>,
+    pub(crate) programs: Vec<ProgramConfig>,
+    /// Labels of all series made from maps, with their values; collectors have them among their own.
+    pub(crate) config_labels: Vec<(String, String)>,
+}
 
 const DEFAULT_NAMESPACE: &str = "ebpf_exporter";
 
 /// `name` and `bpfpath` are fields of ebpf_exporter's own struct: it takes them from a file and overwrites them.
-const UNIT: Schema = Schema {
+pub(super) const UNIT: Schema = Schema {
     what: "a unit",
     known: &[
         "metrics",
@@ -57,14 +72,6 @@ const UNIT: Schema = Schema {
     ],
     later: &["tracing", "processes"],
 };
-
-const CGROUP_ID_MAP: Schema = Schema {
-    what: "`cgroup_id_map`",
-    known: &["name", "type", "regexps"],
-    later: &[],
-};
-
-const CGROUP_ID_MAP_KINDS: [&str; 2] = ["hash", "cgrp_storage"];
 
 /// A unit that can be started, and what should be said about its file nevertheless.
 #[derive(Debug)]
@@ -91,7 +98,7 @@ pub(crate) fn read_unit(
 ) -> Result<ReadUnit, Unreadable> {
     let mut diagnostics = Diagnostics::new(file, strict_keys);
     // A duplicate key is an error too, but no reason not to look at the rest.
-    let root = parse::parse(bytes, "a mapping with `metrics`", &mut diagnostics);
+    let root = parse(bytes, "a mapping with `metrics`", &mut diagnostics);
     let config =
         root.and_then(|root| read_root(name, file, Digest::of(bytes), &root, &mut diagnostics));
     match config {
@@ -125,7 +132,7 @@ fn read_root(
     let kaddrs = read_kaddrs(&fields, diagnostics);
     let cgroup_id_map = fields
         .get("cgroup_id_map")
-        .map(|node| read_cgroup_id_map(node, diagnostics));
+        .map(|node| cgroup_id_map::read(node, diagnostics));
     let bpf = metrics.any_section || fields.get("tracing").is_some();
     if !bpf && fields.get("collectors").is_none() {
         diagnostics.error(fields.at, "the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`");
@@ -271,52 +278,10 @@ fn read_kaddrs(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<(Strin
     symbols
 }
 
-fn read_cgroup_id_map(node: &Node, diagnostics: &mut Diagnostics) -> Option<CgroupIdMap> {
-    let fields = Fields::of(node, &CGROUP_ID_MAP, diagnostics)?;
-    let map = fields.required_text(
-        "name",
-        "`cgroup_id_map` needs a `name`: the BPF map's",
-        diagnostics,
-    );
-    let kind = match fields.get("type") {
-        Some(node) => match fields.text("type", diagnostics)? {
-            "" | "hash" => Some(CgroupIdMapKind::Hash),
-            "cgrp_storage" => Some(CgroupIdMapKind::CgrpStorage),
-            other => {
-                let hint = near::suggestion(other, &CGROUP_ID_MAP_KINDS);
-                diagnostics.error(
-                    node.at,
-                    format!("unknown type `{}` of `cgroup_id_map`{hint}", shorten(other)),
-                );
-                None
-            }
-        },
-        None => Some(CgroupIdMapKind::Hash),
-    };
-    let patterns = fields.list("regexps", "regular expressions", diagnostics);
-    if patterns.is_empty() {
-        diagnostics.warning(
-            fields.at,
-            "`cgroup_id_map` has no `regexps`: no cgroup will be in it",
-        );
-    }
-    let mut regexps: Vec<Regex> = Vec::new();
-    for node in patterns {
-        if let Some(pattern) = fields::text(node, "a regular expression", diagnostics) {
-            regexps.extend(label::read_regexp(node.at, pattern, diagnostics));
-        }
-    }
-    Some(CgroupIdMap {
-        map: map?.to_owned(),
-        kind: kind?,
-        regexps,
-        at: diagnostics.position(fields.at),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{diagnostics, good};
+    use crate::config::testing::diagnostics;
+    use crate::config::testing::good;
 
     #[test]
     fn a_units_labels_are_its_collectors_too() {

@@ -5,17 +5,17 @@ use serde_json::{Number, Value};
 
 /// A number as it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Numeric {
+pub(in crate::config) enum Numeric {
     Integer(i128),
     Float(f64),
 }
 
-pub(super) fn is_null(text: &str) -> bool {
+pub(in crate::config) fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
 /// YAML 1.1's booleans.
-pub(super) fn boolean(text: &str) -> Option<bool> {
+pub(in crate::config) fn boolean(text: &str) -> Option<bool> {
     match text {
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             Some(true)
@@ -28,7 +28,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 }
 
 /// YAML 1.1's numbers, as yaml.v2 takes them: `0x10`, `0o17`, `017`, `0b11`, `1_000`, `1e3`, `.5`, `.inf`.
-pub(super) fn numeric(text: &str) -> Option<Numeric> {
+pub(in crate::config) fn numeric(text: &str) -> Option<Numeric> {
     // `_` alone and `0x_` are no numbers, and no number starts with one.
     let (sign, magnitude) = split_sign(text);
     if magnitude.starts_with('_') {
@@ -60,7 +60,7 @@ pub(super) fn numeric(text: &str) -> Option<Numeric> {
 
 /// A plain scalar of a plugin's options as JSON. Quoted ones are always strings and don't come here. Text stays also a number that JSON cannot
 /// say (`.inf`) and one that YAML's versions don't agree on (`017`, `1_000`).
-pub(super) fn json(text: &str) -> Value {
+pub(in crate::config) fn json(text: &str) -> Value {
     use serde_yaml::Value as Yaml;
 
     let as_text = || Value::String(text.to_owned());

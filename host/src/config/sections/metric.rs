@@ -1,42 +1,43 @@
 //! The section `metrics`: counters, gauges and histograms; `shaped` has a file of its own.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::bounds;
 use super::bounds::SeriesBounds;
-use super::diagnostic::Diagnostics;
-use super::diagnostic::LineColumn;
-use super::duration;
-use super::fields;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::histogram;
-use super::label;
-use super::model::MetricConfig;
-use super::model::MetricSource;
-use super::model::PluginUse;
-use super::model::SampleMap;
-use super::names;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::shorten;
-use super::scalar;
-use super::scalar::Numeric;
-use super::shaped;
-use super::value;
+use super::label::LabelConfig;
+use super::plugin_use::PluginUse;
+use super::samples::{MetricSource, check_ring_buffers, read_source};
 use super::value::ValueConfig;
+use super::{bounds, histogram, label, names, shaped, value};
+use crate::config::yaml::{Diagnostics, Fields, LineColumn, Node, Schema, Span, fields, shorten};
 
-const METRICS: Schema = Schema {
+/// One metric: a map (or a perf event array) and how it is labelled and shaped.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct MetricConfig {
+    /// Without the namespace.
+    pub(crate) name: String,
+    pub(crate) help: String,
+    /// The BPF map's name.
+    pub(crate) map: String,
+    pub(crate) source: MetricSource,
+    pub(crate) labels: Vec<LabelConfig>,
+    /// The shaper by name and its options, e.g. `counter`, `gauge`, `exp2`.
+    pub(crate) shape: PluginUse,
+    /// The map's values may have any size: the shaper says where its numbers are. Otherwise they are one u64, unless `value` says more.
+    pub(crate) any_value: bool,
+    pub(crate) value: Option<ValueConfig>,
+    pub(crate) bounds: SeriesBounds,
+    pub(crate) at: Span,
+}
+
+pub(super) const METRICS: Schema = Schema {
     what: "`metrics`",
     known: &["counters", "gauges", "histograms", "shaped"],
     later: &[],
 };
 
-const COUNTER: Schema = Schema {
+pub(super) const COUNTER: Schema = Schema {
     what: "a counter",
     known: &[
         "name",
@@ -53,7 +54,7 @@ const COUNTER: Schema = Schema {
     later: &[],
 };
 
-const GAUGE: Schema = Schema {
+pub(super) const GAUGE: Schema = Schema {
     what: "a gauge",
     known: &[
         "name",
@@ -66,10 +67,6 @@ const GAUGE: Schema = Schema {
     ],
     later: &["ringbuf"],
 };
-
-const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(3600);
-/// Below it somebody wrote seconds without a unit, and the counts would never add up to anything.
-const MIN_FLUSH_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What `metrics` says.
 pub(super) struct Metrics {
@@ -172,7 +169,7 @@ impl Common {
         self,
         fields: &Fields<'_>,
         source: MetricSource,
-        labels: Vec<super::model::LabelConfig>,
+        labels: Vec<LabelConfig>,
         shape: (&str, Value),
         diagnostics: &Diagnostics,
     ) -> MetricConfig {
@@ -245,141 +242,6 @@ fn read_gauge(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig
 
 fn no_options() -> Value {
     Value::Object(Map::new())
-}
-
-fn read_source(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<MetricSource> {
-    let through = read_sample_map(fields, diagnostics);
-    let flush_interval = match fields.get("flush_interval") {
-        Some(node) => read_flush_interval(node, diagnostics),
-        None => Some(DEFAULT_FLUSH_INTERVAL),
-    };
-    if let (Some(None), Some(node)) = (through, fields.get("flush_interval")) {
-        diagnostics.warning(
-            node.at,
-            "`flush_interval` has no effect without `perf_event_array: true` or `ringbuf: true`",
-        );
-    }
-    Some(match through? {
-        Some(through) => MetricSource::Samples {
-            through,
-            flush_interval: flush_interval?,
-        },
-        None => MetricSource::Map,
-    })
-}
-
-/// `Some(None)`: the map is read, nothing is sent.
-fn read_sample_map(
-    fields: &Fields<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Option<Option<SampleMap>> {
-    let mut found: Option<SampleMap> = None;
-    for through in SampleMap::ALL {
-        let Some(node) = fields.get(through.field()) else {
-            continue;
-        };
-        if !fields.boolean(through.field(), diagnostics)? {
-            continue;
-        }
-        if let Some(other) = found.replace(through) {
-            diagnostics.error(
-                node.at,
-                format!(
-                    "`{}` and `{}` exclude each other: samples come through one of them",
-                    other.field(),
-                    through.field()
-                ),
-            );
-            return None;
-        }
-    }
-    Some(found)
-}
-
-/// A text is Go's notation, a bare number nanoseconds, as yaml.v2 reads it; 0 is the default.
-fn read_flush_interval(node: &Node, diagnostics: &mut Diagnostics) -> Option<Duration> {
-    let NodeValue::Scalar(written) = &node.value else {
-        diagnostics.error(
-            node.at,
-            format!(
-                "expected a duration such as `90s` for `flush_interval`, found {}",
-                node.describe()
-            ),
-        );
-        return None;
-    };
-    let number = if written.plain {
-        scalar::numeric(&written.text)
-    } else {
-        None
-    };
-    let interval = match number {
-        Some(Numeric::Integer(value)) => u64::try_from(value).ok().map(Duration::from_nanos),
-        Some(Numeric::Float(value)) if (0.0..1e19).contains(&value) => {
-            Some(Duration::from_nanos(value as u64))
-        }
-        Some(Numeric::Float(_)) => None,
-        None => match duration::parse_duration(&written.text) {
-            Ok(interval) => Some(interval),
-            Err(error) => {
-                diagnostics.error(node.at, format!("`flush_interval`: {error}"));
-                return None;
-            }
-        },
-    };
-    match interval {
-        None => {
-            diagnostics.error(
-                node.at,
-                format!(
-                    "expected a positive duration such as `90s` for `flush_interval`, found {}",
-                    node.describe()
-                ),
-            );
-            None
-        }
-        Some(Duration::ZERO) => Some(DEFAULT_FLUSH_INTERVAL),
-        Some(interval) if interval < MIN_FLUSH_INTERVAL => {
-            let hint = if number.is_some() {
-                ": a bare number is nanoseconds, write e.g. `90s`"
-            } else {
-                ""
-            };
-            diagnostics.error(
-                node.at,
-                format!(
-                    "expected at least 1ms for `flush_interval`, found {}{hint}",
-                    node.describe()
-                ),
-            );
-            None
-        }
-        Some(interval) => Some(interval),
-    }
-}
-
-/// A sample of a ring buffer is there for one reader.
-fn check_ring_buffers(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
-    let mut readers: HashMap<&str, &MetricConfig> = HashMap::new();
-    for metric in metrics {
-        let MetricSource::Samples {
-            through: SampleMap::Ringbuf,
-            ..
-        } = metric.source
-        else {
-            continue;
-        };
-        if let Some(first) = readers.insert(&metric.map, metric) {
-            diagnostics.error(
-                LineColumn::from(&metric.at),
-                format!(
-                    "the ring buffer `{}` is read by the metric `{}` already, and each sample can be read once: send to another one",
-                    shorten(&metric.map),
-                    shorten(&first.name)
-                ),
-            );
-        }
-    }
 }
 
 /// No two metrics of a unit may write the same series: neither by their own names nor by a histogram's `_bucket`, `_sum`, `_count`.

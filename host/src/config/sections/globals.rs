@@ -1,13 +1,8 @@
 //! `globals`: values for an object's global variables. Of which type each is says the object.
 
-use super::diagnostic::Diagnostics;
-use super::fields::Fields;
-use super::model::Span;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::Scalar;
-use super::scalar;
-use super::scalar::Numeric;
+use crate::config::yaml::{
+    Diagnostics, Fields, Node, NodeValue, Numeric, Scalar, Span, scalar, shorten,
+};
 
 /// A value for a global variable.
 #[derive(Debug, Clone)]
@@ -87,7 +82,7 @@ fn read_value(name: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<
                             item.at,
                             format!(
                                 "expected a number in the list for the global variable `{}`, found {}",
-                                super::node::shorten(name),
+                                shorten(name),
                                 item.describe()
                             ),
                         );
@@ -102,7 +97,7 @@ fn read_value(name: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<
                 node.at,
                 format!(
                     "expected a number, a text or a list for the global variable `{}`, found {}",
-                    super::node::shorten(name),
+                    shorten(name),
                     node.describe()
                 ),
             );
@@ -139,7 +134,7 @@ impl GlobalValue {
     /// For "found …".
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::One(scalar) => format!("`{}`", super::node::shorten(&scalar.text)),
+            Self::One(scalar) => format!("`{}`", shorten(&scalar.text)),
             Self::List(list) => format!("a list of {}", list.len()),
         }
     }
@@ -147,8 +142,10 @@ impl GlobalValue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{COUNTER, diagnostics, good};
     use super::*;
+    use crate::config::testing::COUNTER;
+    use crate::config::testing::diagnostics;
+    use crate::config::testing::good;
 
     #[test]
     fn values_are_kept_as_they_can_be_read() {

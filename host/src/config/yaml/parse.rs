@@ -4,28 +4,19 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use saphyr_parser::Event;
-use saphyr_parser::Marker;
-use saphyr_parser::Parser;
-use saphyr_parser::ScalarStyle;
-use saphyr_parser::Tag;
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::diagnostic::Diagnostics;
-use super::diagnostic::LineColumn;
-use super::node::Key;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::Scalar;
-use super::node::shorten;
+use super::diagnostic::{Diagnostics, LineColumn};
+use super::tree::{Key, Node, NodeValue, Scalar, shorten};
 
 /// The real ones have some KiB; a table of 50,000 names still fits.
-pub(super) const MAX_BYTES: usize = 1 << 20;
+pub(in crate::config) const MAX_BYTES: usize = 1 << 20;
 /// Counted as if every alias were written out.
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 64;
 
 /// `expected`: what an empty file should have had. None: an error has been added to `diagnostics`.
-pub(super) fn parse(
+pub(in crate::config) fn parse(
     bytes: &[u8],
     expected: &str,
     diagnostics: &mut Diagnostics,
@@ -39,19 +30,19 @@ pub(super) fn parse(
     };
     // The parser puts what it misses at the end on a line behind it.
     let end = mark_of_offset(bytes, bytes.len());
-    let place = |marker: &Marker| mark(marker).min(end);
+    let line_column = |marker: &Marker| mark(marker).min(end);
     let mut parser = Parser::new_from_str(text);
     loop {
         let (event, span) = match parser.next_event() {
             Some(Ok(next)) => next,
             Some(Err(error)) => {
-                let (at, hint) = (place(error.marker()), syntax_hint(error.info()));
+                let (at, hint) = (line_column(error.marker()), syntax_hint(error.info()));
                 diagnostics.error(at, format!("not YAML: {}{hint}", error.info()));
                 return None;
             }
             None => break,
         };
-        let at = place(&span.start);
+        let at = line_column(&span.start);
         if builder.root.is_some() {
             match event {
                 Event::DocumentEnd => continue,

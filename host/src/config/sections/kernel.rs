@@ -1,15 +1,10 @@
 //! `kernel`: which kernels a unit is for. On any other one it is skipped, which is no failure.
 
-use super::diagnostic::Diagnostics;
-use super::fields;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::near;
-use super::node::Node;
-use super::node::shorten;
+use crate::config::yaml::{Diagnostics, Fields, Node, Schema, fields, shorten};
 use crate::kernel::KernelVersion;
+use crate::near;
 
-const KERNEL: Schema = Schema {
+pub(super) const KERNEL: Schema = Schema {
     what: "`kernel`",
     known: &["min", "max", "requires"],
     later: &[],
@@ -149,8 +144,10 @@ fn read_feature(node: &Node, diagnostics: &mut Diagnostics) -> Option<KernelFeat
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{COUNTER, diagnostics, good};
     use super::*;
+    use crate::config::testing::COUNTER;
+    use crate::config::testing::diagnostics;
+    use crate::config::testing::good;
 
     #[test]
     fn all_of_it_is_read() {

@@ -1,16 +1,11 @@
 //! `programs`: which of an object's programs a unit has, and which it cannot do without.
 
-use super::diagnostic::Diagnostics;
-use super::diagnostic::LineColumn;
-use super::fields::Fields;
-use super::fields::Schema;
-use super::model::Span;
-use super::near;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::shorten;
+use crate::config::yaml::{
+    Diagnostics, Fields, LineColumn, Node, NodeValue, Schema, Span, shorten,
+};
+use crate::near;
 
-const PROGRAM: Schema = Schema {
+pub(super) const PROGRAM: Schema = Schema {
     what: "a program",
     known: &["enabled"],
     later: &[],
@@ -107,8 +102,10 @@ fn read_program(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{COUNTER, diagnostics, good};
     use super::*;
+    use crate::config::testing::COUNTER;
+    use crate::config::testing::diagnostics;
+    use crate::config::testing::good;
 
     #[test]
     fn programs_are_read() {

@@ -2,30 +2,27 @@
 //! found …" for types and of unknown keys; knows no key by name.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::diagnostic::Diagnostics;
-use super::diagnostic::LineColumn;
-use super::near;
-use super::node::Key;
-use super::node::Node;
-use super::node::NodeValue;
-use super::node::Scalar;
-use super::node::shorten;
+use super::diagnostic::{Diagnostics, LineColumn};
+use super::duration::parse_duration;
 use super::scalar;
 use super::scalar::Numeric;
+use super::tree::{Key, Node, NodeValue, Scalar, shorten};
+use crate::near;
 
 /// The keys that one kind of mapping may have.
-pub(super) struct Schema {
+pub(in crate::config) struct Schema {
     /// With article, for messages: `a counter`.
-    pub(super) what: &'static str,
-    pub(super) known: &'static [&'static str],
+    pub(in crate::config) what: &'static str,
+    pub(in crate::config) known: &'static [&'static str],
     /// Part of the format, but of no effect in this version.
-    pub(super) later: &'static [&'static str],
+    pub(in crate::config) later: &'static [&'static str],
 }
 
 /// A mapping whose keys have been checked.
-pub(super) struct Fields<'n> {
-    pub(super) at: LineColumn,
+pub(in crate::config) struct Fields<'n> {
+    pub(in crate::config) at: LineColumn,
     entries: &'n [(Key, Rc<Node>)],
 }
 
@@ -33,7 +30,7 @@ pub(super) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// None: it is no mapping, which has been said.
-    pub(super) fn of(
+    pub(in crate::config) fn of(
         node: &'n Node,
         schema: &Schema,
         diagnostics: &mut Diagnostics,
@@ -78,7 +75,7 @@ impl<'n> Fields<'n> {
     }
 
     /// None also where the key has no value, which is the same as not being there.
-    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+    pub(in crate::config) fn get(&self, name: &str) -> Option<&'n Node> {
         let (_, node) = self
             .entries
             .iter()
@@ -86,12 +83,16 @@ impl<'n> Fields<'n> {
         if node.is_null() { None } else { Some(node) }
     }
 
-    pub(super) fn text(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<&'n str> {
+    pub(in crate::config) fn text(
+        &self,
+        name: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<&'n str> {
         text(self.get(name)?, &format!("`{name}`"), diagnostics)
     }
 
     /// `missing` is the error where the field is missing or empty.
-    pub(super) fn required_text(
+    pub(in crate::config) fn required_text(
         &self,
         name: &str,
         missing: &str,
@@ -109,21 +110,49 @@ impl<'n> Fields<'n> {
         Some(found)
     }
 
-    pub(super) fn boolean(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<bool> {
+    pub(in crate::config) fn boolean(
+        &self,
+        name: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<bool> {
         boolean(self.get(name)?, name, diagnostics)
     }
 
-    pub(super) fn integer(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<i64> {
+    pub(in crate::config) fn integer(
+        &self,
+        name: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<i64> {
         let node = self.get(name)?;
         integer(node, name, diagnostics)
     }
 
-    pub(super) fn float(&self, name: &str, diagnostics: &mut Diagnostics) -> Option<f64> {
+    pub(in crate::config) fn float(
+        &self,
+        name: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<f64> {
         float(self.get(name)?, &format!("`{name}`"), diagnostics)
     }
 
+    /// As Go writes them: see `parse_duration`.
+    pub(in crate::config) fn duration(
+        &self,
+        name: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Duration> {
+        let node = self.get(name)?;
+        match parse_duration(self.text(name, diagnostics)?) {
+            Ok(duration) => Some(duration),
+            Err(error) => {
+                diagnostics.error(node.at, format!("`{name}`: {error}"));
+                None
+            }
+        }
+    }
+
     /// Empty where there is none, and where it is no list, which has been said.
-    pub(super) fn list(
+    pub(in crate::config) fn list(
         &self,
         name: &str,
         what: &str,
@@ -137,7 +166,7 @@ impl<'n> Fields<'n> {
 }
 
 /// Any scalar, as yaml.v2 fills a string: with its raw text, whether it looks like a number or not.
-pub(super) fn text<'n>(
+pub(in crate::config) fn text<'n>(
     node: &'n Node,
     what: &str,
     diagnostics: &mut Diagnostics,
@@ -154,7 +183,7 @@ pub(super) fn text<'n>(
     }
 }
 
-pub(super) fn list<'n>(
+pub(in crate::config) fn list<'n>(
     node: &'n Node,
     name: &str,
     what: &str,
@@ -175,7 +204,11 @@ pub(super) fn list<'n>(
     }
 }
 
-pub(super) fn boolean(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<bool> {
+pub(in crate::config) fn boolean(
+    node: &Node,
+    name: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<bool> {
     let found = plain(node).and_then(|scalar| scalar::boolean(&scalar.text));
     if found.is_none() {
         let hint = quotes_hint(node, |text| scalar::boolean(text).is_some());
@@ -191,7 +224,11 @@ pub(super) fn boolean(node: &Node, name: &str, diagnostics: &mut Diagnostics) ->
 }
 
 /// A float is cut to an integer, as yaml.v2 does; where that loses something, there is a warning.
-pub(super) fn integer(node: &Node, name: &str, diagnostics: &mut Diagnostics) -> Option<i64> {
+pub(in crate::config) fn integer(
+    node: &Node,
+    name: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<i64> {
     let found = match numeric(node) {
         Some(Numeric::Integer(value)) => i64::try_from(value).ok(),
         // The range in which the cast below is exact about whole numbers.
@@ -224,7 +261,11 @@ pub(super) fn integer(node: &Node, name: &str, diagnostics: &mut Diagnostics) ->
 }
 
 /// Finite ones only.
-pub(super) fn float(node: &Node, what: &str, diagnostics: &mut Diagnostics) -> Option<f64> {
+pub(in crate::config) fn float(
+    node: &Node,
+    what: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<f64> {
     let found = match numeric(node) {
         Some(Numeric::Integer(value)) => Some(value as f64),
         Some(Numeric::Float(value)) if value.is_finite() => Some(value),
@@ -247,7 +288,7 @@ fn numeric(node: &Node) -> Option<Numeric> {
     scalar::numeric(&plain(node)?.text)
 }
 
-pub(super) fn plain(node: &Node) -> Option<&Scalar> {
+pub(in crate::config) fn plain(node: &Node) -> Option<&Scalar> {
     match &node.value {
         NodeValue::Scalar(scalar) if scalar.plain => Some(scalar),
         _ => None,

@@ -5,7 +5,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::model::Span;
+/// A place in a config file, for messages. Lines and columns count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Span {
+    /// For people: over a socket it is text, with U+FFFD for what is not UTF-8.
+    #[serde(with = "super::shown_path")]
+    pub(crate) file: Arc<PathBuf>,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
 
 /// Ordered: an error outweighs a warning.
 #[derive(
@@ -29,9 +37,9 @@ pub(crate) struct Diagnostic {
 
 /// A place inside the file that is being read. Lines and columns count from 1; 0 means the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct LineColumn {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(in crate::config) struct LineColumn {
+    pub(in crate::config) line: usize,
+    pub(in crate::config) column: usize,
 }
 
 /// A file that is something else altogether has a problem on every line, and nobody reads them all.
@@ -39,7 +47,7 @@ const MAX_LISTED: usize = 100;
 
 /// The problems of one file, in the order in which they were found.
 #[derive(Debug)]
-pub(super) struct Diagnostics {
+pub(in crate::config) struct Diagnostics {
     file: Arc<PathBuf>,
     /// What an unknown key is.
     unknown_key: Severity,
@@ -66,7 +74,7 @@ impl fmt::Display for Severity {
     }
 }
 
-// === impl Position ===
+// === impl Span ===
 
 impl Span {
     /// The file as a whole.
@@ -89,7 +97,7 @@ impl fmt::Display for Span {
     }
 }
 
-// === impl Problem ===
+// === impl Diagnostic ===
 
 impl Diagnostic {
     pub(crate) fn error(at: Span, message: impl Into<String>) -> Self {
@@ -127,7 +135,7 @@ pub(crate) fn joined(diagnostics: &[Diagnostic]) -> String {
     texts.join("; ")
 }
 
-// === impl Mark ===
+// === impl LineColumn ===
 
 impl From<&Span> for LineColumn {
     fn from(at: &Span) -> Self {
@@ -144,10 +152,10 @@ impl fmt::Display for LineColumn {
     }
 }
 
-// === impl Problems ===
+// === impl Diagnostics ===
 
 impl Diagnostics {
-    pub(super) fn new(file: &Arc<PathBuf>, strict_keys: bool) -> Self {
+    pub(in crate::config) fn new(file: &Arc<PathBuf>, strict_keys: bool) -> Self {
         let unknown_key = if strict_keys {
             Severity::Error
         } else {
@@ -162,7 +170,7 @@ impl Diagnostics {
         }
     }
 
-    pub(super) fn position(&self, mark: LineColumn) -> Span {
+    pub(in crate::config) fn position(&self, mark: LineColumn) -> Span {
         Span {
             file: Arc::clone(&self.file),
             line: mark.line,
@@ -170,15 +178,15 @@ impl Diagnostics {
         }
     }
 
-    pub(super) fn error(&mut self, mark: LineColumn, message: impl Into<String>) {
+    pub(in crate::config) fn error(&mut self, mark: LineColumn, message: impl Into<String>) {
         self.push(Severity::Error, mark, message.into());
     }
 
-    pub(super) fn warning(&mut self, mark: LineColumn, message: impl Into<String>) {
+    pub(in crate::config) fn warning(&mut self, mark: LineColumn, message: impl Into<String>) {
         self.push(Severity::Warning, mark, message.into());
     }
 
-    pub(super) fn unknown_key(&mut self, mark: LineColumn, message: impl Into<String>) {
+    pub(in crate::config) fn unknown_key(&mut self, mark: LineColumn, message: impl Into<String>) {
         self.push(self.unknown_key, mark, message.into());
     }
 
@@ -192,12 +200,12 @@ impl Diagnostics {
         }
     }
 
-    pub(super) fn any_error(&self) -> bool {
+    pub(in crate::config) fn any_error(&self) -> bool {
         self.any_error
     }
 
     /// In the order of the file, which is how somebody goes through them.
-    pub(super) fn into_sorted(mut self) -> Vec<Diagnostic> {
+    pub(in crate::config) fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.list
             .sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
         if self.left_out > 0 {

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
-use super::diagnostic::Diagnostics;
-use super::duration;
-use super::fields::Fields;
-use super::model::Lifecycle;
-use super::near;
-use super::node::shorten;
+use crate::config::yaml::{Diagnostics, Fields, shorten};
+use crate::near;
+
+/// When a unit runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Lifecycle {
+    /// All the time.
+    #[default]
+    Autostart,
+    /// From the first request for its own metrics until nobody has asked for a while.
+    OnDemand,
+}
 
 const LIFECYCLES: [&str; 2] = ["autostart", "on-demand"];
 /// Anywhere in the file's name it means what `lifecycle: autostart` says, as in the exporter whose service this is.
@@ -33,7 +39,7 @@ pub(super) fn read(name: &str, fields: &Fields<'_>, diagnostics: &mut Diagnostic
     } else {
         wanted.unwrap_or_default()
     };
-    let keepalive = read_keepalive(fields, diagnostics);
+    let keepalive = fields.duration("keepalive", diagnostics);
     if let (Lifecycle::Autostart, Some(node)) = (lifecycle, fields.get("keepalive")) {
         diagnostics.warning(
             node.at,
@@ -57,18 +63,6 @@ fn read_lifecycle(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<
                 node.at,
                 format!("unknown `lifecycle`: `{}`{hint}", shorten(other)),
             );
-            None
-        }
-    }
-}
-
-/// 0: the unit is never stopped.
-fn read_keepalive(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
-    let node = fields.get("keepalive")?;
-    match duration::parse_duration(fields.text("keepalive", diagnostics)?) {
-        Ok(keepalive) => Some(keepalive),
-        Err(error) => {
-            diagnostics.error(node.at, format!("`keepalive`: {error}"));
             None
         }
     }

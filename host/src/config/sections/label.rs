@@ -1,0 +1,107 @@
+//! Labels of a metric and their decoders.
+
+use std::collections::HashMap;
+
+use super::decoder::read_decoders;
+use super::names;
+use super::plugin_use::PluginUse;
+use crate::config::yaml::{Diagnostics, Fields, LineColumn, Node, Schema, Span, fields, shorten};
+
+/// One label: a field of the key and the decoders that turn it into text.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct LabelConfig {
+    pub(crate) name: String,
+    /// The member of the key that it is, where that is called otherwise; nested ones with dots.
+    pub(crate) member: Option<String>,
+    /// Bytes of the field. 0: the member's, by its type.
+    pub(crate) size: usize,
+    /// Where in the key the field is, once its member is known. None: after the one before it.
+    pub(crate) offset: Option<usize>,
+    /// Bytes after the field that belong to no label.
+    pub(crate) padding: usize,
+    /// Each gets what the one before it gave. None at all: those that fit the member's type.
+    pub(crate) decoders: Vec<PluginUse>,
+    pub(crate) at: Span,
+}
+
+impl LabelConfig {
+    /// It leaves something to the type of the key.
+    pub(crate) fn is_by_type(&self) -> bool {
+        self.member.is_some() || self.size == 0 || self.decoders.is_empty()
+    }
+}
+
+/// A key of a BPF map has at most some hundred bytes, a perf sample less than 64 KiB.
+const MAX_LABEL_BYTES: i64 = 65_535;
+
+pub(super) const LABEL: Schema = Schema {
+    what: "a label",
+    known: &["name", "member", "size", "padding", "decoders"],
+    later: &[],
+};
+
+/// Reads `labels`. None: at min one of them could not be read, which has been said.
+pub(super) fn read_labels(
+    metric: &Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<LabelConfig>> {
+    let nodes = metric.list("labels", "labels", diagnostics);
+    let labels: Vec<LabelConfig> = nodes
+        .iter()
+        .filter_map(|node| read_label(node, diagnostics))
+        .collect();
+    let mut seen = HashMap::new();
+    for label in &labels {
+        let at = LineColumn::from(&label.at);
+        if let Some(first) = seen.insert(label.name.as_str(), at) {
+            diagnostics.error(
+                at,
+                format!("duplicate label `{}`: it is already at {first}", label.name),
+            );
+        }
+    }
+    (labels.len() == nodes.len()).then_some(labels)
+}
+
+fn read_label(node: &Node, diagnostics: &mut Diagnostics) -> Option<LabelConfig> {
+    let fields = Fields::of(node, &LABEL, diagnostics)?;
+    let name = fields.required_text("name", "a label needs a `name`", diagnostics);
+    if let (Some(name), Some(node)) = (name, fields.get("name"))
+        && let Err(why) = names::check_label_name(name)
+    {
+        diagnostics.error(node.at, format!("the label name `{}` {why}", shorten(name)));
+    }
+    let what = name.unwrap_or("?");
+    let size = match fields.get("size") {
+        Some(node) => bytes(node, "size", 1, diagnostics),
+        None => Some(0),
+    };
+    let member = match fields.get("member") {
+        Some(_) => fields.text("member", diagnostics).map(Some),
+        None => Some(None),
+    };
+    let padding = fields
+        .get("padding")
+        .map_or(Some(0), |node| bytes(node, "padding", 0, diagnostics));
+    let decoders = read_decoders(&fields, what, diagnostics);
+    Some(LabelConfig {
+        name: name?.to_owned(),
+        member: member?
+            .filter(|member| !member.is_empty())
+            .map(str::to_owned),
+        size: size?,
+        offset: None,
+        padding: padding?,
+        decoders: decoders?,
+        at: diagnostics.position(fields.at),
+    })
+}
+
+fn bytes(node: &Node, name: &str, min: i64, diagnostics: &mut Diagnostics) -> Option<usize> {
+    let value = fields::integer(node, name, diagnostics)?;
+    if !(min..=MAX_LABEL_BYTES).contains(&value) {
+        diagnostics.error(node.at, format!("expected a number of bytes from {min} to {MAX_LABEL_BYTES} for `{name}`, found {value}"));
+        return None;
+    }
+    usize::try_from(value).ok()
+}

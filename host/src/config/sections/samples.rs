@@ -1,0 +1,182 @@
+//! Where a metric's numbers come from: a map that is walked, or samples that programs send.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::metric::MetricConfig;
+use crate::config::yaml::{
+    Diagnostics, Fields, LineColumn, Node, NodeValue, Numeric, scalar, shorten,
+};
+
+/// Where a metric's numbers come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum MetricSource {
+    /// The entries of a map, walked at each scrape.
+    Map,
+    /// Samples that programs send: each adds 1 to the series its bytes decode to. All counts start again at 0 every `flush_interval`.
+    Samples {
+        through: SampleMap,
+        flush_interval: Duration,
+    },
+}
+
+/// What samples are sent through.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub(crate) enum SampleMap {
+    PerfEventArray,
+    Ringbuf,
+}
+
+impl SampleMap {
+    pub(crate) const ALL: [Self; 2] = [Self::PerfEventArray, Self::Ringbuf];
+
+    /// The field of the YAML that asks for it.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::PerfEventArray => "perf_event_array",
+            Self::Ringbuf => "ringbuf",
+        }
+    }
+}
+
+const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(3600);
+/// Below it somebody wrote seconds without a unit, and the counts would never add up to anything.
+const MIN_FLUSH_INTERVAL: Duration = Duration::from_millis(1);
+
+pub(super) fn read_source(
+    fields: &Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<MetricSource> {
+    let through = read_sample_map(fields, diagnostics);
+    let flush_interval = match fields.get("flush_interval") {
+        Some(node) => read_flush_interval(node, fields, diagnostics),
+        None => Some(DEFAULT_FLUSH_INTERVAL),
+    };
+    if let (Some(None), Some(node)) = (through, fields.get("flush_interval")) {
+        diagnostics.warning(
+            node.at,
+            "`flush_interval` has no effect without `perf_event_array: true` or `ringbuf: true`",
+        );
+    }
+    Some(match through? {
+        Some(through) => MetricSource::Samples {
+            through,
+            flush_interval: flush_interval?,
+        },
+        None => MetricSource::Map,
+    })
+}
+
+/// `Some(None)`: the map is read, nothing is sent.
+fn read_sample_map(
+    fields: &Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Option<SampleMap>> {
+    let mut found: Option<SampleMap> = None;
+    for through in SampleMap::ALL {
+        let Some(node) = fields.get(through.field()) else {
+            continue;
+        };
+        if !fields.boolean(through.field(), diagnostics)? {
+            continue;
+        }
+        if let Some(other) = found.replace(through) {
+            diagnostics.error(
+                node.at,
+                format!(
+                    "`{}` and `{}` exclude each other: samples come through one of them",
+                    other.field(),
+                    through.field()
+                ),
+            );
+            return None;
+        }
+    }
+    Some(found)
+}
+
+/// A text is Go's notation, a bare number nanoseconds, as yaml.v2 reads it; 0 is the default.
+fn read_flush_interval(
+    node: &Node,
+    fields: &Fields<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Duration> {
+    let NodeValue::Scalar(written) = &node.value else {
+        diagnostics.error(
+            node.at,
+            format!(
+                "expected a duration such as `90s` for `flush_interval`, found {}",
+                node.describe()
+            ),
+        );
+        return None;
+    };
+    let number = if written.plain {
+        scalar::numeric(&written.text)
+    } else {
+        None
+    };
+    let interval = match number {
+        Some(Numeric::Integer(value)) => u64::try_from(value).ok().map(Duration::from_nanos),
+        Some(Numeric::Float(value)) if (0.0..1e19).contains(&value) => {
+            Some(Duration::from_nanos(value as u64))
+        }
+        Some(Numeric::Float(_)) => None,
+        None => Some(fields.duration("flush_interval", diagnostics)?),
+    };
+    match interval {
+        None => {
+            diagnostics.error(
+                node.at,
+                format!(
+                    "expected a positive duration such as `90s` for `flush_interval`, found {}",
+                    node.describe()
+                ),
+            );
+            None
+        }
+        Some(Duration::ZERO) => Some(DEFAULT_FLUSH_INTERVAL),
+        Some(interval) if interval < MIN_FLUSH_INTERVAL => {
+            let hint = if number.is_some() {
+                ": a bare number is nanoseconds, write e.g. `90s`"
+            } else {
+                ""
+            };
+            diagnostics.error(
+                node.at,
+                format!(
+                    "expected at least 1ms for `flush_interval`, found {}{hint}",
+                    node.describe()
+                ),
+            );
+            None
+        }
+        Some(interval) => Some(interval),
+    }
+}
+
+/// A sample of a ring buffer is there for one reader.
+pub(super) fn check_ring_buffers(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
+    let mut readers: HashMap<&str, &MetricConfig> = HashMap::new();
+    for metric in metrics {
+        let MetricSource::Samples {
+            through: SampleMap::Ringbuf,
+            ..
+        } = metric.source
+        else {
+            continue;
+        };
+        if let Some(first) = readers.insert(&metric.map, metric) {
+            diagnostics.error(
+                LineColumn::from(&metric.at),
+                format!(
+                    "the ring buffer `{}` is read by the metric `{}` already, and each sample can be read once: send to another one",
+                    shorten(&metric.map),
+                    shorten(&first.name)
+                ),
+            );
+        }
+    }
+}
