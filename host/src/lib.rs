@@ -11,6 +11,7 @@ mod kernel;
 mod link;
 mod listen;
 mod loader;
+mod map_batch;
 mod near;
 #[doc(hidden)]
 pub mod outside;

@@ -1,6 +1,6 @@
 //! Everything that touches the kernel's BPF side: objects, attached programs, maps read in batches, perf event arrays, the cgroup id map.
 //!
-//! Owns file descriptors, links and all `unsafe` code of the host. Does not know labels, series or metrics: it hands out bytes ([`Batch`]) and sentences (errors).
+//! Owns file descriptors, links and all `unsafe` code of the host. Does not know labels, series or metrics: it hands out bytes (`MapBatch`) and sentences (errors).
 //! Calls block (system calls, compilation in the kernel): from async code they belong into `spawn_blocking`. Nothing here needs a runtime.
 
 mod attach;
@@ -48,7 +48,6 @@ pub(crate) use self::probe::ProgramKind;
 pub(crate) use self::probe::has_uprobe_multi;
 pub(crate) use self::probe::probe_program;
 pub(crate) use self::program::program_counts;
-pub(crate) use self::reader::Batch;
 pub(crate) use self::reader::MapReader;
 pub(crate) use self::reader::ReadError;
 pub(crate) use self::reader::WalkStats;

@@ -1,4 +1,4 @@
-//! A body, written piece by piece: who sends it needs memory for one piece.
+//! A body, written chunk by chunk: who sends it needs memory for one chunk.
 
 use super::family::Family;
 use super::negotiate::Format;
@@ -12,13 +12,14 @@ pub(crate) struct BodyWriter {
     heads: Option<Vec<openmetrics::Head>>,
     samples: SampleWriter,
     family: usize,
-    /// Whether the head of `family` is written: a piece may end right after it.
+    /// Whether the head of `family` is written: a chunk may end right after it.
     headed: bool,
     sample: usize,
 }
 
 impl BodyWriter {
-    /// `families` sorted by name, no two of one name: see `merge`. The same ones have to be given to each `write`.
+    /// `families` sorted by name, no two of one name: see `merge`. The same ones have to be given
+    /// to each `write`.
     pub(crate) fn new(families: &[Family], format: Format) -> Self {
         let (heads, style) = match format {
             Format::Text004 => (None, Style::Text),
@@ -67,9 +68,9 @@ mod tests {
     use super::super::tests::everything;
     use super::*;
 
-    /// Whatever a piece ends with: a head, a sample, a family.
+    /// Whatever a chunk ends with: a head, a sample, a family.
     #[test]
-    fn pieces_of_any_size_are_the_whole() {
+    fn chunks_of_any_size_are_the_whole() {
         let families = everything();
         for format in [Format::Text004, Format::OpenMetrics100] {
             let mut whole = String::new();
@@ -78,14 +79,14 @@ mod tests {
                 let mut writer = BodyWriter::new(&families, format);
                 let mut body = String::new();
                 loop {
-                    let mut piece = String::new();
-                    let done = writer.write(&families, &mut piece, enough);
-                    body.push_str(&piece);
+                    let mut chunk = String::new();
+                    let done = writer.write(&families, &mut chunk, enough);
+                    body.push_str(&chunk);
                     if done {
                         break;
                     }
                 }
-                assert_eq!(body, whole, "pieces of {enough}");
+                assert_eq!(body, whole, "chunks of {enough}");
             }
         }
     }

@@ -9,7 +9,8 @@ use zstd::stream::raw::{Encoder, InBuffer, Operation, OutBuffer};
 
 use super::negotiate::Encoding;
 
-/// A compressed body that is made in chunks. At the fastest level: a scrape is read once, and text compresses tenfold even so.
+/// A compressed body that is made chunk by chunk. At the fastest level: a scrape is read once, and
+/// text compresses tenfold even so.
 pub(crate) enum Compressor {
     /// One gzip member.
     Gzip(Box<GzEncoder<Vec<u8>>>),
@@ -18,7 +19,8 @@ pub(crate) enum Compressor {
 }
 
 impl Compressor {
-    /// What is compressed goes into what `out` gives, behind what it has. None: the encoding is no compression.
+    /// What is compressed goes into what `out` gives, behind what it has. None: the encoding is no
+    /// compression.
     pub(crate) fn new(
         encoding: Encoding,
         out: impl FnOnce() -> Vec<u8>,
@@ -112,16 +114,16 @@ mod tests {
 
     use super::*;
 
-    const CHUNK: &str = "ebpf_exporter_x_total{a=\"b\"} 1\n";
+    const LINE: &str = "ebpf_exporter_x_total{a=\"b\"} 1\n";
 
     fn compressor(encoding: Encoding) -> Compressor {
         Compressor::new(encoding, Vec::new).unwrap().unwrap()
     }
 
-    fn uncompressed(encoding: Encoding, compressed: &[u8]) -> String {
+    fn decompressed(encoding: Encoding, compressed: &[u8]) -> String {
         let mut text = String::new();
         match encoding {
-            Encoding::Identity => unreachable!("nothing to unpack"),
+            Encoding::Identity => unreachable!("nothing to decompress"),
             Encoding::Gzip => {
                 let mut reader = flate2::read::GzDecoder::new(compressed);
                 reader.read_to_string(&mut text).unwrap();
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn chunks_read_back_as_one() {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
-            let chunk = CHUNK.repeat(1000);
+            let chunk = LINE.repeat(1000);
             let mut compressor = compressor(encoding);
             let mut compressed = Vec::new();
             for _ in 0..100 {
@@ -147,7 +149,7 @@ mod tests {
             }
             compressed.extend(compressor.finish().unwrap());
             assert!(compressed.len() < 10 * chunk.len());
-            assert!(uncompressed(encoding, &compressed) == chunk.repeat(100));
+            assert!(decompressed(encoding, &compressed) == chunk.repeat(100));
         }
     }
 
@@ -165,7 +167,7 @@ mod tests {
             compressor.write(text.as_bytes()).unwrap();
             let mut compressed = compressor.take(Vec::new());
             compressed.extend(compressor.finish().unwrap());
-            assert!(uncompressed(encoding, &compressed) == text);
+            assert!(decompressed(encoding, &compressed) == text);
         }
     }
 
@@ -173,7 +175,7 @@ mod tests {
     fn an_empty_body_is_one_too() {
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let compressed = compressor(encoding).finish().unwrap();
-            assert_eq!(uncompressed(encoding, &compressed), "");
+            assert_eq!(decompressed(encoding, &compressed), "");
         }
     }
 }

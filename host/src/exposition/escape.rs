@@ -1,8 +1,10 @@
-//! Label blocks and the escapes of the text formats. Values are UTF-8 here: who reads bytes repairs them first (`String::from_utf8_lossy`).
+//! Label blocks and the escapes of the text formats. Values are UTF-8 here: who reads bytes repairs
+//! them first (`String::from_utf8_lossy`).
 
 use memchr::{memchr2, memchr3};
 
-/// Appends a label value's text, without the quotes: backslash, newline and double quote are escaped, in both formats alike.
+/// Appends a label value's text, without the quotes: backslash, newline and double quote are
+/// escaped, in both formats alike.
 pub(crate) fn label_value(out: &mut String, value: &str) {
     escaped(out, value, in_label);
 }
@@ -27,7 +29,8 @@ fn in_help(text: &[u8]) -> Option<usize> {
     memchr2(b'\\', b'\n', text)
 }
 
-/// Whether bytes are text, and of label values as they are: nothing in them has to be repaired or escaped.
+/// Whether bytes are text, and of label values as they are: nothing in them has to be repaired or
+/// escaped.
 pub(super) fn is_plain_ascii(bytes: &[u8]) -> bool {
     bytes.is_ascii() && in_label(bytes).is_none()
 }
@@ -51,7 +54,8 @@ fn escaped(out: &mut String, text: &str, special: impl Fn(&[u8]) -> Option<usize
     out.push_str(rest);
 }
 
-/// Undoes `label_value`: the only escapes are `\\`, `\"` and `\n`. `None` if there is another or a lone backslash at the end.
+/// Undoes `label_value`: the only escapes are `\\`, `\"` and `\n`. `None` if there is another or a
+/// lone backslash at the end.
 pub(super) fn unescape_strict(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
@@ -71,7 +75,8 @@ pub(super) fn unescape_strict(text: &str) -> Option<String> {
 /// The order and the fixed text of a family's label block: made once, rendered for every new row.
 #[derive(Debug, Clone)]
 pub(crate) struct LabelTemplate {
-    /// By label name: the index of the value and `name="`, with the quote and comma behind the one before.
+    /// By label name: the index of the value and `name="`, with the quote and comma behind the one
+    /// before.
     parts: Vec<(usize, String)>,
     /// What comes after the last value.
     tail: String,
@@ -94,8 +99,8 @@ impl LabelTemplate {
         let mut sorted: Vec<(&str, Result<&String, usize>)> = of_rows.chain(constants).collect();
         sorted.sort_by_key(|&(name, _)| name);
         let (mut parts, mut text) = (Vec::with_capacity(names.len()), String::new());
-        for (place, (name, value)) in sorted.into_iter().enumerate() {
-            if place > 0 {
+        for (index, (name, value)) in sorted.into_iter().enumerate() {
+            if index > 0 {
                 text.push(',');
             }
             text.push_str(name);
@@ -115,7 +120,8 @@ impl LabelTemplate {
         Self { parts, tail: text }
     }
 
-    /// Appends the label pairs as they are written, without the braces. `value_of` gives the value of the name at that index in `new`.
+    /// Appends the label pairs as they are written, without the braces. `value_of` gives the value
+    /// of the name at that index in `new`.
     pub(crate) fn render_into<V: AsRef<str>>(
         &self,
         out: &mut String,
@@ -140,7 +146,8 @@ impl LabelTemplate {
     }
 }
 
-/// The label pairs as they are written, sorted by label name, without the braces: `cpu="0",kind="a\"b"`.
+/// The label pairs as they are written, sorted by label name, without the braces:
+/// `cpu="0",kind="a\"b"`.
 #[cfg(test)]
 pub(crate) fn labels<N: AsRef<str>, V: AsRef<str>>(names: &[N], values: &[V]) -> String {
     let mut out = String::new();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::samples::Samples;
 
-/// What a family is. Info and Unknown are written as gauge and untyped where the format has no such type.
+/// What a family is. Info and Unknown are written as gauge and untyped where the format has no such
+/// type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Counter,
@@ -16,7 +17,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What a family's name may not be followed by in the names of others: those are the names of its own samples.
+    /// What a family's name may not be followed by in the names of others: those are the names of
+    /// its own samples.
     pub(super) fn reserved_suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Histogram => &["_bucket", "_count", "_created", "_sum"],
@@ -29,8 +31,8 @@ impl Kind {
 /// A family's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FamilyMeta {
-    /// The full name as it appears in text format 0.0.4, e.g. `ebpf_exporter_timer_starts_total`. OpenMetrics' rules about
-    /// `_total` and `_info` are applied when it is written.
+    /// The full name as it appears in text format 0.0.4, e.g. `ebpf_exporter_timer_starts_total`.
+    /// OpenMetrics' rules about `_total` and `_info` are applied when it is written.
     pub(crate) name: String,
     pub(crate) help: String,
     /// Empty, or the unit that the name ends in, e.g. `seconds`.
@@ -48,7 +50,8 @@ pub(crate) struct Family {
 /// One series' value. A histogram is one sample, so is a summary.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
-    /// The label pairs as they are written, without the braces: `cpu="0",kind="a\"b"`; empty for none. See `escape`.
+    /// The label pairs as they are written, without the braces: `cpu="0",kind="a\"b"`; empty for
+    /// none. See `escape`.
     pub(crate) labels: Arc<str>,
     pub(crate) value: Value,
 }
@@ -72,7 +75,8 @@ pub(crate) enum Number {
 pub(crate) struct Histogram {
     /// Upper bounds of the finite buckets, strictly ascending.
     pub(crate) bounds: Arc<[f64]>,
-    /// Observations in each bucket alone, not cumulated; one more than `bounds`: the last is +Inf's.
+    /// Observations in each bucket alone, not cumulated; one more than `bounds`: the last is
+    /// +Inf's.
     pub(crate) counts: Vec<u64>,
     pub(crate) sum: Number,
 }

@@ -1,4 +1,5 @@
-//! Families of several sources become one sorted body: same names joined, what cannot stand together left out and reported.
+//! Families of several sources become one sorted body: same names joined, what cannot stand
+//! together left out and reported.
 
 use std::sync::Arc;
 
@@ -43,7 +44,8 @@ struct Candidate {
     family: Family,
 }
 
-/// Joins the sources' families, sorted by name; earlier sources win. Each family's samples stay sorted by their labels.
+/// Joins the sources' families, sorted by name; earlier sources win. Each family's samples stay
+/// sorted by their labels.
 pub(crate) fn merge(sources: Vec<Source>) -> (Vec<Family>, Vec<Clash>) {
     let mut names = Vec::with_capacity(sources.len());
     let mut candidates = Vec::new();
@@ -91,7 +93,8 @@ struct Merger {
 }
 
 impl Merger {
-    /// Adds `next`'s samples to `group`'s. `owners`: the source of each of the group's samples, once it has several (else empty).
+    /// Adds `next`'s samples to `group`'s. `owners`: the source of each of the group's samples,
+    /// once it has several (else empty).
     fn join(&mut self, group: &mut Candidate, owners: &mut Vec<usize>, next: Candidate) {
         let head = &group.family.meta;
         if head.kind != next.family.meta.kind {
@@ -124,7 +127,8 @@ impl Merger {
                 .into_iter()
                 .map(|sample| (source, sample)),
         );
-        // Stable, and fast on two sorted runs: the earlier source's sample comes first among equals.
+        // Stable, and fast on two sorted runs: the earlier source's sample comes first among
+        // equals.
         all.sort_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
 
         let mut dropped = 0;
@@ -152,7 +156,8 @@ impl Merger {
         }
     }
 
-    /// `x_count` beside a histogram or summary `x` would be read as its count: the later of the two is left out.
+    /// `x_count` beside a histogram or summary `x` would be read as its count: the later of the two
+    /// is left out.
     fn part_wholes(&mut self, merged: &mut Vec<Candidate>) {
         let mut out: Vec<(usize, usize)> = Vec::new();
         for (whole, candidate) in merged.iter().enumerate() {
@@ -165,12 +170,12 @@ impl Merger {
                 }
             }
         }
-        let mut gone = vec![false; merged.len()];
+        let mut removed = vec![false; merged.len()];
         for (index, other) in out {
             let (Some(whole), Some(part)) = (merged.get(index), merged.get(other)) else {
                 continue;
             };
-            if gone[index] || gone[other] {
+            if removed[index] || removed[other] {
                 continue;
             }
             let reason = ClashReason::Part {
@@ -181,11 +186,11 @@ impl Merger {
             } else {
                 (index, part, whole)
             };
-            gone[goes] = true;
+            removed[goes] = true;
             self.report(kept.source, left_out, reason, left_out.family.samples.len());
         }
-        let mut gone = gone.into_iter();
-        merged.retain(|_| !gone.next().unwrap_or(false));
+        let mut removed = removed.into_iter();
+        merged.retain(|_| !removed.next().unwrap_or(false));
     }
 
     fn report(&mut self, earlier: usize, later: &Candidate, reason: ClashReason, dropped: usize) {

@@ -1,6 +1,8 @@
-//! Families and the text formats: one neutral model, its writers, its reader, and which format a scraper gets.
+//! Families and the text formats: one neutral model, its writers, its reader, and which format a
+//! scraper gets.
 //!
-//! Owns everything about how series look in a body. Knows nothing of units, maps, plugins or HTTP connections.
+//! Owns everything about how series look in a body. Knows nothing of units, maps, plugins or HTTP
+//! connections.
 
 mod body;
 mod compress;
@@ -26,7 +28,7 @@ pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 pub(crate) use parse::parse;
 pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
-pub(crate) use samples::{ColumnValues, Columns, LabelBlocks, Places};
+pub(crate) use samples::{BlockIndexes, ColumnValues, Columns, LabelBlocks};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {

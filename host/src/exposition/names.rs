@@ -1,4 +1,5 @@
-//! Which names a metric and a label may have: the classic character set only, so that no scraper needs an escaping scheme.
+//! Which names a metric and a label may have: the classic character set only, so that no scraper
+//! needs an escaping scheme.
 
 use super::family::Kind;
 
@@ -34,7 +35,8 @@ pub(crate) fn metric_name(name: &str) -> Result<(), NameError> {
     )
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, not starting with `__`, not `le` in a histogram and not `quantile` in a summary.
+/// `[a-zA-Z_][a-zA-Z0-9_]*`, not starting with `__`, not `le` in a histogram and not `quantile` in
+/// a summary.
 pub(crate) fn label_name(name: &str, kind: Kind) -> Result<(), NameError> {
     characters(
         "label",

@@ -1,7 +1,9 @@
-//! Which format, escaping scheme and compression a scraper gets for its Accept and Accept-Encoding headers.
+//! Which format, escaping scheme and compression a scraper gets for its Accept and Accept-Encoding
+//! headers.
 //!
-//! As released client_golang does it: wildcards (curl) get text 0.0.4, unknown versions are passed over. Names are of the classic
-//! character set, so no scheme but `dots` would change any; the answer repeats what was asked for.
+//! As released client_golang does it: wildcards (curl) get text 0.0.4, unknown versions are passed
+//! over. Names are of the classic character set, so no scheme but `dots` would change any; the
+//! answer repeats what was asked for.
 
 use std::fmt;
 
@@ -29,7 +31,8 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// In the order in which they are offered: of those that a client likes equally it gets the first.
+    /// In the order in which they are offered: of those that a client likes equally it gets the
+    /// first.
     const OFFERED: [Self; 3] = [Self::Identity, Self::Gzip, Self::Zstd];
 
     /// As in Accept-Encoding and Content-Encoding.
@@ -49,7 +52,8 @@ pub(crate) struct Negotiated {
     pub(crate) encoding: Encoding,
 }
 
-/// `accept` and `accept_encoding` are the headers' values; several headers of one name count as one list.
+/// `accept` and `accept_encoding` are the headers' values; several headers of one name count as one
+/// list.
 pub(crate) fn negotiate<'a>(
     accept: impl IntoIterator<Item = &'a str>,
     accept_encoding: impl IntoIterator<Item = &'a str>,
@@ -105,7 +109,8 @@ fn format<'a>(accept: impl IntoIterator<Item = &'a str>) -> (Format, Escaping) {
     });
     let mut escaping = Escaping::Underscores;
     for clause in clauses {
-        // Also from clauses that cannot be served, as client_golang does: it says what the scraper can read.
+        // Also from clauses that cannot be served, as client_golang does: it says what the scraper
+        // can read.
         escaping = clause.escaping.unwrap_or(escaping);
         if let Some(format) = clause.format {
             return (format, escaping);
@@ -163,7 +168,8 @@ impl Clause {
     }
 }
 
-/// The encoding of the highest quality among those the client lists, by name or with `*`. What it doesn't list it does not get compressed.
+/// The encoding of the highest quality among those the client lists, by name or with `*`. What it
+/// doesn't list it does not get compressed.
 fn encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> Encoding {
     let listed: Vec<(&str, f32)> = members(accept_encoding).map(coding).collect();
     let quality = |wanted: &str| {
@@ -184,7 +190,8 @@ fn encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> Encoding 
     best.0
 }
 
-/// The name and the quality of a member of an Accept-Encoding list. One that is written wrong is not wanted.
+/// The name and the quality of a member of an Accept-Encoding list. One that is written wrong is
+/// not wanted.
 fn coding(member: &str) -> (&str, f32) {
     let mut parts = member.split(';').map(str::trim);
     let name = parts.next().unwrap_or("");

@@ -1,7 +1,9 @@
-//! Numbers as text: Go's shortest form for text format 0.0.4, its OpenMetrics variant, and integers exactly.
+//! Numbers as text: Go's shortest form for text format 0.0.4, its OpenMetrics variant, and integers
+//! exactly.
 //!
-//! Go prints a float64 with the shortest digits that read back as the same value, in exponent form iff the decimal exponent is below -4 or
-//! at least 6 (`strconv.AppendFloat(f, 'g', -1, 64)`): `999999`, `1e+06`, `6.4e-05`.
+//! Go prints a float64 with the shortest digits that read back as the same value, in exponent form
+//! iff the decimal exponent is below -4 or at least 6 (`strconv.AppendFloat(f, 'g', -1, 64)`):
+//! `999999`, `1e+06`, `6.4e-05`.
 
 use super::family::Number;
 
@@ -26,7 +28,8 @@ pub(super) fn go(out: &mut String, number: Number) {
     }
 }
 
-/// Integers as they are, floats in Go's form with `.0` where neither point nor exponent shows that they are floats.
+/// Integers as they are, floats in Go's form with `.0` where neither point nor exponent shows that
+/// they are floats.
 pub(super) fn open_metrics(out: &mut String, number: Number) {
     match number {
         Number::Unsigned(value) => integer(out, value),
@@ -139,7 +142,8 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// Takes apart what zmij prints for a finite positive number: `123.45`, `1.5e-7`, `0.001`, `1e16`.
+    /// Takes apart what zmij prints for a finite positive number: `123.45`, `1.5e-7`, `0.001`,
+    /// `1e16`.
     fn of(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -152,8 +156,8 @@ impl Decimal {
         for digit in whole.bytes().chain(fraction.bytes()) {
             if decimal.len == 0 && digit == b'0' {
                 decimal.exponent -= 1;
-            } else if let Some(slot) = decimal.digits.get_mut(decimal.len) {
-                *slot = digit;
+            } else if let Some(next) = decimal.digits.get_mut(decimal.len) {
+                *next = digit;
                 decimal.len += 1;
             }
         }
@@ -254,7 +258,8 @@ mod tests {
         }
     }
 
-    /// A cheap generator in place of a property-test library: every printed form reads back as the same number.
+    /// A cheap generator in place of a property-test library: every printed form reads back as the
+    /// same number.
     #[test]
     fn any_float_and_integer_reads_back() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -267,7 +272,8 @@ mod tests {
                 let text = go_text(Number::Float(float));
                 let back: f64 = text.parse().unwrap();
                 assert_eq!(back, float, "{text}");
-                // As many digits as the standard library's shortest form (ties between two shortest are broken otherwise there).
+                // As many digits as the standard library's shortest form (ties between two shortest
+                // are broken otherwise there).
                 let digits = |text: &str| {
                     let mantissa = text.split('e').next().unwrap_or_default();
                     mantissa.bytes().filter(u8::is_ascii_digit).count()

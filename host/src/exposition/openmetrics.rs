@@ -1,8 +1,9 @@
 //! OpenMetrics 1.0: what the format asks of names, and the trailer.
 //!
-//! A counter's family is named without `_total`, an info's without `_info`, and no two families may share a sample name, reserved ones
-//! (`_created`) included. A family that cannot be said so is written under its full name with a weaker type (`unknown`, `gauge`): its
-//! series are the same in both formats, whatever happens.
+//! A counter's family is named without `_total`, an info's without `_info`, and no two families may
+//! share a sample name, reserved ones (`_created`) included. A family that cannot be said so is
+//! written under its full name with a weaker type (`unknown`, `gauge`): its series are the same in
+//! both formats, whatever happens.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,9 @@
-//! Label blocks of many rows at once: what is the same for all rows is prepared, and a row is a few moves.
+//! Label blocks of many rows at once: what is the same for all rows is prepared, and a row is a few
+//! moves.
 //!
-//! A copy of unknown length is a call; nearly all pieces of a block are short. So a piece is copied with whole chunks, past its end: what lies there
-//! is written over by the next piece. For that everything that is copied from has a chunk of zeros behind it.
+//! A copy of unknown length is a call; nearly all parts of a block are short. So a part is copied
+//! with whole chunks, past its end: what lies there is written over by the next part. For that
+//! everything that is copied from has a chunk of zeros behind it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -140,11 +142,11 @@ impl BlockRenderer {
         self.ends.push(self.at);
     }
 
-    /// Appends a piece.
+    /// Appends a part.
     #[inline]
-    fn copy(&mut self, from: &Padded, piece: Range<usize>) {
-        let (mut source, mut target) = (piece.start, self.at);
-        self.at += piece.len();
+    fn copy(&mut self, from: &Padded, part: Range<usize>) {
+        let (mut source, mut target) = (part.start, self.at);
+        self.at += part.len();
         while target < self.at {
             let chunk = from.bytes.get(source..).and_then(<[u8]>::first_chunk);
             let room = self.buffer.get_mut(target..);
@@ -173,7 +175,7 @@ impl BlockRenderer {
 
     /// The blocks in the order in which they were rendered.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &str> {
-        // All pieces are UTF-8, so all of it is.
+        // All parts are UTF-8, so all of it is.
         let text = self.buffer.get(..self.at).map(std::str::from_utf8);
         let text = text.and_then(Result::ok).unwrap_or_default();
         let mut start = 0;
@@ -262,7 +264,7 @@ mod tests {
                 .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % bound
         };
-        // ASCII alone, what has to be escaped, parts of characters.
+        // Only ASCII, what has to be escaped, parts of characters.
         for alphabet in [&b"ab0 "[..], b"a\"\\\n", b"a\xc3\xa9\xff\xf0\x9f"] {
             let cells: Vec<Vec<u8>> = (0..200)
                 .map(|_| {

@@ -1,4 +1,5 @@
-//! Sample lines: the hot path. Per sample nothing is allocated: names and bounds are rendered once per family, label blocks come rendered.
+//! Sample lines: the hot path. Per sample nothing is allocated: names and bounds are rendered once
+//! per family, label blocks come rendered.
 
 use std::sync::Arc;
 
@@ -38,8 +39,9 @@ impl SampleWriter {
         }
     }
 
-    /// Appends a family's samples from the one at `from` on, until `out` has `enough` bytes. Gives the index of the next one.
-    /// A value that is not of the family's kind is left out: no format could say it.
+    /// Appends a family's samples from the one at `from` on, until `out` has `enough` bytes. Gives
+    /// the index of the next one. A value that is not of the family's kind is left out: no format
+    /// could say it.
     pub(super) fn write(
         &mut self,
         out: &mut String,
@@ -74,7 +76,8 @@ impl SampleWriter {
                     self.number(out, value);
                     out.push('\n');
                 }
-                // The bounds of different families are rarely the same allocation; equal contents are found all the same.
+                // The bounds of different families are rarely the same allocation; equal contents
+                // are found all the same.
                 ValueRef::Histogram(histogram) if is_histogram => {
                     self.histogram(out, name, sample.labels, histogram);
                 }

@@ -24,13 +24,13 @@ pub(crate) struct LabelBlocks {
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
     pub(crate) blocks: Arc<LabelBlocks>,
-    pub(crate) places: Places,
+    pub(crate) indexes: BlockIndexes,
     pub(crate) values: ColumnValues,
 }
 
 /// Which of the blocks have a sample.
 #[derive(Debug, Clone)]
-pub(crate) enum Places {
+pub(crate) enum BlockIndexes {
     /// All of these, as is usual.
     Range(Range<u32>),
     /// These, in this order.
@@ -175,20 +175,20 @@ impl Columns {
     }
 
     fn len(&self) -> usize {
-        match &self.places {
-            Places::Range(range) => range.len(),
-            Places::List(list) => list.len(),
+        match &self.indexes {
+            BlockIndexes::Range(range) => range.len(),
+            BlockIndexes::List(list) => list.len(),
         }
     }
 
     #[inline]
     fn get(&self, index: usize) -> Option<SampleRef<'_>> {
-        let place = match &self.places {
-            Places::Range(range) => range.start + u32::try_from(index).ok()?,
-            Places::List(list) => *list.get(index)?,
+        let block = match &self.indexes {
+            BlockIndexes::Range(range) => range.start + u32::try_from(index).ok()?,
+            BlockIndexes::List(list) => *list.get(index)?,
         };
         Some(SampleRef {
-            labels: self.blocks.get(place),
+            labels: self.blocks.get(block),
             value: self.values.get(index)?,
         })
     }
@@ -225,20 +225,21 @@ impl LabelBlocks {
         }
     }
 
-    /// The blocks at these places, in this order. A tight loop: the next blocks come from memory while one is copied.
-    pub(crate) fn in_order(&self, places: &[u32]) -> Self {
-        let mut ordered = Self::with_capacity(places.len(), self.text.len());
-        for &place in places {
-            // No longer than all of the text, unless a place is named twice.
-            ordered.push(self.get(place));
+    /// The blocks at these indexes, in this order. A tight loop: the next blocks come from memory
+    /// while one is copied.
+    pub(crate) fn in_order(&self, indexes: &[u32]) -> Self {
+        let mut ordered = Self::with_capacity(indexes.len(), self.text.len());
+        for &index in indexes {
+            // No longer than all of the text, unless an index is named twice.
+            ordered.push(self.get(index));
         }
         ordered
     }
 
-    /// Adds a block at the end. Gives its place; `None` if there is no more room: 4 GiB of text.
+    /// Adds a block at the end. Gives its index; `None` if there is no more room: 4 GiB of text.
     #[inline]
     pub(crate) fn push(&mut self, block: &str) -> Option<u32> {
-        let place = u32::try_from(self.ends.len()).ok()?;
+        let index = u32::try_from(self.ends.len()).ok()?;
         let end = u32::try_from(self.text.len() + block.len()).ok()?;
         if self.text.capacity() - self.text.len() < block.len() {
             // In smaller steps than text grows by itself: few blocks come to many.
@@ -246,7 +247,7 @@ impl LabelBlocks {
         }
         self.text.push_str(block);
         self.ends.push(end);
-        Some(place)
+        Some(index)
     }
 
     /// Makes room for `blocks` of them in all, once it is known how much text they take on average.
@@ -272,15 +273,15 @@ impl LabelBlocks {
         self.text.truncate(end as usize);
     }
 
-    /// The block at this place; empty if there is none.
+    /// The block at this index; empty if there is none.
     #[inline]
-    pub(crate) fn get(&self, place: u32) -> &str {
-        let place = place as usize;
-        let start = match place.checked_sub(1) {
+    pub(crate) fn get(&self, index: u32) -> &str {
+        let index = index as usize;
+        let start = match index.checked_sub(1) {
             Some(before) => self.ends.get(before).copied().unwrap_or(0),
             None => 0,
         };
-        let end = self.ends.get(place).copied().unwrap_or(start);
+        let end = self.ends.get(index).copied().unwrap_or(start);
         self.text
             .get(start as usize..end as usize)
             .unwrap_or_default()

@@ -215,7 +215,8 @@ ex_zip_seconds_count{cpu="1"} 0
     assert_eq!(out, expected);
 }
 
-/// Names that are fine side by side in 0.0.4 but not in OpenMetrics are told apart by giving up the weaker one's type.
+/// Names that are fine side by side in 0.0.4 but not in OpenMetrics are distinguished by giving up
+/// the weaker one's type.
 #[test]
 fn open_metrics_families_do_not_clash() {
     let one = |name: &str, kind| Family {

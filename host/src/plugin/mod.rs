@@ -41,7 +41,7 @@ pub(crate) use registry::{Offer, PluginParts, Registry, STANDARD, STANDARD_NAME}
 pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;
 pub(crate) use tool::{Inspection, Location, Tool};
-pub(crate) use world::{Encoding, NumberSource, Placement, ShapedFamily, Slot};
+pub(crate) use world::{Encoding, NumberSource, Placement, SeriesPart, ShapedFamily};
 
 #[cfg(test)]
 pub(crate) mod tests;

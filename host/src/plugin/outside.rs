@@ -5,7 +5,7 @@ use super::bindings::exporter::plugin::types;
 use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping};
 use super::cells::Cells;
 use super::session::new_labels;
-use super::world::{self, ShapeLimits, Slot};
+use super::world::{self, SeriesPart, ShapeLimits};
 use crate::exposition::{BlockRenderer, BlockTemplate, Family, Kind, LabelTemplate, LabelValues};
 use crate::outside::fuzz::Input;
 
@@ -77,11 +77,13 @@ pub(crate) fn cells(input: &mut Input<'_>) {
         assert!((placement.row as usize) < rows && placement.scale.is_finite());
         assert!((placement.number as usize) < numbers.len());
         let histogram = family.kind == Kind::Histogram;
-        match placement.slot {
-            Slot::Value => assert!(!histogram),
-            Slot::Bucket(bucket) => assert!(histogram && bucket as usize <= family.bounds.len()),
-            Slot::Sum => assert!(histogram),
-            Slot::None => {}
+        match placement.part {
+            SeriesPart::Value => assert!(!histogram),
+            SeriesPart::Bucket(bucket) => {
+                assert!(histogram && bucket as usize <= family.bounds.len())
+            }
+            SeriesPart::Sum => assert!(histogram),
+            SeriesPart::None => {}
         }
     }
     assert!(placed.errors.iter().all(|(row, _)| (*row as usize) < rows));

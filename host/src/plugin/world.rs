@@ -52,7 +52,7 @@ pub(crate) struct NumberSource {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
+pub(crate) enum SeriesPart {
     Value,
     Bucket(u32),
     Sum,
@@ -63,7 +63,7 @@ pub(crate) enum Slot {
 pub(crate) struct Placement {
     pub(crate) row: u32,
     pub(crate) family: u32,
-    pub(crate) slot: Slot,
+    pub(crate) part: SeriesPart,
     pub(crate) number: u32,
     pub(crate) scale: f64,
 }
@@ -202,25 +202,27 @@ fn checked_placement(
         ..
     } = *placement;
     let known = shape.families.get(family as usize);
-    let slot = match (placement.slot, known) {
-        (shaping::Slot::None, Some(_)) => Some(Slot::None),
-        (shaping::Slot::Value, Some((kind, _))) if *kind != Kind::Histogram => Some(Slot::Value),
-        (shaping::Slot::Sum, Some((Kind::Histogram, _))) => Some(Slot::Sum),
+    let part = match (placement.slot, known) {
+        (shaping::Slot::None, Some(_)) => Some(SeriesPart::None),
+        (shaping::Slot::Value, Some((kind, _))) if *kind != Kind::Histogram => {
+            Some(SeriesPart::Value)
+        }
+        (shaping::Slot::Sum, Some((Kind::Histogram, _))) => Some(SeriesPart::Sum),
         (shaping::Slot::Bucket(bucket), Some((Kind::Histogram, bounds)))
             if bucket as usize <= *bounds =>
         {
-            Some(Slot::Bucket(bucket))
+            Some(SeriesPart::Bucket(bucket))
         }
         _ => None,
     };
-    match slot {
-        Some(slot)
+    match part {
+        Some(part)
             if (row as usize) < rows && (number as usize) < shape.numbers && scale.is_finite() =>
         {
             Ok(Placement {
                 row,
                 family,
-                slot,
+                part,
                 number,
                 scale,
             })

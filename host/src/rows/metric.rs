@@ -1,19 +1,19 @@
 //! One metric of a unit: feeds on batches of map entries, remembers every key, gives families.
 
+mod descriptions;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batch::{Complaints, Outcome, Outcomes};
-use super::descriptions::Descriptions;
-use super::key_binding::{CachedKey, KeyBinding, Numbers};
-use super::layout::Layout;
-use super::pipeline::{BATCH, Label, Pipeline, Plugins, Shaper};
-use super::scrape_stats::MetricScrapeStats;
+use super::key::{CachedKey, EntryId, KeyBinding, KeyTable, Layout, Numbers};
+use super::resolve::{BATCH, Complaints, Label, Outcome, Outcomes, Pipeline, Plugins, Shaper};
 use super::series::SeriesSet;
-use super::table::{EntryId, KeyTable};
+use super::stats::MetricScrapeStats;
 use crate::config::SeriesBounds;
 use crate::exposition::Family;
+use crate::map_batch::MapBatch;
 use crate::plugin::Cells;
+use descriptions::Descriptions;
 
 /// A key that no scrape has seen for so many scrapes leaves the table.
 const KEEP_SCRAPES: u32 = 10;
@@ -21,7 +21,7 @@ const KEEP_SCRAPES: u32 = 10;
 const SWEEP_AT: usize = 1024;
 
 /// Rows for which room is reserved in a first scrape.
-const MOST_RESERVED: usize = 1 << 20;
+const MAX_RESERVED: usize = 1 << 20;
 
 /// What a metric is made of.
 pub(crate) struct MetricParts {
@@ -37,13 +37,13 @@ pub(crate) struct MetricParts {
 
 pub(crate) struct Metric {
     name: Arc<str>,
-    pub(super) pipeline: Pipeline,
-    pub(super) table: KeyTable<CachedKey>,
-    pub(super) series: SeriesSet,
+    pipeline: Pipeline,
+    table: KeyTable<CachedKey>,
+    series: SeriesSet,
     /// Number of the running scrape, from 1.
     scrape: u32,
-    /// So many entries may come, for which no room has been made yet.
-    most: usize,
+    /// How many entries may come for which no room has been made yet.
+    expected: usize,
     scrape_stats: MetricScrapeStats,
     /// The walk of the running scrape did not get to all entries.
     incomplete: bool,
@@ -55,7 +55,8 @@ pub(crate) struct Metric {
 #[derive(Default)]
 struct Pending {
     keys: Cells,
-    /// Offset of the row's value in the batch and how many bytes belong to it; and the entry if the key has one.
+    /// Offset of the row's value in the batch and how many bytes belong to it; and the entry if the
+    /// key has one.
     rows: Vec<PendingRow>,
 }
 
@@ -64,16 +65,6 @@ struct PendingRow {
     value: usize,
     length: usize,
     entry: Option<EntryId>,
-}
-
-/// Entries of a map: `keys` and `values` end to end. A value is one or, in per-CPU maps, one per CPU with `cpu_stride` bytes each.
-#[derive(Clone, Copy)]
-pub(crate) struct MapBatch<'a> {
-    pub(crate) keys: &'a [u8],
-    pub(crate) key_size: usize,
-    pub(crate) values: &'a [u8],
-    pub(crate) value_stride: usize,
-    pub(crate) cpu_stride: usize,
 }
 
 /// Under which name rows are left out whose key is not the zero key.
@@ -90,7 +81,7 @@ impl Metric {
             table,
             series,
             scrape: 0,
-            most: 0,
+            expected: 0,
             scrape_stats: MetricScrapeStats::default(),
             incomplete: false,
             pending: Pending::default(),
@@ -112,24 +103,33 @@ impl Metric {
         self.incomplete = true;
     }
 
-    /// Begins a scrape. `most`: how many entries there may be, for a first one to make room; 0 if that is not known.
-    pub(crate) fn begin(&mut self, most: usize) {
+    /// Begins a scrape. `max_entries`: how many entries there may be, for a first one to make room;
+    /// 0 if that is not known.
+    pub(crate) fn begin(&mut self, max_entries: usize) {
         self.scrape += 1;
         self.scrape_stats = MetricScrapeStats::default();
         self.incomplete = false;
         self.table.rewind();
         self.series.reset();
-        self.most = if self.table.len() == 0 { most } else { 0 };
+        self.expected = if self.table.len() == 0 {
+            max_entries
+        } else {
+            0
+        };
     }
 
-    /// Takes a batch of entries. What it costs for each, beside some 300 ns for the kernel's walk (2.5 GHz, all in the cache):
+    /// Takes a batch of entries. What it costs for each, beside some 300 ns for the kernel's walk
+    /// (2.5 GHz, all in the cache):
     ///
-    /// - 5 ns to compare the key with the one that came next last time; some 25 if it is not that one and has to be looked up,
-    /// - 5 ns to read the number and add it to its slot,
-    /// - later some 5 ns to take the number out of the slot, and 15 to 30 to copy the labels and print it (`exposition::BodyWriter`).
+    /// - 5 ns to compare the key with the one that came next last time; some 25 if it is not that
+    ///   one and has to be looked up,
+    /// - 5 ns to read the number and add it to its accumulator,
+    /// - later some 5 ns to take the number out of the accumulator, and 15 to 30 to copy the labels
+    ///   and print it (`exposition::BodyWriter`).
     ///
-    /// Keys that are not known go to the plugins together, at some 150 ns each with three labels: a fifth of it in Wasm, a fourth for new memory, the
-    /// rest to render the labels, to remember key and series, and to sort.
+    /// Keys that are not known go to the plugins together, at some 150 ns each with three labels: a
+    /// fifth of it in Wasm, a fourth for new memory, the rest to render the labels, to remember key
+    /// and series, and to sort.
     pub(crate) fn take(&mut self, plugins: &mut Plugins, entries: MapBatch<'_>) {
         if entries.key_size == 0 || entries.value_stride == 0 {
             return;
@@ -137,10 +137,10 @@ impl Metric {
         let layout = self.pipeline.layout();
         let (split, zero_key, row_key_size) =
             (layout.split_cpus, layout.zero_key, layout.row_key_size);
-        if self.most > 0 {
+        if self.expected > 0 {
             let cpus = entries.value_stride / entries.cpu_stride.max(1);
-            let rows = std::mem::take(&mut self.most) * if split { cpus } else { 1 };
-            let rows = rows.min(MOST_RESERVED);
+            let rows = std::mem::take(&mut self.expected) * if split { cpus } else { 1 };
+            let rows = rows.min(MAX_RESERVED);
             self.table.reserve(rows);
             self.series.expect(rows);
         }
@@ -295,8 +295,8 @@ impl Metric {
         (families, std::mem::take(&mut self.scrape_stats))
     }
 
-    /// Forgets keys that are gone and series that nothing adds to, in bulk: when they have been gone for long, or at once when the keys
-    /// outnumber the others.
+    /// Forgets removed keys and series that nothing adds to, in bulk: when no scrape has seen them
+    /// for long, or at once when the keys outnumber the others.
     fn sweep(&mut self) {
         let seen = self.scrape_stats.rows as usize;
         let unseen = self.table.len().saturating_sub(seen);
@@ -313,7 +313,8 @@ impl Metric {
         if unseen > 0 {
             self.table.retain(|entry| entry.seen >= oldest);
         }
-        // Series also go stale under keys that stay: where the answer to a provisional one has changed.
+        // Series also go stale under keys that stay: where the answer to a provisional one has
+        // changed.
         if self.series.any_older(oldest) {
             let moved = self.series.compact(oldest);
             self.table.retain(|entry| entry.key_binding.remap(&moved));

@@ -1,30 +1,48 @@
-//! From map entries to series: which label fields a key has, what a known key adds to, and the numbers of the running scrape.
+//! From the entries of maps to series: which labels a key has, what a known key adds to, and the
+//! numbers of the running scrape. Reading maps is the business of `bpf`, writing text that of
+//! `exposition`.
 //!
-//! A key is decoded and placed by plugins once; from then on its entry in the key table says where its number goes. Reading maps is the
-//! business of `bpf`, writing text that of `exposition`.
+//! A number changes its form four times, and each time in one file (five are the most allowed):
+//!
+//! | from | to | in |
+//! |---|---|---|
+//! | bytes of a `MapBatch` | number | `number.rs` |
+//! | number | accumulator | `key/binding.rs`, into `series/set.rs` |
+//! | accumulators | column | `series/columns.rs` |
+//! | column | text | `exposition/sample.rs` |
+//!
+//! The words:
+//!
+//! - *map batch*: entries of a map as the reader gives them, keys and values end to end
+//!   (`map_batch.rs`).
+//! - *row*: an entry, or one CPU's part of it where the CPU is a label; it has a *row key*.
+//! - *layout*: which bytes of a row key are which label's (`key/layout.rs`).
+//! - *cached key*: what the key table remembers of a row key: its binding, and when it was last
+//!   seen.
+//! - *key binding*: what a key means: it contributes, was dropped, or could not be decoded.
+//! - *contribution*: which number of the value is added to which accumulator, and by which factor.
+//! - *accumulator*: a number of the running scrape, the sum of what rows contribute.
+//! - *series*: labels of a family with an accumulator; a histogram's has one for each bucket and
+//!   one for the sum.
+//! - *block*: the labels of a series as rendered text; it is made once and has the series' index.
+//! - *column*: the numbers of a family's series beside their blocks (in `exposition`), or in
+//!   `resolve/` the cells of one label.
+//! - *sample*: a series with its number, as a scraper sees it.
+//! - *batch*: unknown keys on their way through the plugins together (`resolve/batch.rs`).
+//! - *placement*: a shaper's answer: the family and the part of a series that a row adds to.
+//! - *provisional*: an answer that is asked for again at the next scrape.
 
-mod accumulate;
-mod baseline;
-mod batch;
-mod column;
-mod descriptions;
-mod expiry;
-mod index;
-mod key_binding;
-mod layout;
-mod limit;
+mod key;
 mod metric;
-mod order;
-mod pipeline;
-mod reading;
-mod scrape_stats;
+mod number;
+mod resolve;
 mod series;
-mod table;
+mod stats;
 
-pub(crate) use layout::{KeyShape, Layout, is_cpu};
-pub(crate) use metric::{MapBatch, Metric, MetricParts};
-pub(crate) use pipeline::{Label, Plugins, SessionId, Shaper, Step};
-pub(crate) use scrape_stats::MetricScrapeStats;
+pub(crate) use key::{KeyShape, Layout, is_cpu};
+pub(crate) use metric::{Metric, MetricParts};
+pub(crate) use resolve::{Label, Plugins, SessionId, Shaper, Step};
+pub(crate) use stats::MetricScrapeStats;
 
 #[cfg(test)]
 mod tests;

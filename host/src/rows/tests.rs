@@ -1,4 +1,5 @@
-//! Metrics over maps that change from scrape to scrape, with the standard plugin and with ones that misbehave.
+//! Metrics over maps that change from scrape to scrape, with the standard plugin and with ones that
+//! misbehave.
 
 mod baseline;
 mod bench;

@@ -5,11 +5,11 @@
 
 use std::io;
 
-use super::Batch;
 use super::Buffers;
 use super::WalkStats;
 use crate::bpf::errno::ENOTSUPP;
 use crate::bpf::map::Map;
+use crate::map_batch::MapBatch;
 
 /// Hash maps hold some entries beyond max_entries: spare ones for each CPU, and LRU maps round up.
 const SPARE: usize = 8192;
@@ -18,7 +18,7 @@ const SPARE: usize = 8192;
 pub(super) fn walk(
     map: &Map,
     buffers: &mut Buffers,
-    visit: &mut impl FnMut(Batch<'_>),
+    visit: &mut impl FnMut(MapBatch<'_>),
 ) -> io::Result<Option<WalkStats>> {
     let mut stats = WalkStats {
         complete: true,

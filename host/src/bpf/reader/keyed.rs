@@ -8,10 +8,10 @@ use std::io;
 
 use hashbrown::HashTable;
 
-use super::Batch;
 use super::Buffers;
 use super::WalkStats;
 use crate::bpf::map::Map;
+use crate::map_batch::MapBatch;
 
 /// Steps beyond which collecting is given up: so many times max_entries, and some for small maps.
 const STEPS_PER_ENTRY: usize = 4;
@@ -20,7 +20,7 @@ const STEPS_MORE: usize = 4096;
 pub(super) fn walk(
     map: &Map,
     buffers: &mut Buffers,
-    visit: &mut impl FnMut(Batch<'_>),
+    visit: &mut impl FnMut(MapBatch<'_>),
 ) -> io::Result<WalkStats> {
     let mut stats = WalkStats::default();
     let keys = collect_keys(map, &mut stats)?;

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use libbpf_rs::MapType;
 
-use super::Batch;
 use super::Buffers;
 use super::WalkStats;
 use crate::bpf::map::Map;
 use crate::bpf::shared_memory::Access;
 use crate::bpf::shared_memory::SharedMemory;
+use crate::map_batch::MapBatch;
 
 /// The whole array in our address space, read-only.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Mapping {
     pub(super) fn walk(
         &self,
         buffers: &mut Buffers,
-        visit: &mut impl FnMut(Batch<'_>),
+        visit: &mut impl FnMut(MapBatch<'_>),
     ) -> WalkStats {
         let mut first: u32 = 0;
         let chunk = buffers.capacity;
@@ -71,10 +71,9 @@ impl Mapping {
             for index in first..first.saturating_add(count as u32) {
                 buffers.keys.extend_from_slice(&index.to_ne_bytes());
             }
-            visit(Batch {
+            visit(MapBatch {
                 keys: &buffers.keys,
                 values: &buffers.values,
-                count,
                 key_size: size_of::<u32>(),
                 value_size: self.value_size,
                 value_stride: self.stride,

@@ -1,7 +1,7 @@
 //! Walking over all entries of a map, thousands at a time.
 //!
 //! Three ways, chosen by the map: an array that was created mappable is read from shared memory with no system call (mapped.rs), the usual maps by batches (batched.rs), and
-//! whatever knows no batches key by key (keyed.rs). All of them hand out the same [`Batch`]es, in buffers that are reused from walk to walk.
+//! whatever knows no batches key by key (keyed.rs). All of them hand out the same [`MapBatch`]es, in buffers that are reused from walk to walk.
 //!
 //! Promises: an entry that is there from the walk's beginning to its end is visited exactly once; one that is deleted or inserted meanwhile at most once.
 
@@ -17,47 +17,12 @@ use libbpf_rs::MapType;
 
 use super::map::Map;
 use super::map::MapInfo;
+use crate::map_batch::MapBatch;
 
 /// Entries asked of the kernel in one call. More gains nothing (measured), and this many stay in the cache.
 const BATCH: usize = 4096;
 /// Bytes of values that one call may fill, unless a single bucket needs more.
 const BATCH_BYTES: usize = 4 << 20;
-
-/// A run of entries: keys one after the other, and their values in the same order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Batch<'a> {
-    /// `count * key_size` bytes.
-    pub(crate) keys: &'a [u8],
-    /// `count * value_stride` bytes.
-    pub(crate) values: &'a [u8],
-    pub(crate) count: usize,
-    pub(crate) key_size: usize,
-    /// Bytes of one value that mean something.
-    pub(crate) value_size: usize,
-    /// Bytes from one entry's (first) value to the next entry's.
-    pub(crate) value_stride: usize,
-    /// Bytes from one CPU's value to the next one's within an entry.
-    pub(crate) cpu_stride: usize,
-}
-
-impl<'a> Batch<'a> {
-    /// Each entry's key and value; the value has `value_stride` bytes (see [`Self::per_cpu`]).
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        // Sizes are above 0: a reader of a map without keys or values cannot be made.
-        self.keys
-            .chunks_exact(self.key_size.max(1))
-            .zip(self.values.chunks_exact(self.value_stride.max(1)))
-            .take(self.count)
-    }
-
-    /// An entry's values, one for each CPU, `value_size` bytes each.
-    pub(crate) fn per_cpu(&self, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let size = self.value_size;
-        value
-            .chunks_exact(self.cpu_stride.max(1))
-            .filter_map(move |one| one.get(..size))
-    }
-}
 
 /// What a walk did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -136,13 +101,12 @@ impl Buffers {
     }
 
     /// The first `count` entries.
-    fn batch<'a>(&'a self, map: &Map, count: usize) -> Batch<'a> {
+    fn batch<'a>(&'a self, map: &Map, count: usize) -> MapBatch<'a> {
         let info = map.info();
         let (keys, values) = (count * info.key_size, count * map.value_len());
-        Batch {
+        MapBatch {
             keys: self.keys.get(..keys).unwrap_or_default(),
             values: self.values.get(..values).unwrap_or_default(),
-            count,
             key_size: info.key_size,
             value_size: info.value_size,
             value_stride: map.value_len(),
@@ -195,7 +159,7 @@ impl MapReader {
     /// Visits all entries, in batches. After an error some may have been visited.
     pub(crate) fn walk(
         &mut self,
-        mut visit: impl FnMut(Batch<'_>),
+        mut visit: impl FnMut(MapBatch<'_>),
     ) -> Result<WalkStats, ReadError> {
         let Self {
             map,

@@ -26,7 +26,7 @@ fn read(reader: &mut MapReader) -> (HashMap<u64, usize>, WalkStats) {
     let mut seen = HashMap::new();
     let stats = reader
         .walk(|batch| {
-            assert_eq!(batch.rows().count(), batch.count);
+            assert_eq!(batch.rows().count() * batch.key_size, batch.keys.len());
             for (key, value) in batch.rows() {
                 let mut wide = [0_u8; 8];
                 let size = key.len().min(8);

@@ -2,7 +2,7 @@
 //!
 //! Two parts, which share nothing but descriptors and may be different processes: [`PerfBuffers`] opens and keeps the buffers of a perf event array;
 //! [`SampleCounter`] maps buffers, reads them in a thread of its own ([`thread`]) into a bounded table ([`table`]), and hands the table out as the
-//! same [`Batch`]es that maps give. It may end at any moment: another one goes on where it was. Samples for which a ring buffer has no room are known
+//! same [`MapBatch`]es that maps give. It may end at any moment: another one goes on where it was. Samples for which a ring buffer has no room are known
 //! to the program alone.
 
 mod perf_buffers;
@@ -34,9 +34,9 @@ use self::table::Table;
 use self::thread::Intake;
 use self::thread::Pump;
 use super::object::ObjectError;
-use super::reader::Batch;
 use super::reader::WalkStats;
 use crate::config::SampleMap;
+use crate::map_batch::MapBatch;
 
 /// Rows handed out at a time.
 const BATCH: usize = 4096;
@@ -260,7 +260,7 @@ impl SampleCounter {
     }
 
     /// Visits all rows: values are u64 counts.
-    pub(crate) fn walk(&mut self, mut visit: impl FnMut(Batch<'_>)) -> WalkStats {
+    pub(crate) fn walk(&mut self, mut visit: impl FnMut(MapBatch<'_>)) -> WalkStats {
         let key_size = self.shared.key_size;
         self.shared
             .table
@@ -269,17 +269,15 @@ impl SampleCounter {
         let mut entries = 0;
         let keys = self.keys.chunks(BATCH * key_size);
         for (keys, values) in keys.zip(self.counts.chunks(BATCH * size_of::<u64>())) {
-            let count = keys.len() / key_size;
-            visit(Batch {
+            visit(MapBatch {
                 keys,
                 values,
-                count,
                 key_size,
                 value_size: 8,
                 value_stride: 8,
                 cpu_stride: 8,
             });
-            entries += count;
+            entries += keys.len() / key_size;
         }
         WalkStats {
             entries,

@@ -276,8 +276,8 @@ impl PartialHistogram {
             if bound <= before.0 {
                 return Err(problem("its buckets do not ascend"));
             }
-            let alone = cumulative.checked_sub(before.1);
-            counts.push(alone.ok_or_else(|| problem("its buckets are not cumulative"))?);
+            let own = cumulative.checked_sub(before.1);
+            counts.push(own.ok_or_else(|| problem("its buckets are not cumulative"))?);
             before = (bound, cumulative);
         }
         let same = |bounds: &&Arc<[f64]>| {

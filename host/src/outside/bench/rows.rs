@@ -12,9 +12,8 @@ use serde_json::{Value as Json, json};
 use super::decode::Standard;
 use crate::config::{LabelConfig, MetricSource, SeriesBounds, Span};
 use crate::exposition::{Family, Format, write};
-use crate::rows::{
-    KeyShape, Label, Layout, MapBatch, Metric, MetricParts, Plugins, SessionId, Shaper, Step,
-};
+use crate::map_batch::MapBatch;
+use crate::rows::{KeyShape, Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step};
 
 /// Entries that come at once, as from the map reader.
 const BATCH: usize = 4096;
@@ -115,6 +114,7 @@ impl Rows {
                 values,
                 value_stride: self.value_stride,
                 cpu_stride: size_of::<u64>(),
+                value_size: size_of::<u64>(),
             };
             self.metric.take(&mut self.plugins, entries);
         }

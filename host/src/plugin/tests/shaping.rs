@@ -4,7 +4,7 @@ use crate::exposition::Kind;
 use crate::plugin::CallError;
 use crate::plugin::bindings::exporter::plugin::types;
 use crate::plugin::bindings::exports::exporter::plugin::shaping;
-use crate::plugin::world::{self, Placed, ShapeLimits, Slot, opened, placed};
+use crate::plugin::world::{self, Placed, SeriesPart, ShapeLimits, opened, placed};
 
 fn family(kind: types::Kind, bounds: &[f64]) -> shaping::Family {
     shaping::Family {
@@ -123,8 +123,16 @@ fn placements_are_checked() {
         1,
     )
     .unwrap();
-    let parts: Vec<Slot> = good.placements.iter().map(|placed| placed.slot).collect();
-    assert_eq!(parts, [Slot::Value, Slot::Bucket(3), Slot::Sum, Slot::None]);
+    let parts: Vec<SeriesPart> = good.placements.iter().map(|placed| placed.part).collect();
+    assert_eq!(
+        parts,
+        [
+            SeriesPart::Value,
+            SeriesPart::Bucket(3),
+            SeriesPart::Sum,
+            SeriesPart::None
+        ]
+    );
 
     let bad = |placement| place(vec![placement], 1).unwrap_err();
     assert_eq!(
@@ -181,7 +189,7 @@ fn placements_of_all_keys_are_checked_too() {
         checked.map_err(|error| error.to_string())
     };
     let good = uniform(placement(0, 0, Value), 0).unwrap();
-    assert_eq!((good[0].family, good[0].slot), (0, Slot::Value));
+    assert_eq!((good[0].family, good[0].part), (0, SeriesPart::Value));
     let bad = |placement, new_labels| uniform(placement, new_labels).unwrap_err();
     assert!(bad(placement(0, 0, Sum), 0).contains("a placement puts"));
     assert!(bad(placement(1, 0, Value), 0).contains("row 1"));

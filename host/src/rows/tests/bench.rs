@@ -10,11 +10,12 @@ use serde_json::{Value as Json, json};
 use crate::config::Span;
 use crate::config::{LabelConfig, MetricSource, SeriesBounds};
 use crate::exposition::{Number, Value};
+use crate::map_batch::MapBatch;
 use crate::plugin::tests::component::{ENGINE, FACTS, Guest};
 use crate::plugin::{Offer, Registry};
 use crate::rows::{
-    KeyShape, Label, Layout, MapBatch, Metric, MetricParts, MetricScrapeStats, Plugins, SessionId,
-    Shaper, Step,
+    KeyShape, Label, Layout, Metric, MetricParts, MetricScrapeStats, Plugins, SessionId, Shaper,
+    Step,
 };
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(&ENGINE, &FACTS).unwrap());
@@ -247,6 +248,7 @@ impl Bench {
                 values: &values,
                 value_stride: 8 * CPUS,
                 cpu_stride: 8,
+                value_size: 8,
             };
             self.metric.take(&mut self.plugins, entries);
         }

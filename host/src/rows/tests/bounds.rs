@@ -9,9 +9,9 @@ use super::bench::{Bench, Recipe, Scraped, Seen, uint};
 use crate::config::SeriesBounds;
 use crate::exposition::Number;
 
-fn at_most(most: usize) -> SeriesBounds {
+fn at_most(max: usize) -> SeriesBounds {
     SeriesBounds {
-        max_series: NonZeroUsize::new(most),
+        max_series: NonZeroUsize::new(max),
         expire: None,
     }
 }

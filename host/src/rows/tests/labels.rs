@@ -155,7 +155,8 @@ fn texts_that_are_no_utf8_are_repaired() {
 
 /// Keys 0..count in an order that looks random.
 fn shuffled(count: u32) -> Vec<([u8; 4], u64)> {
-    // A multiplication by an odd number is a permutation of u32; so is what is left of it after sorting.
+    // A multiplication by an odd number is a permutation of u32; so is what is left of it after
+    // sorting.
     let mut keys: Vec<u32> = (0..count).collect();
     keys.sort_by_key(|key| key.wrapping_mul(0x9e37_79b1));
     keys.into_iter()

@@ -98,7 +98,7 @@ fn an_empty_map_forgets_in_time() {
 }
 
 #[test]
-fn histograms_move_with_all_their_slots() {
+fn histograms_move_with_all_their_accumulators() {
     let mut bench = Recipe::shaped("linear", json!({ "bucket_min": 0, "bucket_max": 2 }))
         .label("disk", 4, vec![uint()])
         .label("bucket", 1, vec![uint()])

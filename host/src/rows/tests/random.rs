@@ -23,7 +23,8 @@ impl Random {
     }
 }
 
-/// A map of up to `universe` keys that grows, shrinks, changes, and is walked in a new order now and then.
+/// A map of up to `universe` keys that grows, shrinks, changes, and is walked in a new order now
+/// and then.
 struct Churn<K> {
     random: Random,
     universe: u64,

@@ -8,7 +8,8 @@ use super::bench::{Bench, Recipe, Use, regexp, static_map, uint};
 use crate::plugin::CallError;
 use crate::plugin::tests::component::{ECHO, Guest};
 
-/// Answers every row with the number of the call as a letter, a, b, c …; provisional up to call `last`.
+/// Answers every row with the number of the call as a letter, a, b, c …; provisional up to call
+/// `last`.
 fn undecided(last: u32) -> Use {
     let guest = Guest::new().decode(format!(
         "(loop $again
@@ -115,7 +116,8 @@ fn ids(chain: Vec<Use>) -> (Bench, Vec<([u8; 4], u64)>) {
 #[test]
 fn a_failure_in_the_middle_costs_its_batch_until_the_next_scrape() {
     let (mut bench, map) = ids(vec![every_second(), uint()]);
-    // The first and the third batch are answered; the second one meets the second call of an instance twice.
+    // The first and the third batch are answered; the second one meets the second call of an
+    // instance twice.
     let expected = [
         (1976, 1, 3000),
         (1976, 1, 1024),

@@ -34,7 +34,7 @@ impl Units {
                             values.join(" ")
                         );
                     }
-                    rows += batch.count;
+                    rows += batch.rows().count();
                 });
                 let _ = writeln!(
                     page,

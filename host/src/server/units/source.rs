@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::error::OpenError;
 use crate::bpf::{
-    Batch, Map, MapReader, ReadError, SampleChannel, SampleCounter, SampleOptions, SampleStats,
-    WalkStats,
+    Map, MapReader, ReadError, SampleChannel, SampleCounter, SampleOptions, SampleStats, WalkStats,
 };
 use crate::config::SampleMap;
 use crate::link::{ServedConfig, ServedSource};
+use crate::map_batch::MapBatch;
 
 /// What a source reads; two of one key are the same source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Channel {
 
 impl EntrySource {
     /// Visits every entry in batches.
-    pub(super) fn walk(&mut self, visit: impl FnMut(Batch<'_>)) -> Result<WalkStats, ReadError> {
+    pub(super) fn walk(&mut self, visit: impl FnMut(MapBatch<'_>)) -> Result<WalkStats, ReadError> {
         match self {
             Self::Map(reader) => reader.walk(visit),
             Self::Samples(samples) => Ok(samples.walk(visit)),

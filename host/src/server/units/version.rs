@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::builder::{self, Built};
 use super::error::OpenError;
 use super::source::{Channel, EntrySource, SourceKey};
-use crate::bpf::{Batch, ReadError, SampleStats};
+use crate::bpf::{ReadError, SampleStats};
 use crate::config::Diagnostic;
 use crate::digest::Digest;
 use crate::exposition::Family;
 use crate::link::{ServedProgram, ServedUnit};
 use crate::plugin::Registry;
-use crate::rows::{MapBatch, Metric, MetricScrapeStats, Plugins};
+use crate::rows::{Metric, MetricScrapeStats, Plugins};
 use crate::server::collectors::{self, Collectors};
 
 pub(in crate::server) struct Version {
@@ -280,14 +280,14 @@ impl Group {
             source,
             metrics,
         } = self;
-        let most = source.max_entries().unwrap_or(0);
+        let max_entries = source.max_entries().unwrap_or(0);
         for metric in &mut *metrics {
-            metric.begin(most);
+            metric.begin(max_entries);
         }
         let started = Instant::now();
         let walked = source.walk(|batch| {
             for metric in &mut *metrics {
-                metric.take(plugins, as_entries(batch));
+                metric.take(plugins, batch);
             }
         });
         let took = started.elapsed();
@@ -368,15 +368,5 @@ fn join_problems(
             Err(OpenError::Config(diagnostics))
         }
         (Err(diagnostics), _) | (_, Err(diagnostics)) => Err(OpenError::Config(diagnostics)),
-    }
-}
-
-fn as_entries(batch: Batch<'_>) -> MapBatch<'_> {
-    MapBatch {
-        keys: batch.keys,
-        key_size: batch.key_size,
-        values: batch.values,
-        value_stride: batch.value_stride,
-        cpu_stride: batch.cpu_stride,
     }
 }

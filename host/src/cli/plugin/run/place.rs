@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::{RunFlags, not_offered};
 use crate::cli::plugin::list::write_json;
 use crate::cli::plugin::{Format, Usage, exit_code};
-use crate::plugin::{Cells, ShapedFamily, Slot, Tool, new_labels};
+use crate::plugin::{Cells, SeriesPart, ShapedFamily, Tool, new_labels};
 
 #[derive(Serialize)]
 struct PlacedReport {
@@ -111,7 +111,7 @@ pub(super) fn place(
         report.placements.push(PlacementReport {
             row: placement.row,
             series: format!("{}{{{}}}", family.name, labels.join(",")),
-            slot: slot(placement.slot, &family.bounds),
+            slot: part_name(placement.part, &family.bounds),
             number: number.unwrap_or_default(),
             scale: placement.scale,
         });
@@ -151,12 +151,12 @@ fn label_columns(flags: &RunFlags, count: usize) -> anyhow::Result<Vec<Cells>> {
     Ok(columns)
 }
 
-fn slot(slot: Slot, bounds: &[f64]) -> String {
-    match slot {
-        Slot::Value => "value".to_owned(),
-        Slot::Sum => "sum".to_owned(),
-        Slot::None => "none".to_owned(),
-        Slot::Bucket(index) => match bounds.get(index as usize) {
+fn part_name(part: SeriesPart, bounds: &[f64]) -> String {
+    match part {
+        SeriesPart::Value => "value".to_owned(),
+        SeriesPart::Sum => "sum".to_owned(),
+        SeriesPart::None => "none".to_owned(),
+        SeriesPart::Bucket(index) => match bounds.get(index as usize) {
             Some(bound) => format!("bucket le={bound}"),
             None => "bucket le=+Inf".to_owned(),
         },

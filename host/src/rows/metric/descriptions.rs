@@ -1,8 +1,8 @@
 //! What the keys of a metric mean, for people.
 
-use super::key_binding::KeyBinding;
-use super::metric::Metric;
-use super::series::AccumulatorId;
+use super::Metric;
+use crate::rows::key::KeyBinding;
+use crate::rows::series::AccumulatorId;
 
 /// See `Metric::descriptions`.
 pub(crate) struct Descriptions<'a> {
@@ -16,17 +16,17 @@ impl Descriptions<'_> {
         let layout = self.metric.pipeline.layout();
         let mut row_key = key.get(..layout.row_key_size.min(key.len()))?.to_vec();
         row_key.resize(layout.row_key_size, 0);
-        let label = |slot| self.metric.series.labels(&self.owners, slot);
+        let label = |accumulator| self.metric.series.labels(&self.owners, accumulator);
         let entry = self.metric.table.peek(&row_key)?;
         Some(match &entry.key_binding {
             KeyBinding::Dropped => "dropped".into(),
             KeyBinding::Failed(name) => format!("not decodable by {name}"),
-            KeyBinding::One { slot, .. } => label(*slot)?.to_owned(),
+            KeyBinding::One { accumulator, .. } => label(*accumulator)?.to_owned(),
             KeyBinding::Many(many) => {
                 let labels = many
                     .contributions
                     .iter()
-                    .filter_map(|contribution| label(contribution.slot));
+                    .filter_map(|contribution| label(contribution.accumulator));
                 labels.collect::<Vec<_>>().join("; ")
             }
         })

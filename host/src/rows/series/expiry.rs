@@ -1,10 +1,11 @@
-//! When each series' value last changed, for metrics whose series are left out once they stand still.
+//! When each series' value last changed, for metrics whose series are left out once they stand
+//! still.
 
 use std::time::{Duration, Instant};
 
 use crate::exposition::Number;
 
-/// Of all series of a set, by place.
+/// Of all series of a set, by index.
 #[derive(Debug)]
 pub(super) struct Expiry {
     after: Duration,
@@ -40,27 +41,32 @@ impl Expiry {
         });
     }
 
-    /// The series that came last is the one at `place` of another set.
-    pub(super) fn take_over(&mut self, other: &Self, place: u32) {
-        if let (Some(last), Some(mark)) = (self.marks.last_mut(), other.marks.get(place as usize)) {
+    /// The series that came last is the one at `index` of another set.
+    pub(super) fn take_over(&mut self, other: &Self, index: u32) {
+        if let (Some(last), Some(mark)) = (self.marks.last_mut(), other.marks.get(index as usize)) {
             *last = *mark;
         }
     }
 
-    /// Follows series that have moved: the one that was at `places[i]` is at `i`.
-    pub(super) fn move_to(&mut self, places: &[u32]) {
-        let marks = places
+    /// Follows series that have moved: the one that was at `indexes[i]` is at `i`.
+    pub(super) fn move_to(&mut self, indexes: &[u32]) {
+        let marks = indexes
             .iter()
             .filter_map(|&old| self.marks.get(old as usize));
         self.marks = marks.copied().collect();
     }
 
-    /// Whether the series at `place` has changed lately. `slots`: its numbers.
-    pub(super) fn is_fresh(&mut self, place: u32, slots: &[Option<Number>], now: Instant) -> bool {
-        let Some(mark) = self.marks.get_mut(place as usize) else {
+    /// Whether the series at `index` has changed lately. `accumulators`: its numbers.
+    pub(super) fn is_fresh(
+        &mut self,
+        index: u32,
+        accumulators: &[Option<Number>],
+        now: Instant,
+    ) -> bool {
+        let Some(mark) = self.marks.get_mut(index as usize) else {
             return true;
         };
-        let value = Some(in_short(slots));
+        let value = Some(in_short(accumulators));
         match mark.at {
             Some(at) if mark.value == value => now.saturating_duration_since(at) < self.after,
             _ => {
@@ -75,10 +81,10 @@ impl Expiry {
 }
 
 /// Other numbers give another one, as good as always.
-fn in_short(slots: &[Option<Number>]) -> u64 {
+fn in_short(accumulators: &[Option<Number>]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    slots.iter().fold(0, |all, slot| {
-        let bits = match slot {
+    accumulators.iter().fold(0, |all, accumulator| {
+        let bits = match accumulator {
             None => 0,
             Some(Number::Unsigned(value)) => value.wrapping_add(1),
             Some(Number::Signed(value)) => value.cast_unsigned().wrapping_add(1),
@@ -98,9 +104,9 @@ mod tests {
         let mut expiry = Expiry::new(Duration::from_secs(10));
         expiry.push();
         expiry.push();
-        let mut fresh = |place, value, seconds| {
+        let mut fresh = |index, value, seconds| {
             let now = start + Duration::from_secs(seconds);
-            expiry.is_fresh(place, &[Some(Number::Unsigned(value))], now)
+            expiry.is_fresh(index, &[Some(Number::Unsigned(value))], now)
         };
         assert!(fresh(0, 7, 0) && fresh(1, 7, 0));
         assert!(fresh(0, 7, 9) && fresh(1, 8, 9));
@@ -115,9 +121,9 @@ mod tests {
         let later = start + Duration::from_secs(2);
         let mut expiry = Expiry::new(Duration::from_secs(1));
         let one = |value| [Some(Number::Unsigned(value))];
-        for place in 0..3 {
+        for index in 0..3 {
             expiry.push();
-            expiry.is_fresh(place, &one(place.into()), start);
+            expiry.is_fresh(index, &one(index.into()), start);
         }
         expiry.move_to(&[2, 0]);
         assert!(!expiry.is_fresh(0, &one(2), later));
@@ -130,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_number_counts() {
-        let slots = |numbers: [u64; 3]| numbers.map(|number| Some(Number::Unsigned(number)));
+        let accumulators = |numbers: [u64; 3]| numbers.map(|number| Some(Number::Unsigned(number)));
         let all = [
             [0, 0, 0],
             [1, 0, 0],
@@ -141,7 +147,11 @@ mod tests {
         ];
         for (index, a) in all.iter().enumerate() {
             for b in &all[..index] {
-                assert_ne!(in_short(&slots(*a)), in_short(&slots(*b)), "{a:?} {b:?}");
+                assert_ne!(
+                    in_short(&accumulators(*a)),
+                    in_short(&accumulators(*b)),
+                    "{a:?} {b:?}"
+                );
             }
         }
         assert_ne!(in_short(&[None]), in_short(&[Some(Number::Unsigned(0))]));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::Complaints;
+use super::resolve::Complaints;
 use crate::plugin::CallError;
 
 /// What one scrape of a metric did.
@@ -15,11 +15,13 @@ pub(crate) struct MetricScrapeStats {
     pub(crate) hits: u64,
     /// Rows that went to plugins.
     pub(crate) decoded: u64,
-    /// Rows that nobody was asked about, since it was late: they are left out until the next scrape, or stay as last answered.
+    /// Rows that nobody was asked about, since it was late: they are left out until the next
+    /// scrape, or stay as last answered.
     pub(crate) postponed: u64,
     /// Keys that left the table.
     pub(crate) evicted: u64,
-    /// Rows that would have made more series than the metric may have: their numbers go into the series `other`.
+    /// Rows that would have made more series than the metric may have: their numbers go into the
+    /// series `other`.
     pub(crate) over_limit: u64,
     /// Time spent in plugins and around them.
     pub(crate) decode_time: Duration,

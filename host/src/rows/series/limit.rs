@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 #[derive(Debug, Default)]
 pub(super) struct Limit {
     /// None: as many as come.
-    pub(super) most: Option<NonZeroUsize>,
+    pub(super) max: Option<NonZeroUsize>,
     /// By family, how many there are, without the one that stands for others.
     there: Vec<usize>,
     /// Rows of this scrape that wanted a series more.
@@ -14,9 +14,9 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    pub(super) fn new(most: Option<NonZeroUsize>, families: usize) -> Self {
+    pub(super) fn new(max: Option<NonZeroUsize>, families: usize) -> Self {
         Self {
-            most,
+            max,
             there: vec![0; families],
             refused: 0,
         }
@@ -25,8 +25,8 @@ impl Limit {
     #[inline]
     pub(super) fn is_reached(&self, family: u32) -> bool {
         let there = self.there.get(family as usize);
-        let reached = |most: NonZeroUsize| there.is_some_and(|there| *there >= most.get());
-        self.most.is_some_and(reached)
+        let reached = |max: NonZeroUsize| there.is_some_and(|there| *there >= max.get());
+        self.max.is_some_and(reached)
     }
 
     /// One more, which is not the one that stands for others.

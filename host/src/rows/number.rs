@@ -1,15 +1,17 @@
-//! Arithmetic on samples: exact on integers as long as that is possible.
+//! From the bytes of a value to a number, and arithmetic on numbers: exact on integers as long as
+//! that is possible.
 
 use crate::exposition::Number;
 use crate::plugin::{Encoding, NumberSource};
 
-/// Sum of two numbers: exact for integers (u64 wraps as the kernel's own counters do), in f64 as soon as one of them is.
+/// Sum of two numbers: exact for integers (u64 wraps as the kernel's own counters do), in f64 as
+/// soon as one of them is.
 #[inline]
 pub(super) fn add(a: Number, b: Number) -> Number {
     match (a, b) {
         (Number::Unsigned(a), Number::Unsigned(b)) => Number::Unsigned(a.wrapping_add(b)),
         (Number::Signed(a), Number::Signed(b)) => Number::Signed(a.wrapping_add(b)),
-        // A fresh slot is an unsigned zero.
+        // A fresh accumulator is an unsigned zero.
         (Number::Unsigned(0), other) => other,
         (a, b) => Number::Float(as_float(a) + as_float(b)),
     }
@@ -65,7 +67,8 @@ pub(super) fn read(source: NumberSource, value: &[u8]) -> Option<Number> {
     })
 }
 
-/// Reads a number out of each CPU's value and adds them up. `stride`: bytes from one CPU's value to the next.
+/// Reads a number out of each CPU's value and adds them up. `stride`: bytes from one CPU's value to
+/// the next.
 #[inline]
 pub(super) fn read_sum(source: NumberSource, values: &[u8], stride: usize) -> Option<Number> {
     if values.len() <= stride {

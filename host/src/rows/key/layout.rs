@@ -17,15 +17,18 @@ pub(crate) struct KeyShape {
 /// The fields of a metric's keys.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Layout {
-    /// The bytes of each label, in the order of the labels. The CPU's number, where it is a label, lies behind the key: see `split_cpus`.
+    /// The bytes of each label, in the order of the labels. The CPU's number, where it is a label,
+    /// lies behind the key: see `split_cpus`.
     pub(crate) fields: Vec<Range<usize>>,
     /// Bytes of a key of the key table.
     pub(crate) row_key_size: usize,
-    /// One row per CPU instead of their sum: the CPU's number is appended to the key as a u16 in the machine's byte order.
+    /// One row per CPU instead of their sum: the CPU's number is appended to the key as a u16 in
+    /// the machine's byte order.
     pub(crate) split_cpus: bool,
     /// Bytes of a value, on one CPU.
     pub(crate) value_size: usize,
-    /// Which number of the value is the metric's. None: the shaper says, or it is a u64 that is all of it.
+    /// Which number of the value is the metric's. None: the shaper says, or it is a u64 that is all
+    /// of it.
     pub(crate) number: Option<NumberSource>,
     /// The first four bytes of a key must be zero: the key of a single-entry array says nothing.
     pub(crate) zero_key: bool,
@@ -60,10 +63,11 @@ const CPU_SIZE: usize = size_of::<u16>();
 const ZERO_KEY_SIZE: usize = 4;
 
 impl Layout {
-    /// Lays labels over a map's keys (which fill them exactly) or over samples (which may be longer).
+    /// Lays labels over a map's keys (which fill them exactly) or over samples (which may be
+    /// longer).
     ///
-    /// In a per-CPU map a label called `cpu` that isn't part of the key is the CPU; as ebpf_exporter has it, it is declared as a `uint`
-    /// of two bytes.
+    /// In a per-CPU map a label called `cpu` that isn't part of the key is the CPU; as
+    /// ebpf_exporter has it, it is declared as a `uint` of two bytes.
     pub(crate) fn new(
         labels: &[LabelConfig],
         source: MetricSource,

@@ -1,103 +1,31 @@
-//! What happens to keys that are not known yet: each label's field goes through its decoders, the labels through the shaper, and every
-//! placement becomes a target in the set of series. Column by column, so that a thousand keys cost one call per decoder.
+//! What happens to keys that are not known yet: each label's field goes through its decoders, the
+//! labels through the shaper, and every placement becomes a contribution to a series. Column by
+//! column, so that a thousand keys cost one call per decoder.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::batch::{Batch, Complaints, Contribution, NO_NUMBER, Outcomes};
+use super::batch::{Batch, Complaints, Outcomes};
 use super::column::Column;
-use super::layout::Layout;
-use super::series::{FamilyShape, SeriesSet};
+use super::plugins::{Label, Plugins, Shaper};
 use crate::exposition::{BlockRenderer, BlockTemplate, FamilyMeta, LabelTemplate, LabelValues};
-use crate::plugin::{
-    Cells, DecoderId, NumberSource, Placement, Session, ShapedFamily, ShaperId, Slot,
-};
+use crate::plugin::{Cells, NumberSource, Placement, SeriesPart, ShapedFamily};
+use crate::rows::key::{Contribution, Layout, NO_NUMBER};
+use crate::rows::series::{FamilyShape, SeriesSet};
 
 /// Keys per call: smaller batches stay in the cache, and one batch bounds what a call can cost.
-pub(super) const BATCH: usize = 1024;
+pub(in crate::rows) const BATCH: usize = 1024;
 
 /// The value of all labels of the series that stands for those over a metric's `max_series`.
 const OTHER: &str = "other";
 
-/// The plugin sessions of a unit.
-#[derive(Default)]
-pub(crate) struct Plugins {
-    sessions: Vec<Session>,
-    /// From then on nobody asks them: there is a deadline to keep.
-    until: Option<Instant>,
-}
-
-/// One of a unit's sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SessionId(usize);
-
-impl Plugins {
-    /// The session with this plugin; `start` makes it if the unit has none yet.
-    pub(crate) fn session(&mut self, plugin: &str, start: impl FnOnce() -> Session) -> SessionId {
-        if let Some(known) = self
-            .sessions
-            .iter()
-            .position(|session| session.plugin_name() == plugin)
-        {
-            return SessionId(known);
-        }
-        self.sessions.push(start());
-        SessionId(self.sessions.len() - 1)
-    }
-
-    /// Keys that are not known at this time wait for the next scrape.
-    pub(crate) fn ask_until(&mut self, until: Instant) {
-        self.until = Some(until);
-    }
-
-    pub(super) fn out_of_time(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() >= until)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.iter()
-    }
-
-    pub(crate) fn get(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.sessions.get_mut(id.0)
-    }
-}
-
-/// One decoder of a chain.
-#[derive(Debug, Clone)]
-pub(crate) struct Step {
-    /// The name in the YAML.
-    pub(crate) name: Arc<str>,
-    pub(crate) session: SessionId,
-    pub(crate) decoder: DecoderId,
-}
-
-/// A label and the decoders that make its text.
-#[derive(Debug, Clone)]
-pub(crate) struct Label {
-    pub(crate) name: String,
-    pub(crate) chain: Vec<Step>,
-}
-
-/// The shaper of a metric as it was opened.
-#[derive(Debug, Clone)]
-pub(crate) struct Shaper {
-    pub(crate) name: Arc<str>,
-    pub(crate) session: SessionId,
-    pub(crate) id: ShaperId,
-    pub(crate) families: Vec<ShapedFamily>,
-    pub(crate) numbers: Vec<NumberSource>,
-    /// Where every key goes. None: the shaper has to be asked.
-    pub(crate) uniform: Vec<Placement>,
-}
-
 /// The way from a key to its targets.
 #[derive(Debug)]
-pub(super) struct Pipeline {
+pub(in crate::rows) struct Pipeline {
     layout: Layout,
     labels: Vec<Label>,
     shaper: Shaper,
-    /// The labels of each family. Columns below the number of decoded labels are those, the others the shaper's new ones.
+    /// The labels of each family. Columns below the number of decoded labels are those, the others
+    /// the shaper's new ones.
     families: Vec<BlockTemplate>,
     /// Of each family, the labels of the series that stands for those over the limit.
     others: Vec<Arc<str>>,
@@ -107,7 +35,7 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// `constants`: labels of every series, with their values.
-    pub(super) fn new(
+    pub(in crate::rows) fn new(
         layout: Layout,
         labels: Vec<Label>,
         constants: &[(String, String)],
@@ -142,16 +70,16 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn layout(&self) -> &Layout {
+    pub(in crate::rows) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    pub(super) fn numbers(&self) -> &[NumberSource] {
+    pub(in crate::rows) fn numbers(&self) -> &[NumberSource] {
         &self.shaper.numbers
     }
 
     /// The families, with the unit's prefix before their names.
-    pub(super) fn family_shapes(&self, namespace: &str) -> Vec<FamilyShape> {
+    pub(in crate::rows) fn family_shapes(&self, namespace: &str) -> Vec<FamilyShape> {
         let name = |family: &ShapedFamily| {
             if namespace.is_empty() {
                 family.name.clone()
@@ -174,7 +102,7 @@ impl Pipeline {
     }
 
     /// Answers every key of a batch. `keys` have `layout.row_key_size` bytes each.
-    pub(super) fn resolve(
+    pub(in crate::rows) fn resolve(
         &mut self,
         plugins: &mut Plugins,
         keys: &Cells,
@@ -192,13 +120,13 @@ impl Pipeline {
             columns.push(column);
         }
         if !batch.alive().is_empty() {
-            self.place(plugins, keys, &columns, series, &mut batch, complaints);
+            self.shape(plugins, keys, &columns, series, &mut batch, complaints);
         }
         batch.into_outcomes()
     }
 
     /// Finds out where the rows that are left go.
-    fn place(
+    fn shape(
         &mut self,
         plugins: &mut Plugins,
         keys: &Cells,
@@ -257,7 +185,7 @@ impl Pipeline {
     }
 
     /// Gives back the memory that many new keys at once have taken.
-    pub(super) fn shrink(&mut self) {
+    pub(in crate::rows) fn shrink(&mut self) {
         self.blocks = BlockRenderer::default();
     }
 }
@@ -280,14 +208,14 @@ fn contributions(
     let mut adding = series.adding();
     let contributions = placements.zip(blocks.blocks());
     let contributions = contributions.filter_map(|(placement, block)| {
-        let slot = adding.slot(placement.family, placement.slot, block)?;
-        let number = match placement.slot {
-            Slot::None => NO_NUMBER,
+        let accumulator = adding.accumulator(placement.family, placement.part, block)?;
+        let number = match placement.part {
+            SeriesPart::None => NO_NUMBER,
             _ => placement.number,
         };
         let scale = placement.scale;
         let contribution = Contribution {
-            slot,
+            accumulator,
             number,
             scale,
         };

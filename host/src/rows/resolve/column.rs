@@ -1,4 +1,5 @@
-//! A label's cells in a batch of keys. Few labels have as many values as there are keys, so what rows have in common is decoded and escaped once.
+//! A label's cells in a batch of keys. Few labels have as many values as there are keys, so what
+//! rows have in common is decoded and escaped once.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -21,14 +22,15 @@ pub(super) struct Column {
 /// Finds cells that have been there before: nearly always, if there are few of them.
 struct Seen {
     /// By the last bits of a cell's hash, the last cell that had them.
-    last: [Option<u32>; SLOTS],
+    last: [Option<u32>; BUCKETS],
     hasher: FixedState,
     looked: usize,
     found: usize,
 }
 
-const SLOTS: usize = 256;
-/// After so many looks it has to have found one in so many: a look costs some 5 ns, a cell that needs no decoding saves some 20.
+const BUCKETS: usize = 256;
+/// After so many looks it has to have found one in so many: a look costs some 5 ns, a cell that
+/// needs no decoding saves some 20.
 const TRIED: usize = 128;
 const WORTH: usize = 4;
 
@@ -83,18 +85,19 @@ impl Column {
         self.cells = cells;
     }
 
-    /// Leaves out the cells that no row has any more. `total`: rows of the batch; `rows`: those that go on.
+    /// Leaves out the cells that no row has any more. `total`: rows of the batch; `rows`: those
+    /// that go on.
     pub(super) fn narrow(&mut self, total: usize, rows: &[u32]) {
         let mut kept = Cells::default();
-        let mut places = vec![None; self.cells.len()];
+        let mut indexes = vec![None; self.cells.len()];
         let mut which = vec![0; total];
         for &row in rows {
             let cell = self.cell_of(row);
-            let (Some(place), Some(which)) = (places.get_mut(cell), which.get_mut(row as usize))
+            let (Some(index), Some(which)) = (indexes.get_mut(cell), which.get_mut(row as usize))
             else {
                 continue;
             };
-            *which = *place.get_or_insert_with(|| {
+            *which = *index.get_or_insert_with(|| {
                 kept.push(self.cells.get(cell));
                 kept.len() as u32 - 1
             });
@@ -121,7 +124,7 @@ impl Column {
 impl Default for Seen {
     fn default() -> Self {
         Self {
-            last: [None; SLOTS],
+            last: [None; BUCKETS],
             hasher: FixedState::default(),
             looked: 0,
             found: 0,
@@ -138,8 +141,8 @@ impl Seen {
     #[inline]
     fn find(&mut self, cells: &Cells, cell: &[u8]) -> Option<u32> {
         self.looked += 1;
-        let slot = self.hasher.hash_one(cell) as usize % SLOTS;
-        let last = &mut self.last[slot];
+        let bucket = self.hasher.hash_one(cell) as usize % BUCKETS;
+        let last = &mut self.last[bucket];
         match *last {
             Some(known) if cells.get(known as usize) == cell => {
                 self.found += 1;

@@ -3,28 +3,17 @@
 use std::sync::Arc;
 
 use super::column::Column;
-use super::pipeline::{Plugins, Step};
-use super::series::AccumulatorId;
+use super::plugins::{Plugins, Step};
 use crate::plugin::CallError;
-
-/// Of a target without a number.
-pub(super) const NO_NUMBER: u32 = u32::MAX;
-
-/// Where a key's number goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Contribution {
-    pub(super) slot: AccumulatorId,
-    /// `NO_NUMBER` adds nothing, but keeps the slot's series alive.
-    pub(super) number: u32,
-    pub(super) scale: f64,
-}
+use crate::rows::key::Contribution;
 
 /// The answer to one key.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Outcome<'a> {
-    /// A filter said no.
+pub(in crate::rows) enum Outcome<'a> {
+    /// A filter rejected it.
     Dropped,
-    /// This decoder or shaper can't make sense of it. Stays so, unless it was about a provisional text.
+    /// This decoder or shaper can't make sense of it. Stays so, unless it was about a provisional
+    /// text.
     Failed { by: &'a Arc<str>, provisional: bool },
     /// No answer: a call failed. Asked again at the next scrape.
     Unanswered,
@@ -38,7 +27,7 @@ pub(super) enum Outcome<'a> {
 
 /// The answers to a batch.
 #[derive(Debug)]
-pub(super) struct Outcomes {
+pub(in crate::rows) struct Outcomes {
     verdicts: Vec<Verdict>,
     provisional: Vec<bool>,
     failed_by: Vec<Arc<str>>,
@@ -58,11 +47,11 @@ enum Verdict {
 
 /// What went wrong in one batch, for the log and the counters.
 #[derive(Debug, Default)]
-pub(super) struct Complaints {
+pub(in crate::rows) struct Complaints {
     /// The first message of each decoder or shaper that rejected rows.
-    pub(super) rejected: Vec<(Arc<str>, String)>,
+    pub(in crate::rows) rejected: Vec<(Arc<str>, String)>,
     /// Calls without an answer.
-    pub(super) failed: Vec<(Arc<str>, CallError)>,
+    pub(in crate::rows) failed: Vec<(Arc<str>, CallError)>,
 }
 
 /// A batch on its way.
@@ -74,7 +63,7 @@ pub(super) struct Batch {
 
 impl Outcomes {
     /// Nobody was asked.
-    pub(super) fn none(rows: usize) -> Self {
+    pub(in crate::rows) fn none(rows: usize) -> Self {
         Self {
             verdicts: vec![Verdict::Unanswered; rows],
             provisional: vec![false; rows],
@@ -84,7 +73,7 @@ impl Outcomes {
     }
 
     /// In the order of the rows.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Outcome<'_>> {
+    pub(in crate::rows) fn iter(&self) -> impl Iterator<Item = Outcome<'_>> {
         let mut contributions = self.contributions.as_slice();
         let rows = (0..).zip(self.verdicts.iter().zip(&self.provisional));
         rows.map(move |(row, (verdict, &provisional))| {
@@ -96,7 +85,8 @@ impl Outcomes {
             contributions = rest;
             match *verdict {
                 Verdict::Unanswered => Outcome::Unanswered,
-                // What was filtered on a provisional text may pass later; for now it goes nowhere, wherever it went before.
+                // What was filtered on a provisional text may pass later; for now it goes nowhere,
+                // wherever it went before.
                 Verdict::Dropped if provisional => Outcome::Placed {
                     contributions: &[],
                     provisional,
@@ -120,7 +110,8 @@ impl Outcomes {
         }
     }
 
-    /// The verdict about rows that a decoder or shaper could not make sense of; `why`: the first of them.
+    /// The verdict about rows that a decoder or shaper could not make sense of; `why`: the first of
+    /// them.
     fn failed(&mut self, name: &Arc<str>, why: &str, complaints: &mut Complaints) -> Verdict {
         self.failed_by.push(Arc::clone(name));
         if !complaints.rejected.iter().any(|(known, _)| known == name) {
@@ -168,21 +159,21 @@ impl Batch {
         let settled = !decoded.dropped.is_empty() || !decoded.errors.is_empty();
         if settled || !decoded.provisional.is_empty() {
             // What is said of a cell holds for all rows that have it.
-            let mut said = vec![(Verdict::Unanswered, false); decoded.cells.len()];
+            let mut of_cell = vec![(Verdict::Unanswered, false); decoded.cells.len()];
             for &cell in &decoded.provisional {
-                said[cell as usize].1 = true;
+                of_cell[cell as usize].1 = true;
             }
             for &cell in &decoded.dropped {
-                said[cell as usize].0 = Verdict::Dropped;
+                of_cell[cell as usize].0 = Verdict::Dropped;
             }
             if let Some((_, why)) = decoded.errors.first() {
                 let failed = outcomes.failed(&step.name, why, complaints);
                 for (cell, _) in &decoded.errors {
-                    said[*cell as usize].0 = failed;
+                    of_cell[*cell as usize].0 = failed;
                 }
             }
             for &row in &*alive {
-                if let Some(&(verdict, provisional)) = said.get(column.cell_of(row)) {
+                if let Some(&(verdict, provisional)) = of_cell.get(column.cell_of(row)) {
                     outcomes.set(row, verdict);
                     outcomes.provisional[row as usize] |= provisional;
                 }
@@ -196,7 +187,8 @@ impl Batch {
         }
     }
 
-    /// Takes a shaper's answer about the rows that are alive: where each goes, and among them those that it could not place.
+    /// Takes a shaper's answer about the rows that are alive: where each goes, and among them those
+    /// that it could not place.
     pub(super) fn placed(
         &mut self,
         mut contributions: Vec<(u32, Contribution)>,

@@ -1,4 +1,5 @@
-//! The order of the output: by family and labels. New series are sorted once, and merged with the others.
+//! The order of the output: by family and labels. New series are sorted once, and merged with the
+//! others.
 
 use std::ops::Range;
 
@@ -6,60 +7,65 @@ use crate::exposition::LabelBlocks;
 
 /// Series in the order of the output.
 pub(super) struct Order {
-    pub(super) places: Vec<u32>,
+    pub(super) indexes: Vec<u32>,
     /// New series that are left out of it, and before each the one that has the same labels.
-    pub(super) twins: Vec<(u32, u32)>,
+    pub(super) duplicates: Vec<(u32, u32)>,
 }
 
 impl Order {
-    /// Of `total` series. The first `sorted` of them are in order, and none of them has the labels of another.
+    /// Of `total` series. The first `sorted` of them are in order, and none of them has the labels
+    /// of another.
     pub(super) fn of(
         blocks: &LabelBlocks,
         family: impl Fn(u32) -> u32,
         sorted: usize,
         total: usize,
     ) -> Self {
-        let text = |place: u32| blocks.get(place).as_bytes();
-        let whole = |place: u32| (family(place), text(place));
+        let text = |index: u32| blocks.get(index).as_bytes();
+        let whole = |index: u32| (family(index), text(index));
         let new = sorted as u32..total as u32;
         let SortKeys {
             mut numbers,
-            place_bits,
+            index_bits,
         } = SortKeys::of(blocks, &family, new);
         // Numbers are compared without a branch, and without a look at the texts.
         numbers.sort_unstable();
-        let mut places: Vec<u32> = Vec::with_capacity(total);
-        let mut twins = Vec::new();
-        places.extend(0..sorted as u32);
-        for alike in numbers.chunk_by_mut(|a, b| a >> place_bits == b >> place_bits) {
-            let place = |number: &u64| sorted as u32 + (number & ((1 << place_bits) - 1)) as u32;
+        let mut indexes: Vec<u32> = Vec::with_capacity(total);
+        let mut duplicates = Vec::new();
+        indexes.extend(0..sorted as u32);
+        for alike in numbers.chunk_by_mut(|a, b| a >> index_bits == b >> index_bits) {
+            let index = |number: &u64| sorted as u32 + (number & ((1 << index_bits) - 1)) as u32;
             if let [one] = alike {
-                places.push(place(one));
+                indexes.push(index(one));
                 continue;
             }
             alike.sort_unstable_by(|a, b| {
-                let texts = whole(place(a)).cmp(&whole(place(b)));
+                let texts = whole(index(a)).cmp(&whole(index(b)));
                 texts.then(a.cmp(b))
             });
-            for same in alike.chunk_by(|a, b| whole(place(a)) == whole(place(b))) {
-                let kept = place(&same[0]);
-                places.push(kept);
-                twins.extend(same[1..].iter().map(|twin| (kept, place(twin))));
+            for same in alike.chunk_by(|a, b| whole(index(a)) == whole(index(b))) {
+                let kept = index(&same[0]);
+                indexes.push(kept);
+                duplicates.extend(same[1..].iter().map(|duplicate| (kept, index(duplicate))));
             }
         }
         if sorted > 0 {
             // Two sorted runs, which a stable sort joins in one go.
-            places.sort_by(|&a, &b| whole(a).cmp(&whole(b)));
+            indexes.sort_by(|&a, &b| whole(a).cmp(&whole(b)));
         }
-        Self { places, twins }
+        Self {
+            indexes,
+            duplicates,
+        }
     }
 }
 
-/// A number for each of some series, which sorts as its family and labels do: the bits in which the beginnings of the labels differ, behind what all of
-/// them begin with, as far as there is room. Below that its place, less the first one. So series that differ only further behind are alike.
+/// A number for each of some series, which sorts as its family and labels do: the bits in which the
+/// beginnings of the labels differ, behind what all of them begin with, as far as there is room.
+/// Below that its index, less the first one. So series that differ only further behind are alike.
 struct SortKeys {
     numbers: Vec<u64>,
-    place_bits: u32,
+    index_bits: u32,
 }
 
 /// So much of the labels is looked at.
@@ -77,49 +83,49 @@ struct Span {
 }
 
 impl SortKeys {
-    fn of(blocks: &LabelBlocks, family: impl Fn(u32) -> u32, places: Range<u32>) -> Self {
-        let place_bits = bits(places.len() as u32);
-        let families = places.clone().map(&family);
-        let differ = families.fold((u32::MAX, 0), |(least, most), family| {
-            (least.min(family), most.max(family))
+    fn of(blocks: &LabelBlocks, family: impl Fn(u32) -> u32, indexes: Range<u32>) -> Self {
+        let index_bits = bits(indexes.len() as u32);
+        let families = indexes.clone().map(&family);
+        let differ = families.fold((u32::MAX, 0), |(min, max), family| {
+            (min.min(family), max.max(family))
         });
         let (first_family, last_family) = differ;
         let family_bits = bits(last_family.saturating_sub(first_family));
-        let skip = common_prefix(blocks, places.clone());
-        let window = |place: u32| window(blocks.get(place).as_bytes(), skip);
-        let first = window(places.start);
-        let differ = places
+        let skip = common_prefix(blocks, indexes.clone());
+        let window = |index: u32| window(blocks.get(index).as_bytes(), skip);
+        let first = window(indexes.start);
+        let differ = indexes
             .clone()
-            .fold(0, |differ, place| differ | (window(place) ^ first));
-        let spans = spans(differ, 64 - place_bits - family_bits);
-        let number = |place: u32| {
-            let window = window(place).to_be_bytes();
-            let start = u64::from(family(place) - first_family);
+            .fold(0, |differ, index| differ | (window(index) ^ first));
+        let spans = spans(differ, 64 - index_bits - family_bits);
+        let number = |index: u32| {
+            let window = window(index).to_be_bytes();
+            let start = u64::from(family(index) - first_family);
             // Shifts are less than the width: they need not be checked for that each time.
             let key = spans.iter().fold(start, |key, span| {
                 let bits = window[span.byte % WINDOW].wrapping_shr(span.shift) & span.mask;
                 key.wrapping_shl(span.bits) | u64::from(bits)
             });
-            key << place_bits | u64::from(place - places.start)
+            key << index_bits | u64::from(index - indexes.start)
         };
         Self {
-            numbers: places.clone().map(number).collect(),
-            place_bits,
+            numbers: indexes.clone().map(number).collect(),
+            index_bits,
         }
     }
 }
 
 /// How many bits it takes to say numbers up to this one.
-fn bits(most: u32) -> u32 {
-    u32::BITS - most.leading_zeros()
+fn bits(max: u32) -> u32 {
+    u32::BITS - max.leading_zeros()
 }
 
 /// How many bytes all of these texts begin with.
-fn common_prefix(blocks: &LabelBlocks, places: Range<u32>) -> usize {
-    let text = |place: u32| blocks.get(place).as_bytes();
-    let mut common = text(places.start);
-    for place in places {
-        let text = text(place);
+fn common_prefix(blocks: &LabelBlocks, indexes: Range<u32>) -> usize {
+    let text = |index: u32| blocks.get(index).as_bytes();
+    let mut common = text(indexes.start);
+    for index in indexes {
+        let text = text(index);
         if !text.starts_with(common) {
             let pairs = common.iter().zip(text);
             common = &common[..pairs.take_while(|(a, b)| a == b).count()];
@@ -176,15 +182,18 @@ mod tests {
         for (_, text) in series {
             blocks.push(text).unwrap();
         }
-        let family = |place: u32| series[place as usize].0;
-        let Order { places, twins } = Order::of(&blocks, family, sorted, series.len());
+        let family = |index: u32| series[index as usize].0;
+        let Order {
+            indexes,
+            duplicates,
+        } = Order::of(&blocks, family, sorted, series.len());
         let mut wanted: Vec<u32> = (0..series.len() as u32).collect();
-        wanted.sort_by_key(|&place| &series[place as usize]);
-        wanted.dedup_by_key(|place| &series[*place as usize]);
-        assert_eq!(places, wanted);
-        assert_eq!(places.len() + twins.len(), series.len());
-        for (kept, twin) in twins {
-            assert!(kept < twin && series[kept as usize] == series[twin as usize]);
+        wanted.sort_by_key(|&index| &series[index as usize]);
+        wanted.dedup_by_key(|index| &series[*index as usize]);
+        assert_eq!(indexes, wanted);
+        assert_eq!(indexes.len() + duplicates.len(), series.len());
+        for (kept, duplicate) in duplicates {
+            assert!(kept < duplicate && series[kept as usize] == series[duplicate as usize]);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Where the series of given labels is.
 //!
-//! Most maps are filled once with keys of which no two give the same labels. So the index watches the first series of a map whose keys are
-//! all new, and where they are all different it gives up: the few that are not are found when the series are sorted. It is made again when
-//! series are added to others.
+//! Most maps are filled once with keys of which no two give the same labels. So the index watches
+//! the first series of a map whose keys are all new, and where they are all different it gives up:
+//! the few that are not are found when the series are sorted. It is made again when series are
+//! added to others.
 
 use std::hash::BuildHasher;
 
@@ -28,17 +29,18 @@ pub(super) struct Index {
     known: usize,
 }
 
-/// A series and half of the hash of its labels: the table grows without a look at the labels, and compares few of them.
+/// A series and half of the hash of its labels: the table grows without a look at the labels, and
+/// compares few of them.
 #[derive(Debug, Clone, Copy)]
 struct Indexed {
     hash: u32,
-    place: u32,
+    index: u32,
 }
 
 impl Indexed {
-    fn new(hasher: &RandomState, labels: Labels<'_>, place: u32) -> Self {
+    fn new(hasher: &RandomState, labels: Labels<'_>, index: u32) -> Self {
         let hash = (hasher.hash_one(labels) >> 32) as u32;
-        Self { hash, place }
+        Self { hash, index }
     }
 
     /// The same for the same half of a hash; as the table wants it, both ends vary.
@@ -48,7 +50,8 @@ impl Indexed {
 }
 
 impl Index {
-    /// Begins a scrape. `filling`: there are no series yet, and it does no harm if some are added twice.
+    /// Begins a scrape. `filling`: there are no series yet, and it does no harm if some are added
+    /// twice.
     pub(super) fn begin(&mut self, filling: bool) {
         self.filling = filling;
         self.known = 0;
@@ -58,8 +61,8 @@ impl Index {
         self.filling
     }
 
-    /// The place of the series with these labels; None, and it is added with the place `fresh`, if it is not known. `labels`: of each series
-    /// before `fresh`.
+    /// The index of the series with these labels; None, and it is added with the index `fresh`, if
+    /// it is not known. `labels`: of each series before `fresh`.
     #[inline]
     pub(super) fn find_or_add<'a>(
         &mut self,
@@ -77,11 +80,11 @@ impl Index {
         let (table, hasher) = (&mut self.table, &self.hasher);
         let table = table.get_or_insert_with(|| index_of(hasher, fresh, &labels));
         let fresh = Indexed::new(&self.hasher, wanted, fresh);
-        let same = |known: &Indexed| known.hash == fresh.hash && labels(known.place) == wanted;
+        let same = |known: &Indexed| known.hash == fresh.hash && labels(known.index) == wanted;
         match table.entry(fresh.spread(), same, |known| known.spread()) {
             Entry::Occupied(known) => {
                 self.known += usize::from(self.filling);
-                Some(known.get().place)
+                Some(known.get().index)
             }
             Entry::Vacant(vacant) => {
                 vacant.insert(fresh);
@@ -100,21 +103,22 @@ impl Index {
         let (table, hasher) = (&mut self.table, &self.hasher);
         let table = table.get_or_insert_with(|| index_of(hasher, total, &labels));
         let looked_for = Indexed::new(hasher, wanted, total);
-        let same = |known: &Indexed| known.hash == looked_for.hash && labels(known.place) == wanted;
+        let same = |known: &Indexed| known.hash == looked_for.hash && labels(known.index) == wanted;
         table.find(looked_for.spread(), same).is_some()
     }
 
-    /// Follows series that have moved: the one that was at `places[i]` is at `i`. There were `total`; those left out are not in the index.
-    pub(super) fn move_to(&mut self, places: &[u32], total: usize) {
+    /// Follows series that have moved: the one that was at `indexes[i]` is at `i`. There were
+    /// `total`; those left out are not in the index.
+    pub(super) fn move_to(&mut self, indexes: &[u32], total: usize) {
         let Some(table) = &mut self.table else {
             return;
         };
         let mut moved = vec![0; total];
-        for (new, old) in (0..).zip(places) {
+        for (new, old) in (0..).zip(indexes) {
             moved[*old as usize] = new;
         }
         for known in table.iter_mut() {
-            known.place = moved[known.place as usize];
+            known.index = moved[known.index as usize];
         }
     }
 }
@@ -126,8 +130,8 @@ fn index_of<'a>(
     labels: impl Fn(u32) -> Labels<'a>,
 ) -> HashTable<Indexed> {
     let mut table = HashTable::with_capacity(total as usize);
-    for place in 0..total {
-        let known = Indexed::new(hasher, labels(place), place);
+    for index in 0..total {
+        let known = Indexed::new(hasher, labels(index), index);
         table.insert_unique(known.spread(), known, |known| known.spread());
     }
     table

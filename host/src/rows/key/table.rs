@@ -1,8 +1,10 @@
-//! The key table: raw key bytes -> what the key adds to, laid out in the order in which the keys were first met.
+//! The key table: raw key bytes -> what the key adds to, laid out in the order in which the keys
+//! were first met.
 //!
-//! A kernel map that didn't change is walked in the same order every time, so the entry after the one found last is nearly always the one
-//! looked for: comparing its key costs a fraction of a hash look-up. The hash index is made when that guess fails for the first time, and
-//! never for a map that stays as it is.
+//! A kernel map that didn't change is walked in the same order every time, so the entry after the
+//! one found last is nearly always the one looked for: comparing its key costs a fraction of a hash
+//! look-up. The hash index is made when that guess fails for the first time, and never for a map
+//! that stays as it is.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -10,11 +12,11 @@ use hashbrown::hash_table::Entry;
 use std::hash::BuildHasher;
 
 /// Index of an entry.
-pub(super) type EntryId = u32;
+pub(in crate::rows) type EntryId = u32;
 
 /// Fixed-size keys and a value for each.
 #[derive(Debug)]
-pub(super) struct KeyTable<T> {
+pub(in crate::rows) struct KeyTable<T> {
     key_size: usize,
     /// Keys end to end; entry i is at `i * key_size`.
     keys: Vec<u8>,
@@ -24,11 +26,13 @@ pub(super) struct KeyTable<T> {
     hasher: FixedState,
     /// Where the next look-up begins.
     next: usize,
-    /// The table was empty when the walk began: no key of it is known, so there is nothing to look for.
+    /// The table was empty when the walk began: no key of it is known, so there is nothing to look
+    /// for.
     filling: bool,
 }
 
-/// An entry and half of its key's hash: the index grows without a look at the keys, and compares few of them.
+/// An entry and half of its key's hash: the index grows without a look at the keys, and compares
+/// few of them.
 #[derive(Debug, Clone, Copy)]
 struct Indexed {
     hash: u32,
@@ -50,8 +54,9 @@ impl Indexed {
 }
 
 impl<T> KeyTable<T> {
-    pub(super) fn new(key_size: usize) -> Self {
-        // The seed differs from process to process, so that nobody can fill one bucket from outside.
+    pub(in crate::rows) fn new(key_size: usize) -> Self {
+        // The seed differs from process to process, so that nobody can fill one bucket from
+        // outside.
         let seed = foldhash::fast::RandomState::default().hash_one(key_size);
         Self {
             key_size,
@@ -64,23 +69,24 @@ impl<T> KeyTable<T> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::rows) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether it was empty when the walk began.
-    pub(super) fn is_filling(&self) -> bool {
+    pub(in crate::rows) fn is_filling(&self) -> bool {
         self.filling
     }
 
     /// Call before a walk: the first key is guessed to be the first entry.
-    pub(super) fn rewind(&mut self) {
+    pub(in crate::rows) fn rewind(&mut self) {
         self.next = 0;
         self.filling = self.entries.is_empty();
     }
 
-    /// Makes room for so many entries: memory that isn't written to costs nothing, moving what has grown does.
-    pub(super) fn reserve(&mut self, entries: usize) {
+    /// Makes room for so many entries: memory that isn't written to costs nothing, moving what has
+    /// grown does.
+    pub(in crate::rows) fn reserve(&mut self, entries: usize) {
         // Where there is none to reserve, they grow step by step.
         let bytes = entries.saturating_mul(self.key_size);
         let _ = self.keys.try_reserve_exact(bytes);
@@ -88,14 +94,14 @@ impl<T> KeyTable<T> {
     }
 
     /// Gives back what was reserved and is not needed.
-    pub(super) fn shrink(&mut self) {
+    pub(in crate::rows) fn shrink(&mut self) {
         self.keys.shrink_to_fit();
         self.entries.shrink_to_fit();
     }
 
     /// The entry of a key of `key_size` bytes.
     #[inline]
-    pub(super) fn find(&mut self, key: &[u8]) -> Option<EntryId> {
+    pub(in crate::rows) fn find(&mut self, key: &[u8]) -> Option<EntryId> {
         if self.filling {
             return None;
         }
@@ -124,7 +130,7 @@ impl<T> KeyTable<T> {
     }
 
     /// From now on keys are found in any order.
-    pub(super) fn make_index(&mut self) {
+    pub(in crate::rows) fn make_index(&mut self) {
         if self.index.is_some() {
             return;
         }
@@ -136,8 +142,9 @@ impl<T> KeyTable<T> {
         self.index = Some(index);
     }
 
-    /// Sets the entry of a key, which `find` did not find. Nothing is done if the table is full (2^32 entries).
-    pub(super) fn put(&mut self, key: &[u8], entry: T) {
+    /// Sets the entry of a key, which `find` did not find. Nothing is done if the table is full
+    /// (2^32 entries).
+    pub(in crate::rows) fn put(&mut self, key: &[u8], entry: T) {
         debug_assert_eq!(key.len(), self.key_size);
         let Ok(id) = EntryId::try_from(self.entries.len()) else {
             return;
@@ -160,7 +167,7 @@ impl<T> KeyTable<T> {
                     self.entries[known.get().id as usize] = entry;
                     return;
                 }
-                Entry::Vacant(place) => place.insert(fresh),
+                Entry::Vacant(vacant) => vacant.insert(fresh),
             };
         }
         keys.extend_from_slice(key);
@@ -168,25 +175,25 @@ impl<T> KeyTable<T> {
     }
 
     /// Like `find`, for a look from aside. Call `make_index` first.
-    pub(super) fn peek(&self, key: &[u8]) -> Option<&T> {
+    pub(in crate::rows) fn peek(&self, key: &[u8]) -> Option<&T> {
         self.get(self.indexed(key)?)
     }
 
-    pub(super) fn key(&self, id: EntryId) -> &[u8] {
+    pub(in crate::rows) fn key(&self, id: EntryId) -> &[u8] {
         let start = id as usize * self.key_size;
         &self.keys[start..start + self.key_size]
     }
 
-    pub(super) fn get(&self, id: EntryId) -> Option<&T> {
+    pub(in crate::rows) fn get(&self, id: EntryId) -> Option<&T> {
         self.entries.get(id as usize)
     }
 
-    pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut T> {
+    pub(in crate::rows) fn get_mut(&mut self, id: EntryId) -> Option<&mut T> {
         self.entries.get_mut(id as usize)
     }
 
     /// Keeps the entries that `keep` says, in their order; entry ids change.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
+    pub(in crate::rows) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         let size = self.key_size;
         let (mut from, mut to) = (0, 0);
         let keys = &mut self.keys;
