@@ -1,5 +1,6 @@
-//! `exporter-host check DIR`: says what is wrong with the YAML files of a directory, units' and plugins' sidecars, without a kernel and without
-//! privileges. Objects that are there are looked into, as far as that takes no kernel; plugins are not opened.
+//! `exporter-host check DIR`: says what is wrong with the YAML files of a directory, units' and
+//! plugins' sidecars, without a kernel and without privileges. Objects that are there are looked
+//! into, as far as that takes no kernel; plugins are not opened.
 
 use std::io;
 use std::io::Write;

@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::check::Format;
 use crate::doctor::{self, Finding, Status};
 
-/// Report what this kernel and these privileges allow, what does not work and how to fix it; run it as the exporter will run
+/// Report what this kernel and these privileges allow, what does not work and how to fix it; run it
+/// as the exporter will run
 #[derive(Debug, Args)]
 pub(crate) struct DoctorFlags {
     /// Output format

@@ -1,5 +1,6 @@
-//! What kingpin, ebpf_exporter's flag parser, does to arguments before it looks at them: `@file` stands for the lines of a file, and
-//! `--no-FLAG` turns off a flag that takes no value. Systemd units and manifests rely on both.
+//! What kingpin, ebpf_exporter's flag parser, does to arguments before it looks at them: `@file`
+//! stands for the lines of a file, and `--no-FLAG` turns off a flag that takes no value. Systemd
+//! units and manifests rely on both.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;

@@ -1,4 +1,5 @@
-//! What can be typed: ebpf_exporter's flags with their meaning, and our own. The doc comments are the help text.
+//! What can be typed: ebpf_exporter's flags with their meaning, and our own. The doc comments are
+//! the help text.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +20,8 @@ use crate::paths::DEFAULT_TELEMETRY;
 use crate::privileges::{Keep, Mode, User};
 use crate::telemetry::{LogFormat, LogLevel};
 
-/// Prometheus exporter for one Linux node: BPF objects count in the kernel, sandboxed WebAssembly components decode and shape
+/// Prometheus exporter for one Linux node: BPF objects count in the kernel, sandboxed WebAssembly
+/// components decode and shape
 #[derive(Debug, Parser)]
 #[command(
     name = "exporter-host",
@@ -74,11 +76,13 @@ pub(super) struct ServeFlags {
     #[arg(long = "config.quiet", value_name = "DURATION", default_value = "250ms", value_parser = values::timeout)]
     pub(super) config_quiet: Duration,
 
-    /// How long an on-demand unit runs after the last request for it, 0 for ever; a unit's YAML may override it
+    /// How long an on-demand unit runs after the last request for it, 0 for ever; a unit's YAML may
+    /// override it
     #[arg(long = "keepalive", value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     pub(super) keepalive: Duration,
 
-    /// Ignored, for compatibility with ebpf_exporter: rows that a decoder drops are always cached, within bounds
+    /// Ignored, for compatibility with ebpf_exporter: rows that a decoder drops are always cached,
+    /// within bounds
     #[arg(
         long = "config.skip-cache-size",
         value_name = "ROWS",
@@ -90,11 +94,13 @@ pub(super) struct ServeFlags {
     #[arg(long = "plugin.dir", value_name = "DIR")]
     pub(super) plugin_dir: Vec<PathBuf>,
 
-    /// Directory for compiled plugins, writable by this user alone; makes later starts faster [default: none]
+    /// Directory for compiled plugins, writable by this user alone; makes later starts faster
+    /// [default: none]
     #[arg(long = "plugin.cache-dir", value_name = "DIR")]
     pub(super) plugin_cache_dir: Option<PathBuf>,
 
-    /// Address to listen on: :port, host:port, [ipv6]:port, or fd://N for the N-th socket from systemd; repeatable
+    /// Address to listen on: :port, host:port, [ipv6]:port, or fd://N for the N-th socket from
+    /// systemd; repeatable
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9435", value_parser = values::listen_address)]
     pub(super) web_listen_address: Vec<Address>,
 
@@ -131,7 +137,8 @@ pub(super) struct ServeFlags {
     #[arg(long = "user", value_name = "USER[:GROUP]")]
     pub(super) user: Option<User>,
 
-    /// Whether a separate process without capabilities runs plugins and serves HTTP; off is for debugging
+    /// Whether a separate process without capabilities runs plugins and serves HTTP; off is for
+    /// debugging
     #[arg(long = "server.split", value_name = "WHETHER", value_enum, default_value_t = Split::On)]
     pub(super) server_split: Split,
 
@@ -151,7 +158,8 @@ pub(super) struct ServeFlags {
     #[arg(long = "hardening.read", value_name = "PATH")]
     pub(super) hardening_read: Vec<PathBuf>,
 
-    /// Before serving, try what the hardening must deny, report the result, and exit if anything is allowed
+    /// Before serving, try what the hardening must deny, report the result, and exit if anything is
+    /// allowed
     #[arg(long = "hardening.check")]
     pub(super) hardening_check: bool,
 

@@ -1,4 +1,5 @@
-//! `exporter-host healthcheck`: asks a running exporter whether it answers, for images that have no other program to do it with.
+//! `exporter-host healthcheck`: asks a running exporter whether it answers, for images that have no
+//! other program to do it with.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -76,7 +77,8 @@ fn ask_at(
     let mut stream = TcpStream::connect_timeout(address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    // In one piece: who answers and closes after the first of several resets the connection, and the answer is lost.
+    // In one piece: who answers and closes after the first of several resets the connection, and
+    // the answer is lost.
     let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut line = Vec::new();

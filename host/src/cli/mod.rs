@@ -1,5 +1,6 @@
-//! The command line, in two stages: what was typed (`flags`, clap) and what was meant (`settings`, nothing left to validate). One file per
-//! verb. Owns usage errors (exit code 2); what the flags lead to is other rooms' business.
+//! The command line, in two stages: what was typed (`flags`, clap) and what was meant (`settings`,
+//! nothing left to validate). One file per verb. Owns usage errors (exit code 2); what the flags
+//! lead to is other rooms' business.
 
 pub(crate) mod check;
 pub(crate) mod doctor;
@@ -41,7 +42,8 @@ pub(crate) enum Command {
     Healthcheck(HealthcheckFlags),
 }
 
-/// `args` with the program's name first. `Err` is also the answer to `--help` and `--version`: hand it to `report`.
+/// `args` with the program's name first. `Err` is also the answer to `--help` and `--version`: hand
+/// it to `report`.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let usage_error = |message: String| Flags::command().error(ErrorKind::ValueValidation, message);
     let args = expand::expand(args).map_err(|error| usage_error(error.to_string()))?;

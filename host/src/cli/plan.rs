@@ -1,5 +1,5 @@
-//! `exporter-host plan DIR`: what a reload with this directory would do, to a running host or to an empty one. Needs no privileges; objects
-//! and plugins are not opened, only compared.
+//! `exporter-host plan DIR`: what a reload with this directory would do, to a running host or to an
+//! empty one. Needs no privileges; objects and plugins are not opened, only compared.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,7 +50,8 @@ pub(crate) struct PlanFlags {
     format: Format,
 }
 
-/// The exit code is 1 where something of the directory could not be used. `Err`: `out` could not be written to.
+/// The exit code is 1 where something of the directory could not be used. `Err`: `out` could not be
+/// written to.
 pub(crate) fn run(flags: &PlanFlags, out: &mut impl Write) -> io::Result<ExitCode> {
     let plan = match plan(flags) {
         Ok(plan) => plan,
@@ -119,7 +120,8 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
         let mut wanted = Desired::of(config);
         let report = running.iter().find(|report| report.name == config.name);
         let now = report.map_or(Current::Absent, now_of);
-        // The host, which may be on another machine, knows its kernel: what was found here counts only for what it has not seen.
+        // The host, which may be on another machine, knows its kernel: what was found here counts
+        // only for what it has not seen.
         match now {
             Current::Running(fingerprint) if fingerprint.config == config.digest => {
                 wanted.skip = None

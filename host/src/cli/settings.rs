@@ -1,4 +1,5 @@
-//! What was meant: the flags of a serving process, checked and grouped by the room that they concern.
+//! What was meant: the flags of a serving process, checked and grouped by the room that they
+//! concern.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

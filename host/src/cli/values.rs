@@ -1,5 +1,5 @@
-//! Flag values that are more than a text: addresses, paths, durations. Each parser's error is the rest of clap's
-//! `invalid value '…' for '--flag': …`.
+//! Flag values that are more than a text: addresses, paths, durations. Each parser's error is the
+//! rest of clap's `invalid value '…' for '--flag': …`.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;

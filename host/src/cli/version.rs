@@ -1,4 +1,5 @@
-//! What this binary is. The environment of the build says what cargo doesn't: `EXPORTER_HOST_REVISION`, `EXPORTER_HOST_RUSTC`.
+//! What this binary is. The environment of the build says what cargo doesn't:
+//! `EXPORTER_HOST_REVISION`, `EXPORTER_HOST_RUSTC`.
 
 use std::sync::LazyLock;
 

@@ -21,7 +21,7 @@ mod text;
 
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Compressor;
-pub(crate) use escape::LabelTemplate;
+pub(crate) use escape::{LabelTemplate, label_block};
 pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};

@@ -1,8 +1,9 @@
 //! Reads OpenMetrics text into families, strictly: what does not follow the format is an error with
 //! its line.
 //!
-//! Made for what prometheus-client prints. State sets, gauge histograms and timestamps have no
-//! place in the family model and are refused; exemplars and `_created` samples are passed over.
+//! For tests and fuzzing, which read back what the writers have written. State sets, gauge
+//! histograms and timestamps have no place in the family model and are refused; exemplars and
+//! `_created` samples are passed over.
 
 mod assemble;
 mod line;

@@ -102,7 +102,8 @@ pub(super) async fn probe(server: &Server, request: ProbeRequest) -> Probed {
     })
 }
 
-/// The collector that is asked for, and the request for its unit if that is on demand. Its unit runs.
+/// The collector that is asked for, and the request for its unit if that is on demand. Its unit
+/// runs.
 async fn find(
     server: &Server,
     request: &ProbeRequest,

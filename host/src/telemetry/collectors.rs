@@ -1,14 +1,12 @@
-//! Collectors: how their last calls went. Handed over as a whole for each scrape, so that what is gone leaves nothing.
+//! Collectors: how their last calls went. Handed over as a whole for each scrape, so that what is
+//! gone leaves nothing.
 
-use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::registry::{Source, family, head};
+use crate::exposition::{Family, Kind, Number, label_block};
 
 /// One collector as of now.
 #[derive(Debug, Clone)]
@@ -37,70 +35,72 @@ pub(crate) struct CollectorTarget {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Collectors(pub(super) Arc<Mutex<Vec<CollectorStats>>>);
 
-impl Collector for Collectors {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+impl Source for Collectors {
+    fn families(&self) -> Vec<Family> {
         let collectors = self.0.lock().clone();
-        let mut gauge = |name, help, value: fn(&CollectorTarget) -> Option<f64>| {
-            let family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            each_target(&collectors, family, value)
+        let targets: Vec<(Arc<str>, &CollectorTarget)> = collectors
+            .iter()
+            .flat_map(|stats| stats.targets.iter().map(move |target| (stats, target)))
+            .map(|(stats, target)| (target_labels(stats, target), target))
+            .collect();
+        let gauge = |name, help, value: fn(&CollectorTarget) -> Option<Number>| {
+            let samples = targets.iter().filter_map(|(labels, target)| {
+                let value = value(target)?;
+                Some((Arc::clone(labels), value))
+            });
+            family(head(name, help, Kind::Gauge), samples)
         };
-        gauge(
-            "exporter_host_collector_success",
-            "Whether the collector's last call succeeded.",
-            |target| Some(f64::from(target.success)),
-        )?;
-        gauge(
-            "exporter_host_collector_duration_seconds",
-            "How long the collector's last call took, waiting included.",
-            |target| Some(target.seconds),
-        )?;
-        gauge(
-            "exporter_host_collector_samples",
-            "Series returned by the collector's last call.",
-            |target| Some(target.series as f64),
-        )?;
-        gauge(
-            "exporter_host_collector_age_seconds",
-            "Age of the last successful answer of a collector that is called in the background.",
-            |target| target.age,
-        )?;
-        let mut failures = encoder.encode_descriptor(
-            "exporter_host_collector_failures",
-            "Failed calls of the collector, probes included, by reason.",
-            None,
-            MetricType::Counter,
-        )?;
-        for stats in &collectors {
-            for (reason, count) in &stats.failures {
+        let failures = collectors.iter().flat_map(|stats| {
+            let failures = stats.failures.iter();
+            failures.map(move |(reason, count)| {
                 let labels = [
                     ("config", stats.config.as_str()),
                     ("collector", &stats.collector),
                     ("reason", reason),
                 ];
-                ConstCounter::new(*count).encode(failures.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
+                (label_block(&labels), Number::Unsigned(*count))
+            })
+        });
+        vec![
+            gauge(
+                "exporter_host_collector_success",
+                "Whether the collector's last call succeeded.",
+                |target| Some(Number::Float(target.success.into())),
+            ),
+            gauge(
+                "exporter_host_collector_duration_seconds",
+                "How long the collector's last call took, waiting included.",
+                |target| Some(Number::Float(target.seconds)),
+            ),
+            gauge(
+                "exporter_host_collector_samples",
+                "Series returned by the collector's last call.",
+                |target| Some(Number::Float(target.series as f64)),
+            ),
+            gauge(
+                "exporter_host_collector_age_seconds",
+                "Age of the last successful answer of a collector that is called in the background.",
+                |target| target.age.map(Number::Float),
+            ),
+            family(
+                head(
+                    "exporter_host_collector_failures_total",
+                    "Failed calls of the collector, probes included, by reason.",
+                    Kind::Counter,
+                ),
+                failures,
+            ),
+        ]
     }
 }
 
-fn each_target(
-    collectors: &[CollectorStats],
-    mut family: MetricEncoder<'_>,
-    value: fn(&CollectorTarget) -> Option<f64>,
-) -> fmt::Result {
-    for stats in collectors {
-        for target in &stats.targets {
-            let Some(value) = value(target) else { continue };
-            let mut labels = vec![
-                ("config", stats.config.as_str()),
-                ("collector", &stats.collector),
-            ];
-            if let Some(target) = &target.target {
-                labels.push(("target", target));
-            }
-            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-        }
+fn target_labels(stats: &CollectorStats, target: &CollectorTarget) -> Arc<str> {
+    let mut labels = vec![
+        ("config", stats.config.as_str()),
+        ("collector", &stats.collector),
+    ];
+    if let Some(target) = &target.target {
+        labels.push(("target", target));
     }
-    Ok(())
+    label_block(&labels)
 }

@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::labelled::{Labelled, Registrar};
+use super::registry::{Labelled, Registry};
 
 #[derive(Debug)]
 pub(crate) struct HttpTelemetry {
@@ -22,7 +22,7 @@ pub(crate) struct InFlight {
 }
 
 impl HttpTelemetry {
-    pub(super) fn register(registry: &mut Registrar<'_>) -> Self {
+    pub(super) fn register(registry: &mut Registry) -> Self {
         let telemetry = Self {
             requests: registry.labelled(
                 "exporter_host_http_requests",

@@ -29,7 +29,8 @@ impl RateLimit {
         }
     }
 
-    /// `Some` if a message of this kind may be logged now, with the number of those held back since the last one.
+    /// `Some` if a message of this kind may be logged now, with the number of those held back since
+    /// the last one.
     pub(crate) fn allow(&self, kind: &str) -> Option<u64> {
         self.allow_at(kind, Instant::now())
     }

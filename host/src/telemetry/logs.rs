@@ -1,4 +1,5 @@
-//! Logs: one line per event on stderr, as logfmt or JSON, with the keys that the Prometheus family uses (`time`, `level`, `msg`).
+//! Logs: one line per event on stderr, as logfmt or JSON, with the keys that the Prometheus family
+//! uses (`time`, `level`, `msg`).
 
 mod line;
 

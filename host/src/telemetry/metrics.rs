@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use prometheus_client::metrics::family::Family as ClientFamily;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
 
 use super::collectors::{CollectorStats, Collectors};
 use super::http::HttpTelemetry;
-use super::labelled::{FloatGauge, Labelled, Registrar, UintGauge};
 use super::plugin::{PluginFamilies, PluginTelemetry};
 use super::process::ProcessCollector;
-use super::programs::{ProgramStats, Programs, RUN_TIME};
+use super::programs::{ProgramStats, Programs};
+use super::registry::{FloatGauge, Labelled, Registry, UintGauge, family, head};
 use super::unit::{UnitFamilies, UnitTelemetry};
-use crate::exposition::{Family, FamilyMeta, parse};
+use crate::exposition::{Family, Kind, Number, label_block};
 use crate::link::ProcessFigures;
 
 /// What this binary is.
@@ -29,7 +26,8 @@ pub(crate) struct BuildInfo {
 }
 
 impl BuildInfo {
-    /// The build sets `EXPORTER_HOST_REVISION`, `EXPORTER_HOST_BRANCH` and `EXPORTER_HOST_RUSTC` where it knows them.
+    /// The build sets `EXPORTER_HOST_REVISION`, `EXPORTER_HOST_BRANCH` and `EXPORTER_HOST_RUSTC`
+    /// where it knows them.
     pub(crate) const THIS: Self = Self {
         version: env!("CARGO_PKG_VERSION"),
         revision: or_empty(option_env!("EXPORTER_HOST_REVISION")),
@@ -37,8 +35,8 @@ impl BuildInfo {
         rustc: or_empty(option_env!("EXPORTER_HOST_RUSTC")),
     };
 
-    fn labels(self) -> Vec<(&'static str, &'static str)> {
-        vec![
+    fn labels(self) -> [(&'static str, &'static str); 6] {
+        [
             ("arch", std::env::consts::ARCH),
             ("branch", self.branch),
             ("os", std::env::consts::OS),
@@ -74,34 +72,28 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     pub(crate) fn new(build: BuildInfo) -> Arc<Self> {
         let mut registry = Registry::default();
-        let mut registrar = Registrar(&mut registry);
-        let units = Arc::new(UnitFamilies::register(&mut registrar));
-        let plugins = Arc::new(PluginFamilies::register(&mut registrar));
-        let http = HttpTelemetry::register(&mut registrar);
-        let hardening = registrar.labelled(
+        let units = Arc::new(UnitFamilies::register(&mut registry));
+        let plugins = Arc::new(PluginFamilies::register(&mut registry));
+        let http = HttpTelemetry::register(&mut registry);
+        let hardening = registry.labelled(
             "exporter_host_hardening",
             "Whether this part of the hardening is in force",
             &["feature"],
         );
         register_build_info(&mut registry, build);
         let programs = Programs::default();
-        registry.register_collector(Box::new(programs.clone()));
+        registry.add(programs.clone());
         let collectors = Collectors::default();
-        registry.register_collector(Box::new(collectors.clone()));
+        registry.add(collectors.clone());
         let processes = ProcessCollector::default();
-        registry.register_collector(Box::new(processes.clone()));
-        let reload_successful = Gauge::default();
-        registry.register(
+        registry.add(processes.clone());
+        let reload_successful = registry.single(
             "exporter_host_config_last_reload_successful",
             "Whether everything in the directories could be put into service at the last start or reload",
-            reload_successful.clone(),
         );
-        let reload_success_time = FloatGauge::default();
-        registry.register_with_unit(
-            "exporter_host_config_last_reload_success_timestamp",
+        let reload_success_time = registry.single(
+            "exporter_host_config_last_reload_success_timestamp_seconds",
             "When everything in the directories was last put into service",
-            Unit::Seconds,
-            reload_success_time.clone(),
         );
         Arc::new(Self {
             reload_successful,
@@ -117,7 +109,8 @@ impl Telemetry {
         })
     }
 
-    /// The handle of a unit. A unit of that name that comes back goes on counting where it was, unless it was forgotten.
+    /// The handle of a unit. A unit of that name that comes back goes on counting where it was,
+    /// unless it was forgotten.
     pub(crate) fn unit(&self, config: &str) -> UnitTelemetry {
         Arc::clone(&self.units).unit(config)
     }
@@ -169,41 +162,23 @@ impl Telemetry {
         *self.collectors.0.lock() = collectors;
     }
 
-    /// All of the host's own families as of now. They go through OpenMetrics text, so that the host's series are written by the same
-    /// code as everybody's.
+    /// All of the host's own families as of now.
     pub(crate) fn families(&self) -> Vec<Family> {
-        let mut text = String::new();
-        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
-            tracing::error!("the host's own metrics cannot be encoded");
-            return Vec::new();
-        }
-        let mut families = match parse(&text) {
-            Ok(families) => families,
-            Err(error) => {
-                tracing::error!(%error, "the host's own metrics cannot be read back");
-                return Vec::new();
-            }
-        };
-        families.retain(|family| !family.samples.is_empty());
-        for Family { meta, .. } in &mut families {
-            if meta.name.strip_suffix("_total") == Some(RUN_TIME) {
-                *meta = Arc::new(FamilyMeta {
-                    name: RUN_TIME.to_owned(),
-                    ..(**meta).clone()
-                });
-            }
-        }
-        families
+        self.registry.families()
     }
 }
 
 fn register_build_info(registry: &mut Registry, build: BuildInfo) {
-    let help = "What this binary was built from, with the constant value 1";
-    registry.register("exporter_host_build", help, Info::new(build.labels()));
+    let help = "What this binary was built from, with the constant value 1.";
     // A gauge in ebpf_exporter.
-    let family = ClientFamily::<Vec<(&'static str, &'static str)>, Gauge>::default();
-    family.get_or_create(&build.labels()).set(1);
-    registry.register("ebpf_exporter_build_info", help, family);
+    let names = [
+        ("exporter_host_build_info", Kind::Info),
+        ("ebpf_exporter_build_info", Kind::Gauge),
+    ];
+    for (name, kind) in names {
+        let sample = (label_block(&build.labels()), Number::Unsigned(1));
+        registry.add(family(head(name, help, kind), [sample]));
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +186,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::collectors::CollectorTarget;
+    use super::super::http::InFlight;
     use super::super::plugin::PluginCosts;
     use super::super::unit::Stage;
     use super::*;
@@ -218,6 +194,10 @@ mod tests {
     use crate::link::{LoadFigures, UnitPhase};
 
     fn body(telemetry: &Telemetry) -> String {
+        in_format(telemetry, Format::Text004)
+    }
+
+    fn in_format(telemetry: &Telemetry, format: Format) -> String {
         let source = Source {
             name: "host".into(),
             families: telemetry.families(),
@@ -225,12 +205,12 @@ mod tests {
         let (families, clashes) = merge(vec![source]);
         assert_eq!(clashes, []);
         let mut out = String::new();
-        write(&mut out, &families, Format::Text004);
+        write(&mut out, &families, format);
         out
     }
 
-    #[test]
-    fn every_fact_has_its_series() {
+    /// Telemetry with a series of every family.
+    fn filled() -> (Arc<Telemetry>, InFlight) {
         let telemetry = Telemetry::new(BuildInfo::THIS);
         let unit = telemetry.unit("net/drops");
         unit.set_phase(UnitPhase::Failed);
@@ -267,7 +247,7 @@ mod tests {
         };
         plugin.add(&costs);
         telemetry.http().answered("metrics", true, 200, 512);
-        let _in_flight = telemetry.http().started(true);
+        let in_flight = telemetry.http().started(true);
         let program = ProgramStats {
             config: "net/drops".into(),
             program: "kfree_skb".into(),
@@ -295,6 +275,12 @@ mod tests {
             collector("cpustat", vec![target(None, None)]),
             collector("tuners", vec![target(Some("10.0.0.1"), Some(7.5))]),
         ]);
+        (telemetry, in_flight)
+    }
+
+    #[test]
+    fn every_fact_has_its_series() {
+        let (telemetry, _in_flight) = filled();
         let body = body(&telemetry);
         for line in [
             "ebpf_exporter_enabled_configs{name=\"net/drops\"} 1",
@@ -346,6 +332,49 @@ mod tests {
         );
     }
 
+    /// Names, help texts, types, units and the order of labels are what dashboards rely on.
+    #[test]
+    fn the_text_is_as_it_always_was() {
+        let (telemetry, _in_flight) = filled();
+        telemetry.hardening("landlock", true);
+        telemetry.hardening("seccomp", false);
+        telemetry.reloaded(true, Some(1.6e9));
+        telemetry.set_loader_figures(ProcessFigures {
+            cpu_seconds: Some(1.5),
+            threads: Some(3),
+            start_time: Some(1.6e9),
+            virtual_bytes: Some(1 << 30),
+            resident_bytes: Some(1 << 20),
+            open_fds: Some(7),
+            max_fds: Some(1024),
+        });
+        let mut run = ProgramStats {
+            config: "a\"b".into(),
+            program: "p".into(),
+            tag: "00".into(),
+            id: 3,
+            attached: false,
+            run_time_ns: Some(0),
+            run_count: Some(12),
+        };
+        let first = run.clone();
+        run.id = 20;
+        telemetry.set_programs(vec![run, first]);
+        // This process' own numbers and what was built are never the same.
+        let changes = |line: &&str| {
+            !["process_", "exporter_host_process_"]
+                .iter()
+                .any(|start| line.starts_with(start) && !line.contains("half=\"loader\""))
+                && !line.contains("_build_info{")
+        };
+        let mut text = String::new();
+        for format in [Format::Text004, Format::OpenMetrics100] {
+            let all = in_format(&telemetry, format);
+            text.extend(all.lines().filter(changes).flat_map(|line| [line, "\n"]));
+        }
+        assert!(text == include_str!("families.txt"), "{text}");
+    }
+
     #[test]
     fn a_forgotten_unit_leaves_nothing() {
         let telemetry = Telemetry::new(BuildInfo::THIS);
@@ -363,7 +392,7 @@ mod tests {
         assert!(!body.contains("gone") && body.contains("stays"));
     }
 
-    /// Text from outside may be a label value: the way through prometheus-client keeps it whole.
+    /// Text from outside may be a label value: it is escaped.
     #[test]
     fn odd_label_values_survive() {
         let telemetry = Telemetry::new(BuildInfo::THIS);

@@ -1,17 +1,18 @@
 //! What the host says about itself: its own metrics (prometheus-client) and its logs.
 //!
-//! Owns names and help texts of all `exporter_host_*`, `ebpf_exporter_*`, `promhttp_*` and `process_*` series, and the form of log lines.
-//! Other rooms report facts through methods; nobody else touches the registry. Series of the units' maps are not here.
+//! Owns names and help texts of all `exporter_host_*`, `ebpf_exporter_*`, `promhttp_*` and
+//! `process_*` series, and the form of log lines. Other rooms report facts through methods; nobody
+//! else touches the registry. Series of the units' maps are not here.
 
 mod collectors;
 mod http;
-mod labelled;
 mod limit;
 mod logs;
 mod metrics;
 mod plugin;
 mod process;
 mod programs;
+mod registry;
 mod unit;
 
 pub(crate) use collectors::{CollectorStats, CollectorTarget};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::labelled::{Labelled, Registrar, Seconds, UintGauge};
+use super::registry::{Labelled, Registry, Seconds, UintGauge};
 
 #[derive(Debug)]
 pub(super) struct PluginFamilies {
@@ -50,7 +50,7 @@ pub(crate) struct PluginTelemetry {
 }
 
 impl PluginFamilies {
-    pub(super) fn register(registry: &mut Registrar<'_>) -> Self {
+    pub(super) fn register(registry: &mut Registry) -> Self {
         const PLUGIN: &[&str] = &["plugin"];
         Self {
             calls: registry.labelled(

@@ -1,17 +1,13 @@
 //! The `process_*` metrics every Prometheus client has, read from /proc when asked for: sums over
 //! the processes of the host, with what each half uses beside them.
 
-use std::fmt;
 use std::fs;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::registry::{Source, family, head};
+use crate::exposition::{Family, Kind, Number, label_block};
 use crate::link::ProcessFigures;
 
 /// Ticks per second of the times in /proc/PID/stat: part of the kernel's interface, the same on
@@ -72,59 +68,60 @@ impl ProcessCollector {
     }
 }
 
-impl Collector for ProcessCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+impl Source for ProcessCollector {
+    fn families(&self) -> Vec<Family> {
         let (own, loader) = (figures("self"), *self.loader.lock());
         let all = loader.map_or(own, |loader| sum(&own, &loader));
-        if let Some(seconds) = all.cpu_seconds {
-            let help = "Total user and system CPU time spent in seconds.";
-            let name = "process_cpu_seconds";
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(seconds).encode(metric)?;
+        let single = |name, help, kind, value: Option<Number>| {
+            let sample = value.map(|value| ("".into(), value));
+            family(head(name, help, kind), sample)
+        };
+        let mut families = vec![
+            single(
+                "process_cpu_seconds_total",
+                "Total user and system CPU time spent in seconds.",
+                Kind::Counter,
+                all.cpu_seconds.map(Number::Float),
+            ),
+            single(
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds.",
+                Kind::Gauge,
+                all.start_time.map(Number::Float),
+            ),
+        ];
+        families.extend(COLUMNS.iter().map(|(name, help, _, value)| {
+            single(name, help, Kind::Gauge, value(&all).map(Number::Unsigned))
+        }));
+        if let Some(loader) = loader {
+            add_halves(&mut families, &[("loader", loader), ("server", own)]);
         }
-        if let Some(seconds) = all.start_time {
-            let help = "Start time of the process since unix epoch in seconds.";
-            let name = "process_start_time_seconds";
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(seconds).encode(metric)?;
-        }
-        for (name, help, _, value) in COLUMNS {
-            let Some(value) = value(&all) else { continue };
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(value).encode(metric)?;
-        }
-        match loader {
-            Some(loader) => encode_halves(&mut encoder, &[("loader", loader), ("server", own)]),
-            None => Ok(()),
-        }
+        families
     }
 }
 
-fn encode_halves(
-    encoder: &mut DescriptorEncoder<'_>,
-    halves: &[(&str, ProcessFigures)],
-) -> fmt::Result {
-    let help = "Total user and system CPU time spent in seconds, by half of the host.";
-    let name = "exporter_host_process_cpu_seconds";
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (half, figures) in halves {
-        if let Some(seconds) = figures.cpu_seconds {
-            let labels = [("half", *half)];
-            ConstCounter::new(seconds).encode(family.encode_family(&labels)?)?;
-        }
-    }
+fn add_halves(families: &mut Vec<Family>, halves: &[(&str, ProcessFigures)]) {
+    let mut add =
+        |name: &str, help: &str, kind, value: &dyn Fn(&ProcessFigures) -> Option<Number>| {
+            let samples = halves.iter().filter_map(|(half, figures)| {
+                let value = value(figures)?;
+                Some((label_block(&[("half", half)]), value))
+            });
+            families.push(family(head(name, help, kind), samples));
+        };
+    add(
+        "exporter_host_process_cpu_seconds_total",
+        "Total user and system CPU time spent in seconds, by half of the host.",
+        Kind::Counter,
+        &|figures| figures.cpu_seconds.map(Number::Float),
+    );
     for (_, help, name, value) in COLUMNS {
         let Some(name) = name else { continue };
         let help = format!("{}, by half of the host.", help.trim_end_matches('.'));
-        let mut family = encoder.encode_descriptor(name, &help, None, MetricType::Gauge)?;
-        for (half, figures) in halves {
-            if let Some(value) = value(figures) {
-                let labels = [("half", *half)];
-                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-            }
-        }
+        add(name, &help, Kind::Gauge, &|figures| {
+            value(figures).map(Number::Unsigned)
+        });
     }
-    Ok(())
 }
 
 /// Of the server and the loader together, as one process that has been there as long as the loader

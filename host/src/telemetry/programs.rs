@@ -1,17 +1,11 @@
 //! BPF programs: who they are, whether they are attached, what they cost.
 
-use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 
-/// ebpf_exporter's counter without `_total`, which prometheus-client cannot print: renamed when the families are read back.
-pub(super) const RUN_TIME: &str = "ebpf_exporter_ebpf_program_run_time_seconds";
+use super::registry::{Source, family, head};
+use crate::exposition::{Family, Kind, Number, label_block};
 
 /// One program as of now.
 #[derive(Debug, Clone)]
@@ -32,78 +26,59 @@ pub(crate) struct ProgramStats {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Programs(pub(super) Arc<Mutex<Vec<ProgramStats>>>);
 
-impl Collector for Programs {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+impl Source for Programs {
+    fn families(&self) -> Vec<Family> {
         let mut programs = self.0.lock().clone();
-        // A program that is not loaded has no id, and one of several units may have the object: each id once.
+        // A program that is not loaded has no id, and one of several units may have the object:
+        // each id once.
         programs.retain(|program| program.id != 0);
         programs.sort_by_key(|program| program.id);
         programs.dedup_by_key(|program| program.id);
 
-        let mut info = encoder.encode_descriptor(
-            "ebpf_exporter_ebpf_program_info",
-            "Info about ebpf programs.",
-            None,
-            MetricType::Gauge,
-        )?;
-        for program in &programs {
-            let id = program.id.to_string();
+        let info = programs.iter().map(|program| {
             let labels = [
                 ("config", program.config.as_str()),
                 ("program", &program.program),
                 ("tag", &program.tag),
-                ("id", &id),
+                ("id", &program.id.to_string()),
             ];
-            ConstGauge::new(1_i64).encode(info.encode_family(&labels)?)?;
-        }
-        each(
-            &programs,
-            encoder.encode_descriptor(
+            (label_block(&labels), Number::Unsigned(1))
+        });
+        let by_id = |name, help, kind, value: fn(&ProgramStats) -> Option<Number>| {
+            let samples = programs.iter().filter_map(|program| {
+                let value = value(program)?;
+                Some((label_block(&[("id", &program.id.to_string())]), value))
+            });
+            family(head(name, help, kind), samples)
+        };
+        vec![
+            family(
+                head(
+                    "ebpf_exporter_ebpf_program_info",
+                    "Info about ebpf programs.",
+                    Kind::Gauge,
+                ),
+                info,
+            ),
+            by_id(
                 "ebpf_exporter_ebpf_program_attached",
                 "Whether a program is attached.",
-                None,
-                MetricType::Gauge,
-            )?,
-            |program, encoder| ConstGauge::new(i64::from(program.attached)).encode(encoder),
-        )?;
-        each(
-            &programs,
-            encoder.encode_descriptor(
-                RUN_TIME,
+                Kind::Gauge,
+                |program| Some(Number::Unsigned(program.attached.into())),
+            ),
+            // ebpf_exporter's name: a counter without `_total`.
+            by_id(
+                "ebpf_exporter_ebpf_program_run_time_seconds",
                 "How long has the program been executing.",
-                None,
-                MetricType::Counter,
-            )?,
-            |program, encoder| match program.run_time_ns {
-                Some(time) => ConstCounter::new(time as f64 / 1e9).encode(encoder),
-                None => Ok(()),
-            },
-        )?;
-        each(
-            &programs,
-            encoder.encode_descriptor(
-                "ebpf_exporter_ebpf_program_run_count",
+                Kind::Counter,
+                |program| Some(Number::Float(program.run_time_ns? as f64 / 1e9)),
+            ),
+            by_id(
+                "ebpf_exporter_ebpf_program_run_count_total",
                 "How many times has the program been executed.",
-                None,
-                MetricType::Counter,
-            )?,
-            |program, encoder| match program.run_count {
-                Some(count) => ConstCounter::new(count).encode(encoder),
-                None => Ok(()),
-            },
-        )
+                Kind::Counter,
+                |program| program.run_count.map(Number::Unsigned),
+            ),
+        ]
     }
-}
-
-/// One series by `id` for each program.
-fn each(
-    programs: &[ProgramStats],
-    mut family: MetricEncoder<'_>,
-    encode: impl Fn(&ProgramStats, MetricEncoder<'_>) -> fmt::Result,
-) -> fmt::Result {
-    for program in programs {
-        let labels = [("id", program.id)];
-        encode(program, family.encode_family(&labels)?)?;
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::labelled::{FloatGauge, Labelled, Registrar, Seconds, UintGauge};
+use super::registry::{FloatGauge, Labelled, Registry, Seconds, UintGauge};
 use crate::link::{LoadFigures, UnitPhase};
 
 /// Which part of a unit's scrape took the time.
@@ -44,7 +44,8 @@ pub(super) struct UnitFamilies {
     max_entries: Labelled<UintGauge>,
 }
 
-/// One unit's handle: updates are an atomic addition, except those by kind, decoder or map, which look their series up.
+/// One unit's handle: updates are an atomic addition, except those by kind, decoder or map, which
+/// look their series up.
 #[derive(Debug)]
 pub(crate) struct UnitTelemetry {
     config: String,
@@ -63,7 +64,7 @@ pub(crate) struct UnitTelemetry {
 }
 
 impl UnitFamilies {
-    pub(super) fn register(registry: &mut Registrar<'_>) -> Self {
+    pub(super) fn register(registry: &mut Registry) -> Self {
         const CONFIG: &[&str] = &["config"];
         const MAP: &[&str] = &["config", "map"];
         Self {
@@ -161,7 +162,8 @@ impl UnitTelemetry {
         self.restarts.inner().store(total, Ordering::Relaxed);
     }
 
-    /// Nothing of the unit is in the kernel any more. Its counters stay: they go on when it comes back.
+    /// Nothing of the unit is in the kernel any more. Its counters stay: they go on when it comes
+    /// back.
     pub(crate) fn emptied(&self) {
         self.rows.set(0);
         self.families.forget_maps(&self.config);

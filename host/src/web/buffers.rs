@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use parking_lot::Mutex;
 
-/// Buffers kept while nobody needs them: a chunk and its compressed form, for some scrapers at once.
+/// Buffers kept while nobody needs them: a chunk and its compressed form, for some scrapers at
+/// once.
 const MAX_KEPT: usize = 16;
 /// A larger one is given back to the allocator.
 const MAX_CAPACITY: usize = 1 << 20;

@@ -10,8 +10,8 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Whatever can be scraped and asked how it is.
 pub(crate) trait Exporter: Send + Sync + 'static {
-    /// All families, sorted by name, each name once (see `exposition::merge`). What is not ready at the deadline is left out. `Err`: the
-    /// filter means nothing; why is for whoever asked.
+    /// All families, sorted by name, each name once (see `exposition::merge`). What is not ready at
+    /// the deadline is left out. `Err`: the filter means nothing; why is for whoever asked.
     fn scrape<'a>(
         &'a self,
         deadline: Instant,
@@ -39,7 +39,8 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// The maps' contents as text, for debugging. May block.
     fn dump_maps(&self) -> String;
 
-    /// Brings everything in line with the directories. Gives a text for people: what was done, or `Err` if something could not be.
+    /// Brings everything in line with the directories. Gives a text for people: what was done, or
+    /// `Err` if something could not be.
     fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
 
     /// Whether the first load is done.
@@ -120,7 +121,8 @@ pub(crate) enum Unavailable {
 pub(crate) struct UnitStatus {
     pub(crate) name: String,
     pub(crate) phase: UnitPhase,
-    /// What is wrong: why the unit failed, which program is not attached and why. Empty if all is well.
+    /// What is wrong: why the unit failed, which program is not attached and why. Empty if all is
+    /// well.
     pub(crate) reasons: Vec<String>,
     /// It is started by a request for its own metrics, and stopped when nobody asks any more.
     pub(crate) on_demand: bool,

@@ -74,7 +74,8 @@ fn html(options: &WebOptions, units: &[UnitStatus], probes: &[ProbeView]) -> Str
     out
 }
 
-/// What of the hardening is in force. Nothing to show in front of a process that has not been confined.
+/// What of the hardening is in force. Nothing to show in front of a process that has not been
+/// confined.
 fn hardening(out: &mut String, features: &[Feature]) {
     if features.is_empty() {
         return;

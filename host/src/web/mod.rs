@@ -1,7 +1,8 @@
 //! HTTP: listeners, connections with their limits, and the pages.
 //!
-//! Owns routes, negotiation of a scrape's deadline, bounds on connections and concurrent scrapes. What the pages show comes from an
-//! `Exporter`; how series look in a body is `exposition`'s. No TLS or authentication here yet.
+//! Owns routes, negotiation of a scrape's deadline, bounds on connections and concurrent scrapes.
+//! What the pages show comes from an `Exporter`; how series look in a body is `exposition`'s. No
+//! TLS or authentication here yet.
 
 mod body;
 mod buffers;

@@ -9,11 +9,13 @@ use crate::telemetry::BuildInfo;
 
 #[derive(Debug, Clone)]
 pub(crate) struct WebOptions {
-    /// Starts with `/`, is none of the other pages, and has only characters that mean themselves to the router.
+    /// Starts with `/`, is none of the other pages, and has only characters that mean themselves to
+    /// the router.
     pub(crate) telemetry_path: String,
     /// `None`: any number of scrapes at once.
     pub(crate) max_requests: Option<NonZeroUsize>,
-    /// The longest that a scrape may take when Prometheus sends no `X-Prometheus-Scrape-Timeout-Seconds`.
+    /// The longest that a scrape may take when Prometheus sends no
+    /// `X-Prometheus-Scrape-Timeout-Seconds`.
     pub(crate) scrape_timeout: Duration,
     /// Serve `/maps`.
     pub(crate) debug: bool,

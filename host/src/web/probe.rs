@@ -1,4 +1,5 @@
-//! `/probe` and the paths that collectors have of their own: one collector, one target, a body of its own.
+//! `/probe` and the paths that collectors have of their own: one collector, one target, a body of
+//! its own.
 
 use std::sync::Arc;
 use std::time::Instant;

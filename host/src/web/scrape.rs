@@ -147,7 +147,8 @@ pub(super) fn answer(negotiated: Negotiated, body: Body) -> Response {
     response
 }
 
-/// The time a scrape may take: the operator's bound or, if it is less, what the scraper's patience leaves.
+/// The time a scrape may take: the operator's bound or, if it is less, what the scraper's patience
+/// leaves.
 pub(super) fn patience(bound: Duration, header: Option<&str>) -> Duration {
     let patience = header
         .and_then(|text| text.trim().parse().ok())

@@ -39,7 +39,8 @@ const MAX_HEAD: usize = 32 << 10;
 /// The pause before the next accept when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves all listeners until `stop` is done, then lets requests in progress end, for two seconds at most.
+/// Serves all listeners until `stop` is done, then lets requests in progress end, for two seconds
+/// at most.
 pub(crate) async fn serve(
     listeners: Vec<std::net::TcpListener>,
     router: Router,
@@ -146,8 +147,8 @@ async fn connect(
     mut stopped: watch::Receiver<()>,
     limits: Limits,
 ) {
-    // A client that has sent nothing yet has nothing to lose when the process stops; hyper would wait
-    // for its request.
+    // A client that has sent nothing yet has nothing to lose when the process stops; hyper would
+    // wait for its request.
     tokio::select! {
         readable = stream.readable() => if readable.is_err() { return },
         () = tokio::time::sleep(limits.head) => return,

@@ -1,4 +1,5 @@
-//! A stream that gives up on a peer who does not read: hyper bounds how long a request's head may take, not how long a body may.
+//! A stream that gives up on a peer who does not read: hyper bounds how long a request's head may
+//! take, not how long a body may.
 
 use std::io;
 use std::pin::Pin;

@@ -34,7 +34,8 @@ pub(super) struct ListFlags {
     format: Format,
 }
 
-/// Show everything about one plugin file: exports with their options, imports and what is granted of them
+/// Show everything about one plugin file: exports with their options, imports and what is granted
+/// of them
 #[derive(Debug, Args)]
 pub(super) struct InspectFlags {
     /// The component, or `standard` for the one inside this binary

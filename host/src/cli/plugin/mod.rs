@@ -1,4 +1,5 @@
-//! `exporter-host plugin …`: seeing, trying and making plugins. None of it needs root, a kernel with BPF, or a running host.
+//! `exporter-host plugin …`: seeing, trying and making plugins. None of it needs root, a kernel
+//! with BPF, or a running host.
 
 mod bench;
 mod list;
@@ -70,7 +71,8 @@ pub(crate) fn run(flags: &PluginFlags, out: &mut impl Write) -> anyhow::Result<E
     };
     let code = match outcome {
         Err(error) if error.is::<Usage>() => {
-            // With the code and the look of those that clap finds. Nothing can be done about a closed stderr.
+            // With the code and the look of those that clap finds. Nothing can be done about a
+            // closed stderr.
             let _ = writeln!(io::stderr(), "error: {error}");
             return Ok(ExitCode::from(2));
         }
@@ -85,7 +87,8 @@ pub(crate) fn run(flags: &PluginFlags, out: &mut impl Write) -> anyhow::Result<E
 // === impl Workbench ===
 
 impl Workbench {
-    /// `cache`: a directory for compiled code. `level`: of the lines that a plugin writes, which go to stderr.
+    /// `cache`: a directory for compiled code. `level`: of the lines that a plugin writes, which go
+    /// to stderr.
     fn new(cache: Option<&PathBuf>, level: LogLevel) -> anyhow::Result<Self> {
         let log = LogOptions {
             format: LogFormat::Logfmt,

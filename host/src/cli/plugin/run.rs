@@ -1,4 +1,5 @@
-//! `exporter-host plugin run FILE`: calls a plugin as a host would, with rows from the command line.
+//! `exporter-host plugin run FILE`: calls a plugin as a host would, with rows from the command
+//! line.
 
 mod collect;
 mod decode;
@@ -36,7 +37,8 @@ pub(super) struct RunFlags {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Decoder to call; several form a chain. Those that FILE does not offer are taken from the standard plugin
+    /// Decoder to call; several form a chain. Those that FILE does not offer are taken from the
+    /// standard plugin
     #[arg(long = "decoder", value_name = "NAME")]
     decoders: Vec<String>,
 
@@ -64,7 +66,8 @@ pub(super) struct RunFlags {
     #[arg(long, value_name = "JSON", value_parser = object)]
     options: Vec<Json>,
 
-    /// A row's bytes (of a shaper: its raw key), two hexadecimal digits each; repeatable; - reads lines from standard input
+    /// A row's bytes (of a shaper: its raw key), two hexadecimal digits each; repeatable; - reads
+    /// lines from standard input
     #[arg(long, value_name = "BYTES")]
     hex: Vec<String>,
 

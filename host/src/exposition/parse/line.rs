@@ -161,7 +161,7 @@ fn metric_name(name: &str) -> Result<(), Fault> {
     })
 }
 
-/// Unlike a label value's, an unknown escape stays as it is: prometheus-client prints help texts as
+/// Unlike a label value's, an unknown escape stays as it is: some clients print help texts as
 /// given.
 fn unescape_help(text: &str) -> String {
     if !text.contains('\\') {

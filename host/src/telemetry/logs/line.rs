@@ -1,4 +1,5 @@
-//! One event as one line. Field values may come from anywhere (process names, paths): no value can break its line or fake a field.
+//! One event as one line. Field values may come from anywhere (process names, paths): no value can
+//! break its line or fake a field.
 
 use std::fmt;
 use std::fmt::Write;
@@ -113,7 +114,8 @@ fn plain(value: &str) -> bool {
     !value.is_empty() && !value.contains(odd)
 }
 
-/// JSON's string form, which logfmt readers take as well. Control characters beyond ASCII are escaped too: some terminals obey them.
+/// JSON's string form, which logfmt readers take as well. Control characters beyond ASCII are
+/// escaped too: some terminals obey them.
 fn json_text(out: &mut String, value: &str) {
     out.push('"');
     for char in value.chars() {

@@ -1,4 +1,5 @@
-//! `exporter-host plugin new`: a project that builds and passes its test, from files inside this binary.
+//! `exporter-host plugin new`: a project that builds and passes its test, from files inside this
+//! binary.
 
 mod readme;
 mod rust;
@@ -14,7 +15,8 @@ use clap::{Args, ValueEnum};
 
 use templates::Template;
 
-/// Write the project of a new plugin: sources, a test, how to build it, a sidecar with its grants, and the interface
+/// Write the project of a new plugin: sources, a test, how to build it, a sidecar with its grants,
+/// and the interface
 #[derive(Debug, Args)]
 #[command(
     after_help = "Every language can be used for every world. What comes out is a small working plugin to change into yours."
@@ -171,7 +173,8 @@ impl Language {
     }
 }
 
-/// A name that is one in each language and in the YAML, and not the name of something that a project has already.
+/// A name that is one in each language and in the YAML, and not the name of something that a
+/// project has already.
 fn name(text: &str) -> Result<String, String> {
     const TAKEN: [&str; 14] = [
         "alloc",

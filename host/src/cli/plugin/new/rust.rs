@@ -1,4 +1,5 @@
-//! What a Rust project has besides its template: a manifest, and the guest-sdk, which is on no registry.
+//! What a Rust project has besides its template: a manifest, and the guest-sdk, which is on no
+//! registry.
 
 use std::path::Path;
 

@@ -100,7 +100,8 @@ pub(super) fn decode(
     ))
 }
 
-/// Sends all rows through the chain. A row that a decoder drops or has no answer for goes no further.
+/// Sends all rows through the chain. A row that a decoder drops or has no answer for goes no
+/// further.
 fn decode_rows(chain: &mut [Step], rows: &[Vec<u8>]) -> anyhow::Result<Vec<Answer>> {
     let known = || Answer {
         text: String::new(),
