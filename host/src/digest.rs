@@ -1,6 +1,7 @@
 //! What a file's content is, in 32 bytes: the plan of a reload compares contents, not time stamps.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -29,6 +30,24 @@ impl Digest {
 }
 
 impl Digest {
+    /// Of a value, by what it hashes: the same in every process of one build.
+    pub(crate) fn of_value(value: &impl Hash) -> Self {
+        struct Sha(Sha256);
+        impl Hasher for Sha {
+            fn write(&mut self, bytes: &[u8]) {
+                self.0.update(bytes);
+            }
+
+            /// Nobody asks for 64 bits of it.
+            fn finish(&self) -> u64 {
+                0
+            }
+        }
+        let mut sha = Sha(Sha256::new());
+        value.hash(&mut sha);
+        Self(sha.0.finalize().into())
+    }
+
     /// Of this content together with what belongs to it, where there is such.
     pub(crate) fn with(self, other: Option<Self>) -> Self {
         match other {

@@ -1,6 +1,7 @@
 //! "Did you mean …?": the known word nearest to one that isn't known.
 
-/// The candidate that `word` was most likely meant to be, if any is near enough. Case and the choice of `-` or `_` don't count.
+/// The candidate that `word` was most likely meant to be, if any is near enough. Case and the
+/// choice of `-` or `_` don't count.
 pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,

@@ -30,8 +30,7 @@ use parking_lot::Mutex;
 use regex::Regex;
 
 use super::map::Map;
-use crate::config::CgroupIdMap;
-use crate::config::CgroupIdMapKind;
+use crate::bpf::input::CgroupIdMapKind;
 use crate::kernel::cgroup2_mount;
 
 /// Between full looks when inotify works.
@@ -103,17 +102,22 @@ enum Event {
 }
 
 impl CgroupIdKeeper {
-    /// Fills the map. Best before the programs are attached.
-    pub(crate) fn open(config: &CgroupIdMap, map: Map) -> Result<Self, KeeperError> {
+    /// Fills the map, best before the programs are attached. `regexps`: unanchored; a cgroup whose
+    /// absolute path matches any of them is in.
+    pub(crate) fn open(
+        kind: CgroupIdMapKind,
+        regexps: &[Regex],
+        map: Map,
+    ) -> Result<Self, KeeperError> {
         let name = || map.info().name.clone();
-        check(config, &map)?;
+        check(kind, &map)?;
         let mount = cgroup2_mount().ok().flatten();
         let root = mount.ok_or_else(|| KeeperError::NoCgroup2 { map: name() })?;
         let stats = Arc::new(Mutex::new(KeeperStats::default()));
         let mut members = CgroupIdSync {
             map,
-            kind: config.kind,
-            regexps: config.regexps.clone(),
+            kind,
+            regexps: regexps.to_vec(),
             told: BTreeMap::new(),
             stats: Arc::clone(&stats),
             complained: false,
@@ -169,9 +173,9 @@ impl Drop for CgroupIdKeeper {
     }
 }
 
-fn check(config: &CgroupIdMap, map: &Map) -> Result<(), KeeperError> {
+fn check(kind: CgroupIdMapKind, map: &Map) -> Result<(), KeeperError> {
     let info = map.info();
-    let (wanted, expected_size, kind_fits, expected) = match config.kind {
+    let (wanted, expected_size, kind_fits, expected) = match kind {
         CgroupIdMapKind::Hash => {
             let fits = matches!(info.kind, MapType::Hash | MapType::LruHash);
             ("hash", size_of::<u64>(), fits, "a BPF_MAP_TYPE_HASH")

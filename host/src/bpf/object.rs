@@ -33,7 +33,7 @@ use super::symbols::Global;
 use super::sys;
 use super::types::EntryTypes;
 use super::types::Types;
-use crate::config::{Enabled, GlobalValue};
+use crate::bpf::input::GlobalValue;
 use crate::digest::Digest;
 use crate::near::nearest;
 
@@ -248,8 +248,8 @@ impl OpenObject {
         self.programs.iter().map(|(program, _)| program)
     }
 
-    /// Turns a program on or off. `Err`: there is none of that name.
-    pub(crate) fn enable(&mut self, name: &str, enabled: Enabled) -> Result<(), String> {
+    /// Turns a program on or off; none: it stays as it is. `Err`: there is none of that name.
+    pub(crate) fn enable(&mut self, name: &str, wanted: Option<bool>) -> Result<(), String> {
         let mut known = self.programs.iter_mut();
         let Some((declared, plan)) = known.find(|(program, _)| program.name == name) else {
             let known = || {
@@ -266,10 +266,8 @@ impl OpenObject {
                 self.path
             ));
         };
-        let wanted = match enabled {
-            Enabled::Auto => return Ok(()),
-            Enabled::Required => true,
-            Enabled::Never => false,
+        let Some(wanted) = wanted else {
+            return Ok(());
         };
         let was = std::mem::replace(&mut declared.autoload, wanted);
         let program = self

@@ -48,8 +48,8 @@ pub(crate) struct FoundUnit {
     pub(crate) file: Arc<PathBuf>,
 }
 
-/// Without `names`: every `*.yaml` and `*.yml` of `dir` and of its sub-directories, one level deep. With them, a comma list: those only,
-/// at any depth.
+/// Without `names`: every `*.yaml` and `*.yml` of `dir` and of its sub-directories, one level deep.
+/// With them, a comma list: those only, at any depth.
 pub(crate) fn discover(dir: &Path, names: Option<&str>) -> Result<Discovered, DiscoverError> {
     match fs::metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -193,7 +193,8 @@ struct Listing {
 }
 
 impl Listing {
-    /// `prefix`: empty for the config directory itself, `sub/` for a sub-directory, which is not descended any further.
+    /// `prefix`: empty for the config directory itself, `sub/` for a sub-directory, which is not
+    /// descended any further.
     fn add(&mut self, dir: &Path, prefix: &str) -> io::Result<()> {
         // Sorted, so that two files of one unit are named in the same order every time.
         let mut names = Vec::new();
@@ -212,11 +213,13 @@ impl Listing {
                 }
                 continue;
             };
-            // Hidden: editors' swap files, `.git`, and `..data` and its kin, in which Kubernetes keeps a ConfigMap's versions.
+            // Hidden: editors' swap files, `.git`, and `..data` and its kin, in which Kubernetes
+            // keeps a ConfigMap's versions.
             if text.starts_with('.') {
                 continue;
             }
-            // Following links, which is what the files of a ConfigMap are. A link to nowhere is reported when the file is read.
+            // Following links, which is what the files of a ConfigMap are. A link to nowhere is
+            // reported when the file is read.
             let is_dir = fs::metadata(&path).map(|metadata| metadata.is_dir());
             match (is_dir, unit_stem(text)) {
                 (Ok(true), _) if prefix.is_empty() => {
@@ -243,7 +246,8 @@ impl Listing {
     }
 }
 
-/// A unit's file name less its extension. None: no unit's. Editors' copies (`x.yaml~`, `#x.yaml#`, `4913`) have other extensions.
+/// A unit's file name less its extension. None: no unit's. Editors' copies (`x.yaml~`, `#x.yaml#`,
+/// `4913`) have other extensions.
 fn unit_stem(file_name: &str) -> Option<&str> {
     let path = Path::new(file_name);
     let extension = path.extension().and_then(OsStr::to_str)?;

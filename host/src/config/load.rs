@@ -31,8 +31,9 @@ pub(crate) struct FailedUnit {
     pub(crate) partial: Option<Box<UnitConfig>>,
 }
 
-/// Reads the units of `dir`, all of them or those in the comma list `names`. Unknown keys are errors under `strict_keys`, else warnings.
-/// `Err` only where there is nothing to be read at all, or the names say nothing.
+/// Reads the units of `dir`, all of them or those in the comma list `names`. Unknown keys are
+/// errors under `strict_keys`, else warnings. `Err` only where there is nothing to be read at all,
+/// or the names say nothing.
 pub(crate) fn load(
     dir: &Path,
     names: Option<&str>,

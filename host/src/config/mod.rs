@@ -1,8 +1,10 @@
-//! The YAML: schema, loading, validation. Owns the way from a directory of files to `UnitConfig`s that leave no question open, and the
-//! sentences about everything that is wrong on that way, all of a file's at once. Does not open BPF objects or plugins: what only shows
-//! there is reported by those rooms, as further `Diagnostic`s at the positions that the sections carry.
+//! The YAML: schema, loading, validation. Owns the way from a directory of files to `UnitConfig`s
+//! that leave no question open, and the sentences about everything that is wrong on that way, all
+//! of a file's at once. Does not open BPF objects or plugins: what only shows there is reported by
+//! those rooms, as further `Diagnostic`s at the positions that the sections carry.
 //!
-//! `discover` finds the files, `yaml` makes a tree of a text, `sections` and `sidecar` give it meaning, `load` does all of it for a directory.
+//! `discover` finds the files, `yaml` makes a tree of a text, `sections` and `sidecar` give it
+//! meaning, `load` does all of it for a directory.
 
 pub(crate) mod discover;
 pub(crate) mod load;

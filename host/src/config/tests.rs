@@ -163,13 +163,13 @@ cgroup_id_map:
     let labels: Vec<(&str, usize, usize)> = requests
         .labels
         .iter()
-        .map(|l| (l.name.as_str(), l.size, l.padding))
+        .map(|l| (l.name.as_str(), l.size.unwrap(), l.padding))
         .collect();
     assert_eq!(
         labels,
         [("device", 4, 0), ("operation", 1, 3), ("command", 16, 0)]
     );
-    let decoders = &requests.labels[1].decoders;
+    let decoders = requests.labels[1].decoders.as_ref().unwrap();
     assert_eq!(
         (decoders[0].name.as_str(), &decoders[0].options),
         ("uint", &json!({}))
@@ -182,7 +182,7 @@ cgroup_id_map:
     );
     assert_eq!((decoders[1].at.line, decoders[1].at.column), (17, 15));
     assert_eq!(
-        requests.labels[2].decoders[1].options,
+        requests.labels[2].decoders.as_ref().unwrap()[1].options,
         json!({"regexps": ["^systemd-.*$", "^(kworker)/"]})
     );
 
@@ -263,7 +263,8 @@ fn anchors_and_merge_keys_are_resolved() {
 fn options_of_other_plugins_keep_their_types() {
     let yaml =
         with_decoder("{name: x, a: 1, b: '1', c: [true, 0x10, {d: 1.5}], e: !!str 5, f: no, g: }");
-    let options = &metric(&yaml).labels[0].decoders[0].options;
+    let metric = metric(&yaml);
+    let options = &metric.labels[0].decoders.as_ref().unwrap()[0].options;
     assert_eq!(
         *options,
         json!({"a": 1, "b": "1", "c": [true, 16, {"d": 1.5}], "e": "5", "f": "no"})

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::ProgramStatus;
-use crate::config::{CollectorConfig, Diagnostic, MetricConfig, UnitConfig};
+use crate::config::{CollectorConfig, Diagnostic, PluginUse, UnitConfig};
 use crate::digest::Digest;
 use crate::privileges::Feature;
-use crate::rows::Layout;
+use crate::rows::MetricSpec;
 
 /// What the loader says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub(crate) enum ToServer {
     Explain {
         generation: u64,
         config: Box<ServedConfig>,
+        /// All that its labels name.
+        decoders: Vec<PluginUse>,
         diagnostics: Vec<Diagnostic>,
     },
     /// The opened version is attached: it is served in place of the one before.
@@ -165,8 +167,8 @@ pub(crate) struct ServedUnit {
     /// Versions of one number share maps, links and buffers: counted samples go on.
     pub(crate) kernel_side: u64,
     pub(crate) config: ServedConfig,
-    /// One a metric.
-    pub(crate) layouts: Vec<Layout>,
+    /// In the order of the YAML.
+    pub(crate) metrics: Vec<MetricSpec>,
     /// In the order of the YAML, each with its metrics.
     pub(crate) sources: Vec<ServedSource>,
     pub(crate) programs: Vec<ServedProgram>,
@@ -174,12 +176,11 @@ pub(crate) struct ServedUnit {
     pub(crate) held: Vec<String>,
 }
 
-/// What of a unit's YAML the server needs, labels and numbers resolved.
+/// What of a unit's YAML the server needs, besides its metrics.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ServedConfig {
     pub(crate) name: String,
     pub(crate) namespace: String,
-    pub(crate) metrics: Vec<MetricConfig>,
     pub(crate) collectors: Vec<CollectorConfig>,
     pub(crate) config_labels: Vec<(String, String)>,
 }
@@ -189,7 +190,6 @@ impl From<&UnitConfig> for ServedConfig {
         Self {
             name: config.name.clone(),
             namespace: config.namespace.clone(),
-            metrics: config.metrics.clone(),
             collectors: config.collectors.clone(),
             config_labels: config.config_labels.clone(),
         }

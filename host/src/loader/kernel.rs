@@ -125,6 +125,7 @@ impl Kernel {
             let message = || ToServer::Explain {
                 generation,
                 config: Box::new(ServedConfig::from(&*config)),
+                decoders: config.decoders().cloned().collect(),
                 diagnostics: diagnostics.clone(),
             };
             if let Some(why) = self.link.explain(message, unit, generation) {
@@ -168,7 +169,7 @@ impl Kernel {
     ) -> Result<(), UnitFailure> {
         let Loaded {
             config,
-            layouts,
+            metrics,
             mut kernel,
         } = loaded;
         if let Some(kernel) = &mut kernel {
@@ -181,7 +182,7 @@ impl Kernel {
         self.link.serve(&opened, message, descriptors);
         let version = Version {
             config,
-            layouts,
+            metrics,
             kernel,
             plugins: opened.plugins,
         };
@@ -246,7 +247,7 @@ impl Kernel {
     fn reshape(
         &mut self,
         name: &str,
-        mut config: UnitConfig,
+        config: UnitConfig,
         began: Instant,
     ) -> Result<(), UnitFailure> {
         let generation = self.number();
@@ -261,9 +262,9 @@ impl Kernel {
                 ));
             };
             match &version.kernel {
-                Some(kernel) => load::lay_out_again(&mut config, kernel).and_then(|layouts| {
-                    let made = kernel.served(generation, &config, &layouts, held)?;
-                    Ok((made, layouts))
+                Some(kernel) => load::resolve_again(&config, kernel).and_then(|metrics| {
+                    let made = kernel.served(generation, &config, &metrics, held)?;
+                    Ok((made, metrics))
                 }),
                 None => Ok((
                     (without_object(generation, side, &config), Vec::new()),
@@ -271,7 +272,7 @@ impl Kernel {
                 )),
             }
         };
-        let ((message, descriptors), layouts) = match made {
+        let ((message, descriptors), metrics) = match made {
             Ok(made) => made,
             Err(error) => {
                 let failure = LoadFailure {
@@ -284,7 +285,7 @@ impl Kernel {
         let opened = self.ask_to_open(&message, &descriptors)?;
         self.link.serve(&opened, message, descriptors);
         let mut unit = self.units.enter(name);
-        unit.reshape(config, layouts, opened.plugins, began);
+        unit.reshape(config, metrics, opened.plugins, began);
         Ok(())
     }
 
@@ -564,7 +565,7 @@ pub(super) fn served(
     generation: u64,
 ) -> Result<(ServedUnit, Vec<OwnedFd>), UnitError> {
     match &loaded.kernel {
-        Some(kernel) => kernel.served(generation, &loaded.config, &loaded.layouts, Vec::new()),
+        Some(kernel) => kernel.served(generation, &loaded.config, &loaded.metrics, Vec::new()),
         None => Ok((
             without_object(generation, generation, &loaded.config),
             Vec::new(),
@@ -578,7 +579,7 @@ fn without_object(generation: u64, kernel_side: u64, config: &UnitConfig) -> Ser
         generation,
         kernel_side,
         config: ServedConfig::from(config),
-        layouts: Vec::new(),
+        metrics: Vec::new(),
         sources: Vec::new(),
         programs: Vec::new(),
         held: Vec::new(),

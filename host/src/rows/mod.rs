@@ -37,11 +37,13 @@ mod metric;
 mod number;
 mod resolve;
 mod series;
+mod spec;
 mod stats;
 
-pub(crate) use key::{KeyShape, Layout, is_cpu};
+pub(crate) use key::{KeyShape, Layout, MemberField, PackedField, is_cpu};
 pub(crate) use metric::{Metric, MetricParts};
 pub(crate) use resolve::{Label, Plugins, SessionId, Shaper, Step};
+pub(crate) use spec::{LabelSpec, MetricSpec};
 pub(crate) use stats::MetricScrapeStats;
 
 #[cfg(test)]

@@ -238,11 +238,10 @@ fn unit(name: &str, generation: u64) -> ServedUnit {
         config: ServedConfig {
             name: name.to_owned(),
             namespace: "ns".to_owned(),
-            metrics: Vec::new(),
             collectors: vec![collector("c", "test/c")],
             config_labels: Vec::new(),
         },
-        layouts: Vec::new(),
+        metrics: Vec::new(),
         sources: Vec::new(),
         programs: Vec::new(),
         held: Vec::new(),

@@ -67,9 +67,10 @@ impl Server {
             ToServer::Explain {
                 generation,
                 config,
+                decoders,
                 diagnostics,
             } => {
-                let error = explain(&config, diagnostics, &self.registry());
+                let error = explain(&config, &decoders, diagnostics, &self.registry());
                 self.opened(config.name, generation, Err(error));
             }
             ToServer::Serve { unit, generation } => {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::bpf::testing;
-use crate::config::Span;
 
 /// A cgroup, removed when dropped.
 struct Cgroup(PathBuf);
@@ -25,18 +24,8 @@ impl Drop for Cgroup {
     }
 }
 
-fn config(kind: CgroupIdMapKind, regexp: &str) -> CgroupIdMap {
-    let at = Span {
-        file: Arc::new(PathBuf::from("test.yaml")),
-        line: 1,
-        column: 1,
-    };
-    CgroupIdMap {
-        map: "exporter_test".to_owned(),
-        kind,
-        regexps: vec![Regex::new(regexp).unwrap()],
-        at,
-    }
+fn open(kind: CgroupIdMapKind, regexp: &str, map: Map) -> Result<CgroupIdKeeper, KeeperError> {
+    CgroupIdKeeper::open(kind, &[Regex::new(regexp).unwrap()], map)
 }
 
 fn root() -> PathBuf {
@@ -56,8 +45,9 @@ fn cgroups_come_and_go_root() {
     let name = format!("exporter-test-{}", std::process::id());
     let before = Cgroup::new(&root(), &name);
     let map = testing::map(MapType::Hash, 8, 8, 64, 0);
-    let mut keeper = CgroupIdKeeper::open(
-        &config(CgroupIdMapKind::Hash, &format!("{name}(/in.*)?$")),
+    let mut keeper = open(
+        CgroupIdMapKind::Hash,
+        &format!("{name}(/in.*)?$"),
         map.try_clone().unwrap(),
     )
     .unwrap();
@@ -104,7 +94,7 @@ fn a_full_map_is_counted_root() {
     let name = format!("exporter-full-{}", std::process::id());
     let outer = Cgroup::new(&root(), &name);
     let inner = Cgroup::new(&outer.0, "inner");
-    let keeper = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, &name), map).unwrap();
+    let keeper = open(CgroupIdMapKind::Hash, &name, map).unwrap();
     assert_eq!(
         keeper.stats(),
         KeeperStats {
@@ -128,8 +118,9 @@ fn cgroup_storage_root() {
     let map = object.map("cgroups").unwrap();
     let name = format!("exporter-storage-{}", std::process::id());
     let cgroup = Cgroup::new(&root(), &name);
-    let mut keeper = CgroupIdKeeper::open(
-        &config(CgroupIdMapKind::CgrpStorage, &name),
+    let mut keeper = open(
+        CgroupIdMapKind::CgrpStorage,
+        &name,
         map.try_clone().unwrap(),
     )
     .unwrap();
@@ -149,7 +140,7 @@ fn cgroup_storage_root() {
         1_u64.to_ne_bytes()
     );
     // And as the other kind it is refused.
-    let error = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, "x"), map)
+    let error = open(CgroupIdMapKind::Hash, "x", map)
         .unwrap_err()
         .to_string();
     assert!(error.contains("needs a BPF_MAP_TYPE_HASH"), "{error}");
@@ -159,7 +150,7 @@ fn cgroup_storage_root() {
 fn sizes_are_checked_root() {
     for (key, value) in [(4, 8), (8, 4)] {
         let map = testing::map(MapType::Hash, key, value, 8, 0);
-        let error = CgroupIdKeeper::open(&config(CgroupIdMapKind::Hash, "x"), map)
+        let error = open(CgroupIdMapKind::Hash, "x", map)
             .unwrap_err()
             .to_string();
         assert!(

@@ -1,8 +1,8 @@
 //! Values of global variables, as bytes of the types that the object's BTF gives them.
 
 use super::error::quoted;
+use crate::bpf::input::{GlobalScalar, GlobalValue};
 use crate::bpf::types::{CType, IntType, Variable};
-use crate::config::{GlobalScalar, GlobalValue};
 use crate::near::nearest;
 
 /// Why a global variable cannot have a value.

@@ -35,7 +35,7 @@ use self::thread::Intake;
 use self::thread::Pump;
 use super::object::ObjectError;
 use super::reader::WalkStats;
-use crate::config::SampleMap;
+use crate::bpf::input::SampleMap;
 use crate::map_batch::MapBatch;
 
 /// Rows handed out at a time.

@@ -15,10 +15,10 @@ use rustix::process::{Resource, getrlimit};
 
 use super::perf_reader::mapped_size;
 use super::{SampleError, SampleOptions};
+use crate::bpf::input::SampleMap;
 use crate::bpf::object::LoadedObject;
 use crate::bpf::shared_memory::{Access, SharedMemory};
 use crate::bpf::{cpus, errno, perf};
-use crate::config::SampleMap;
 
 /// Pages of a buffer below which it is not tried any more.
 const MIN_PAGES: usize = 8;
@@ -250,15 +250,19 @@ pub(crate) fn check_sample_map(
     options: &SampleOptions,
 ) -> Result<(), SampleError> {
     let found = object.map_info(map)?.kind;
-    let (kind, wanted) = match options.through {
-        SampleMap::PerfEventArray => (MapType::PerfEventArray, "PERF_EVENT_ARRAY"),
-        SampleMap::Ringbuf => (MapType::RingBuf, "RINGBUF"),
+    let (kind, wanted, field) = match options.through {
+        SampleMap::PerfEventArray => (
+            MapType::PerfEventArray,
+            "PERF_EVENT_ARRAY",
+            "perf_event_array",
+        ),
+        SampleMap::Ringbuf => (MapType::RingBuf, "RINGBUF", "ringbuf"),
     };
     if found != kind {
         return Err(SampleError::WrongMap {
             map: map.to_owned(),
             found,
-            field: options.through.field(),
+            field,
             wanted,
         });
     }

@@ -24,7 +24,7 @@ pub(crate) struct CgroupIdMap {
     pub(crate) at: Span,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CgroupIdMapKind {
     /// Key: the cgroup's id, u64. Value: u64 1.
     Hash,

@@ -13,7 +13,8 @@ use crate::near;
 /// A collector of some plugin and how it is called.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CollectorConfig {
-    /// How it is called in `/probe?module=NAME`, `collect[]=NAME` and the host's own metrics: letters, digits, `_`, `-` and `.`.
+    /// How it is called in `/probe?module=NAME`, `collect[]=NAME` and the host's own metrics:
+    /// letters, digits, `_`, `-` and `.`.
     pub(crate) name: String,
     /// The collector's name in its plugin's catalogue, or `plugin/name`.
     pub(crate) plugin: PluginUse,
@@ -26,7 +27,8 @@ pub(crate) struct CollectorConfig {
     pub(crate) labels: Vec<(String, String)>,
     /// Of one call. None: what the scrape's deadline leaves.
     pub(crate) timeout: Option<Duration>,
-    /// Called in the background this often; a scrape gets the last good answer. None: called by each scrape.
+    /// Called in the background this often; a scrape gets the last good answer. None: called by
+    /// each scrape.
     pub(crate) interval: Option<Duration>,
     /// A path of its own beside `/probe?module=NAME`.
     pub(crate) probe_path: Option<String>,

@@ -24,14 +24,15 @@ pub(super) fn known_keys() -> Vec<&'static str> {
     std::iter::once(NAME).chain(typed).collect()
 }
 
+/// `Some(None)`: there are none. None: one of them could not be read, which has been said.
 pub(super) fn read_decoders(
     label: &Fields<'_>,
     label_name: &str,
     diagnostics: &mut Diagnostics,
-) -> Option<Vec<PluginUse>> {
+) -> Option<Option<Vec<PluginUse>>> {
     let nodes = label.list("decoders", "decoders", diagnostics);
     let Some(node) = label.get("decoders") else {
-        return Some(Vec::new());
+        return Some(None);
     };
     if nodes.is_empty() && matches!(node.value, NodeValue::List(_)) {
         diagnostics.error(
@@ -43,10 +44,11 @@ pub(super) fn read_decoders(
         .iter()
         .filter_map(|node| read_decoder(node, diagnostics))
         .collect();
-    (!decoders.is_empty() && decoders.len() == nodes.len()).then_some(decoders)
+    (!decoders.is_empty() && decoders.len() == nodes.len()).then_some(Some(decoders))
 }
 
-/// Everything but the name is the decoder's options. Those of ebpf_exporter's schema have a type of their own; the rest is the plugin's.
+/// Everything but the name is the decoder's options. Those of ebpf_exporter's schema have a type of
+/// their own; the rest is the plugin's.
 fn read_decoder(node: &Node, diagnostics: &mut Diagnostics) -> Option<PluginUse> {
     const MISSING: &str = "a decoder needs a `name`, e.g. `uint`";
     let NodeValue::Mapping(entries) = &node.value else {
@@ -143,7 +145,8 @@ pub(super) fn read_regexp(
     match Regex::new(pattern) {
         Ok(regex) => Some(regex),
         Err(error) => {
-            // The crate draws the pattern and a caret over several lines; its last line says what is wrong.
+            // The crate draws the pattern and a caret over several lines; its last line says what
+            // is wrong.
             let text = error.to_string();
             let why = text
                 .lines()

@@ -1,5 +1,7 @@
 //! `globals`: values for an object's global variables. Of which type each is says the object.
 
+use std::hash::{Hash, Hasher};
+
 use crate::config::yaml::{
     Diagnostics, Fields, Node, NodeValue, Numeric, Scalar, Span, scalar, shorten,
 };
@@ -13,7 +15,7 @@ pub(crate) struct GlobalConfig {
     pub(crate) value_at: Span,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) enum GlobalValue {
     One(GlobalScalar),
     List(Vec<GlobalScalar>),
@@ -130,13 +132,15 @@ fn read_scalar(scalar: &Scalar) -> GlobalScalar {
     }
 }
 
-impl GlobalValue {
-    /// For "found …".
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::One(scalar) => format!("`{}`", shorten(&scalar.text)),
-            Self::List(list) => format!("a list of {}", list.len()),
-        }
+impl Hash for GlobalScalar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            text,
+            integer,
+            float,
+            boolean,
+        } = self;
+        (text, integer, float.map(f64::to_bits), boolean).hash(state);
     }
 }
 
@@ -161,7 +165,7 @@ mod tests {
         assert_eq!(value(1), (None, None, None));
         assert_eq!(value(2), (None, None, Some(true)));
         assert_eq!(value(3), (None, Some(1.5), None));
-        assert_eq!(unit.globals[4].value.describe(), "a list of 2");
+        assert!(matches!(&unit.globals[4].value, GlobalValue::List(list) if list.len() == 2));
         let global = &unit.globals[0];
         assert_eq!(
             (global.name.as_str(), global.at.line, global.value_at.column),

@@ -160,7 +160,8 @@ fn read_range(
     ]))
 }
 
-/// `bucket_min` and `bucket_max` may stand there too: ebpf_exporter's own JSON schema asks for them.
+/// `bucket_min` and `bucket_max` may stand there too: ebpf_exporter's own JSON schema asks for
+/// them.
 fn read_keys(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Map<String, Value>> {
     let Some(node) = fields.get("bucket_keys") else {
         diagnostics.error(fields.at, "a histogram of the bucket type `fixed` needs `bucket_keys`: the list of its buckets' upper bounds");

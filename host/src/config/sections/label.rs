@@ -13,21 +13,22 @@ pub(crate) struct LabelConfig {
     pub(crate) name: String,
     /// The member of the key that it is, where that is called otherwise; nested ones with dots.
     pub(crate) member: Option<String>,
-    /// Bytes of the field. 0: the member's, by its type.
-    pub(crate) size: usize,
-    /// Where in the key the field is, once its member is known. None: after the one before it.
-    pub(crate) offset: Option<usize>,
+    /// Bytes of the field, at least 1. None: the member's, by its type.
+    pub(crate) size: Option<usize>,
     /// Bytes after the field that belong to no label.
     pub(crate) padding: usize,
-    /// Each gets what the one before it gave. None at all: those that fit the member's type.
-    pub(crate) decoders: Vec<PluginUse>,
+    /// Each gets what the one before it gave. At least one. None: those that fit the member's type.
+    pub(crate) decoders: Option<Vec<PluginUse>>,
     pub(crate) at: Span,
 }
 
 impl LabelConfig {
-    /// It leaves something to the type of the key.
-    pub(crate) fn is_by_type(&self) -> bool {
-        self.member.is_some() || self.size == 0 || self.decoders.is_empty()
+    /// Its size and decoders. None: it leaves something to the type of the key.
+    pub(crate) fn spelled_out(&self) -> Option<(usize, &[PluginUse])> {
+        match (&self.member, self.size, &self.decoders) {
+            (None, Some(size), Some(decoders)) => Some((size, decoders)),
+            _ => None,
+        }
     }
 }
 
@@ -73,8 +74,8 @@ fn read_label(node: &Node, diagnostics: &mut Diagnostics) -> Option<LabelConfig>
     }
     let what = name.unwrap_or("?");
     let size = match fields.get("size") {
-        Some(node) => bytes(node, "size", 1, diagnostics),
-        None => Some(0),
+        Some(node) => bytes(node, "size", 1, diagnostics).map(Some),
+        None => Some(None),
     };
     let member = match fields.get("member") {
         Some(_) => fields.text("member", diagnostics).map(Some),
@@ -90,7 +91,6 @@ fn read_label(node: &Node, diagnostics: &mut Diagnostics) -> Option<LabelConfig>
             .filter(|member| !member.is_empty())
             .map(str::to_owned),
         size: size?,
-        offset: None,
         padding: padding?,
         decoders: decoders?,
         at: diagnostics.position(fields.at),

@@ -16,7 +16,8 @@ pub(crate) enum Lifecycle {
 }
 
 const LIFECYCLES: [&str; 2] = ["autostart", "on-demand"];
-/// Anywhere in the file's name it means what `lifecycle: autostart` says, as in the exporter whose service this is.
+/// Anywhere in the file's name it means what `lifecycle: autostart` says, as in the exporter whose
+/// service this is.
 const AUTOSTART: &str = "autostart";
 
 pub(super) struct Life {

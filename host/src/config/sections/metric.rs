@@ -24,7 +24,8 @@ pub(crate) struct MetricConfig {
     pub(crate) labels: Vec<LabelConfig>,
     /// The shaper by name and its options, e.g. `counter`, `gauge`, `exp2`.
     pub(crate) shape: PluginUse,
-    /// The map's values may have any size: the shaper says where its numbers are. Otherwise they are one u64, unless `value` says more.
+    /// The map's values may have any size: the shaper says where its numbers are. Otherwise they
+    /// are one u64, unless `value` says more.
     pub(crate) any_value: bool,
     pub(crate) value: Option<ValueConfig>,
     pub(crate) bounds: SeriesBounds,
@@ -144,7 +145,8 @@ pub(super) fn read_common(
         Some(_) => fields.text("map", diagnostics)?,
         None => "",
     };
-    // What is missing has been reported, and the unit will not start; the rest of the metric is looked at all the same.
+    // What is missing has been reported, and the unit will not start; the rest of the metric is
+    // looked at all the same.
     let name = name.unwrap_or_default().to_owned();
     let map = if map.is_empty() {
         name.clone()
@@ -208,7 +210,11 @@ fn read_counter(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConf
     }
     let labels = label::read_labels(&fields, diagnostics);
     if let Some(MetricSource::Samples { .. }) = source {
-        for label in labels.iter().flatten().filter(|label| label.is_by_type()) {
+        for label in labels
+            .iter()
+            .flatten()
+            .filter(|label| label.spelled_out().is_none())
+        {
             diagnostics.error(
                 LineColumn::from(&label.at),
                 format!(
@@ -244,7 +250,8 @@ fn no_options() -> Value {
     Value::Object(Map::new())
 }
 
-/// No two metrics of a unit may write the same series: neither by their own names nor by a histogram's `_bucket`, `_sum`, `_count`.
+/// No two metrics of a unit may write the same series: neither by their own names nor by a
+/// histogram's `_bucket`, `_sum`, `_count`.
 fn check_series_names(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
     let mark = |metric: &MetricConfig| LineColumn::from(&metric.at);
     let mut seen: HashMap<&str, LineColumn> = HashMap::new();

@@ -1,5 +1,5 @@
-//! The sections of a unit's YAML, a file each: what is in it once it has been read and checked, with
-//! every default filled in, beside its reader.
+//! The sections of a unit's YAML, a file each: what is in it once it has been read and checked,
+//! with every default filled in, beside its reader.
 
 mod bounds;
 mod cgroup_id_map;
@@ -21,7 +21,7 @@ mod unit;
 mod value;
 
 pub(crate) use bounds::SeriesBounds;
-pub(crate) use cgroup_id_map::{CgroupIdMap, CgroupIdMapKind};
+pub(crate) use cgroup_id_map::CgroupIdMapKind;
 pub(crate) use collector::CollectorConfig;
 #[cfg(test)]
 pub(crate) use collector::CollectorMode;

@@ -1,4 +1,5 @@
-//! Prometheus' rules for the names of metrics and labels, in the form every version of every reader accepts.
+//! Prometheus' rules for the names of metrics and labels, in the form every version of every reader
+//! accepts.
 
 /// `Err`: what is wrong with it, as the rest of a sentence that starts with the name.
 pub(super) fn check_metric_name(name: &str) -> Result<(), String> {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::config::yaml::{Diagnostics, Fields, Node, NodeValue, Span, scalar};
 
-/// A decoder, shaper or collector of some plugin, by name, with its options as they are handed to the component.
+/// A decoder, shaper or collector of some plugin, by name, with its options as they are handed to
+/// the component.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct PluginUse {
     pub(crate) name: String,

@@ -22,7 +22,7 @@ pub(crate) struct ProgramConfig {
     pub(crate) at: Span,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Enabled {
     /// As the object has it; where it cannot be attached, the unit goes on without it.
     Auto,

@@ -13,7 +13,8 @@ use crate::config::yaml::{
 pub(crate) enum MetricSource {
     /// The entries of a map, walked at each scrape.
     Map,
-    /// Samples that programs send: each adds 1 to the series its bytes decode to. All counts start again at 0 every `flush_interval`.
+    /// Samples that programs send: each adds 1 to the series its bytes decode to. All counts start
+    /// again at 0 every `flush_interval`.
     Samples {
         through: SampleMap,
         flush_interval: Duration,
@@ -22,7 +23,7 @@ pub(crate) enum MetricSource {
 
 /// What samples are sent through.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub(crate) enum SampleMap {
     PerfEventArray,

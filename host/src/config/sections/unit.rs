@@ -11,6 +11,7 @@ use super::kernel::KernelNeeds;
 use super::lifecycle::Lifecycle;
 use super::maps::MapConfig;
 use super::metric::{MetricConfig, Metrics};
+use super::plugin_use::PluginUse;
 use super::programs::ProgramConfig;
 use super::{cgroup_id_map, collector, globals, kernel, lifecycle, maps, metric, names, programs};
 use crate::config::yaml::{
@@ -31,26 +32,38 @@ pub(crate) struct UnitConfig {
     /// Prefix of the metrics' names, without the underscore; empty for none.
     pub(crate) namespace: String,
     pub(crate) metrics: Vec<MetricConfig>,
-    /// Symbols whose addresses are written into the globals `kaddr_<symbol>` before the object is loaded.
+    /// Symbols whose addresses are written into the globals `kaddr_<symbol>` before the object is
+    /// loaded.
     pub(crate) kaddrs: Vec<(String, Span)>,
     pub(crate) cgroup_id_map: Option<CgroupIdMap>,
     /// No two of one name.
     pub(crate) collectors: Vec<CollectorConfig>,
     pub(crate) lifecycle: Lifecycle,
-    /// Of a unit on demand: how long after the last request it is stopped, 0 for never. None: what `--keepalive` says.
+    /// Of a unit on demand: how long after the last request it is stopped, 0 for never. None: what
+    /// `--keepalive` says.
     pub(crate) keepalive: Option<Duration>,
     pub(crate) maps: Vec<MapConfig>,
     pub(crate) kernel: KernelNeeds,
     /// Written into the object before it is loaded.
     pub(crate) globals: Vec<GlobalConfig>,
     pub(crate) programs: Vec<ProgramConfig>,
-    /// Labels of all series made from maps, with their values; collectors have them among their own.
+    /// Labels of all series made from maps, with their values; collectors have them among their
+    /// own.
     pub(crate) config_labels: Vec<(String, String)>,
+}
+
+impl UnitConfig {
+    /// All decoders that the labels of its metrics name.
+    pub(crate) fn decoders(&self) -> impl Iterator<Item = &PluginUse> {
+        let labels = self.metrics.iter().flat_map(|metric| &metric.labels);
+        labels.flat_map(|label| label.decoders.iter().flatten())
+    }
 }
 
 const DEFAULT_NAMESPACE: &str = "ebpf_exporter";
 
-/// `name` and `bpfpath` are fields of ebpf_exporter's own struct: it takes them from a file and overwrites them.
+/// `name` and `bpfpath` are fields of ebpf_exporter's own struct: it takes them from a file and
+/// overwrites them.
 pub(super) const UNIT: Schema = Schema {
     what: "a unit",
     known: &[
@@ -176,7 +189,8 @@ fn read_root(
     })
 }
 
-/// Gives the labels of the unit to its collectors, where they say nothing else, and sees that no metric has them already.
+/// Gives the labels of the unit to its collectors, where they say nothing else, and sees that no
+/// metric has them already.
 fn add_labels(
     labels: &[(String, String)],
     collectors: &mut [CollectorConfig],

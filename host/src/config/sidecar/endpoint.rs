@@ -58,8 +58,9 @@ impl EndpointPattern {
         Ok(Self { host, port })
     }
 
-    /// Whether an address is covered. An address that reaches more than one machine, or whatever machine this is, is only covered by itself.
-    /// IPv4 addresses in their IPv6 form have to be converted before.
+    /// Whether an address is covered. An address that reaches more than one machine, or whatever
+    /// machine this is, is only covered by itself. IPv4 addresses in their IPv6 form have to be
+    /// converted before.
     pub(crate) fn covers(&self, address: SocketAddr) -> bool {
         let HostPattern::Net(net) = &self.host else {
             return false;

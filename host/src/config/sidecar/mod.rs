@@ -1,7 +1,9 @@
-//! `NAME.plugin.yaml`, which stands beside `NAME.wasm`: what the operator grants the plugin, and its limits. Owns the format and what is wrong
-//! with it; what a grant comes to is decided where it is used.
+//! `NAME.plugin.yaml`, which stands beside `NAME.wasm`: what the operator grants the plugin, and
+//! its limits. Owns the format and what is wrong with it; what a grant comes to is decided where it
+//! is used.
 //!
-//! An unknown key is always an error here: a grant that is misspelt would be missed, and a limit that is misspelt would not limit.
+//! An unknown key is always an error here: a grant that is misspelt would be missed, and a limit
+//! that is misspelt would not limit.
 
 pub(crate) mod endpoint;
 mod path;
@@ -75,7 +77,8 @@ pub(crate) struct Grants {
     pub(crate) file_systems: Vec<PathPattern>,
     pub(crate) tcp: Vec<EndpointPattern>,
     pub(crate) udp: Vec<EndpointPattern>,
-    /// Names that may be resolved, as `host_name` writes them, besides those that `tcp` and `udp` name.
+    /// Names that may be resolved, as `host_name` writes them, besides those that `tcp` and `udp`
+    /// name.
     pub(crate) dns: Vec<String>,
     pub(crate) kernel: BTreeSet<KernelFact>,
     /// In the order of the file.
@@ -136,7 +139,8 @@ pub(crate) fn path_of(plugin: &Path) -> PathBuf {
     plugin.with_extension(&EXTENSION[1..])
 }
 
-/// The sidecar of a plugin's file. None: it has none. `Err`: what is wrong with it, in the order of the file.
+/// The sidecar of a plugin's file. None: it has none. `Err`: what is wrong with it, in the order of
+/// the file.
 pub(crate) fn load(plugin: &Path) -> Result<Option<Sidecar>, Vec<Diagnostic>> {
     let text = read_text(plugin)?;
     text.map(|text| parse(plugin, &text)).transpose()
@@ -179,7 +183,8 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     Ok(diagnostics)
 }
 
-/// Sidecars of a directory that grant nothing to anybody: the plugin is not there, or the name is not quite right.
+/// Sidecars of a directory that grant nothing to anybody: the plugin is not there, or the name is
+/// not quite right.
 pub(crate) fn orphans(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     let paths = sidecars(directory)?;
     Ok(paths
@@ -188,7 +193,8 @@ pub(crate) fn orphans(directory: &Path) -> io::Result<Vec<Diagnostic>> {
         .collect())
 }
 
-/// Everything whose name says that it is meant to be a sidecar, sorted. Hidden files are somebody's temporary ones.
+/// Everything whose name says that it is meant to be a sidecar, sorted. Hidden files are somebody's
+/// temporary ones.
 fn sidecars(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory)? {

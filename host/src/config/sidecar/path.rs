@@ -10,7 +10,8 @@ use crate::config::yaml::shorten;
 const MAX_RECURSIVE: usize = 2;
 const MAX_LENGTH: usize = 4096;
 
-/// A glob over absolute paths: `*` and `?` stay inside one component, `**` stands for any number of components.
+/// A glob over absolute paths: `*` and `?` stay inside one component, `**` stands for any number of
+/// components.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathPattern {
     text: String,

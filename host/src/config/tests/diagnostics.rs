@@ -345,7 +345,8 @@ fn a_file_of_something_else_is_not_listed_line_by_line() {
     );
 }
 
-/// Half-written files are read too: whatever they contain, the answer is a unit or problems with places.
+/// Half-written files are read too: whatever they contain, the answer is a unit or problems with
+/// places.
 #[test]
 fn no_text_is_too_broken_to_be_answered() {
     let good = with_decoder("{name: static_map, static_map: {1: 'a', \"b\": &x c, d: *x}}")

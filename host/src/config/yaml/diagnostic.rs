@@ -1,5 +1,6 @@
-//! What is wrong with a config file, and where. Owns the wording's frame (`file:line:column: error: message`) and the list that a reader
-//! fills; does not decide what is wrong. Other rooms make problems too, about things that only show once a plugin or an object is open.
+//! What is wrong with a config file, and where. Owns the wording's frame (`file:line:column: error:
+//! message`) and the list that a reader fills; does not decide what is wrong. Other rooms make
+//! problems too, about things that only show once a plugin or an object is open.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -35,7 +36,8 @@ pub(crate) struct Diagnostic {
     pub(crate) message: String,
 }
 
-/// A place inside the file that is being read. Lines and columns count from 1; 0 means the file as a whole.
+/// A place inside the file that is being read. Lines and columns count from 1; 0 means the file as
+/// a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(in crate::config) struct LineColumn {
     pub(in crate::config) line: usize,

@@ -1,4 +1,5 @@
-//! Durations as Go writes them (`90s`, `1h30m`, `1.5s`), which is what ebpf_exporter's YAML and its kin's flags use.
+//! Durations as Go writes them (`90s`, `1h30m`, `1.5s`), which is what ebpf_exporter's YAML and its
+//! kin's flags use.
 
 use std::time::Duration;
 

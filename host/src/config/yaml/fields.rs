@@ -1,5 +1,6 @@
-//! Reading typed fields out of a `Node`, leniently: what is wrong becomes a problem, and reading goes on. Owns the wording of "expected …,
-//! found …" for types and of unknown keys; knows no key by name.
+//! Reading typed fields out of a `Node`, leniently: what is wrong becomes a problem, and reading
+//! goes on. Owns the wording of "expected …, found …" for types and of unknown keys; knows no key
+//! by name.
 
 use std::rc::Rc;
 use std::time::Duration;

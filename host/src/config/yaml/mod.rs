@@ -1,5 +1,5 @@
-//! YAML as a tree that remembers where everything stood, typed fields of it, and the sentences about
-//! what is wrong with them. Knows no unit: no key by name.
+//! YAML as a tree that remembers where everything stood, typed fields of it, and the sentences
+//! about what is wrong with them. Knows no unit: no key by name.
 
 mod diagnostic;
 mod duration;

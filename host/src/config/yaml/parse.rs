@@ -1,5 +1,6 @@
-//! YAML text -> `Node`. Owns everything that can be wrong with the text itself: its size, its encoding, its syntax, keys that stand
-//! twice, aliases that multiply. Only the first document counts, as in ebpf_exporter.
+//! YAML text -> `Node`. Owns everything that can be wrong with the text itself: its size, its
+//! encoding, its syntax, keys that stand twice, aliases that multiply. Only the first document
+//! counts, as in ebpf_exporter.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -340,7 +341,8 @@ fn key_of(node: &Node, at: LineColumn) -> Result<Key, String> {
     }
 }
 
-/// YAML 1.1's merge key: what is written in the mapping itself wins, then the first of the merged ones.
+/// YAML 1.1's merge key: what is written in the mapping itself wins, then the first of the merged
+/// ones.
 fn merge(
     mut entries: Vec<(Key, Rc<Node>)>,
     mut seen: HashMap<String, LineColumn>,

@@ -1,5 +1,6 @@
-//! What the text of a scalar means. Fields of ebpf_exporter's schema are read as yaml.v2 reads them (YAML 1.1: `yes` is true, `010` is 8);
-//! options of plugins as YAML 1.2's core schema has it, with what is ambiguous left as text.
+//! What the text of a scalar means. Fields of ebpf_exporter's schema are read as yaml.v2 reads them
+//! (YAML 1.1: `yes` is true, `010` is 8); options of plugins as YAML 1.2's core schema has it, with
+//! what is ambiguous left as text.
 
 use serde_json::{Number, Value};
 
@@ -27,7 +28,8 @@ pub(in crate::config) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// YAML 1.1's numbers, as yaml.v2 takes them: `0x10`, `0o17`, `017`, `0b11`, `1_000`, `1e3`, `.5`, `.inf`.
+/// YAML 1.1's numbers, as yaml.v2 takes them: `0x10`, `0o17`, `017`, `0b11`, `1_000`, `1e3`, `.5`,
+/// `.inf`.
 pub(in crate::config) fn numeric(text: &str) -> Option<Numeric> {
     // `_` alone and `0x_` are no numbers, and no number starts with one.
     let (sign, magnitude) = split_sign(text);
@@ -58,8 +60,9 @@ pub(in crate::config) fn numeric(text: &str) -> Option<Numeric> {
     }
 }
 
-/// A plain scalar of a plugin's options as JSON. Quoted ones are always strings and don't come here. Text stays also a number that JSON cannot
-/// say (`.inf`) and one that YAML's versions don't agree on (`017`, `1_000`).
+/// A plain scalar of a plugin's options as JSON. Quoted ones are always strings and don't come
+/// here. Text stays also a number that JSON cannot say (`.inf`) and one that YAML's versions don't
+/// agree on (`017`, `1_000`).
 pub(in crate::config) fn json(text: &str) -> Value {
     use serde_yaml::Value as Yaml;
 
@@ -84,7 +87,8 @@ fn split_sign(text: &str) -> (i128, &str) {
     }
 }
 
-/// Digits only: Rust's own parser would take another sign. Everything past 64 bits is left to floats.
+/// Digits only: Rust's own parser would take another sign. Everything past 64 bits is left to
+/// floats.
 fn unsigned(digits: &str, radix: u32) -> Option<i128> {
     if !digits.chars().all(|c| c.is_digit(radix)) {
         return None;

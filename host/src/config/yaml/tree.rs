@@ -1,4 +1,5 @@
-//! A YAML document as a tree that remembers where everything stood and how it was written. Meaning is given to it elsewhere.
+//! A YAML document as a tree that remembers where everything stood and how it was written. Meaning
+//! is given to it elsewhere.
 
 use std::rc::Rc;
 
@@ -41,7 +42,8 @@ impl Scalar {
         self.plain && scalar::is_null(&self.text)
     }
 
-    /// The raw text, as yaml.v2 fills a string from it: null is the empty string, everything else what was written.
+    /// The raw text, as yaml.v2 fills a string from it: null is the empty string, everything else
+    /// what was written.
     pub(in crate::config) fn raw_text(&self) -> &str {
         if self.is_null() { "" } else { &self.text }
     }

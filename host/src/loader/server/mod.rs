@@ -398,7 +398,7 @@ impl ServerLink {
         let Some((served, _)) = shared.snapshot.units.get(unit) else {
             return;
         };
-        let mut metrics = served.config.metrics.iter();
+        let mut metrics = served.metrics.iter();
         if metrics.any(|one| one.name == metric && one.source == MetricSource::Map) {
             let holds = shared.snapshot.holds.entry(unit.to_owned()).or_default();
             holds.insert(metric.to_owned());

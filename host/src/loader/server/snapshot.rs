@@ -121,7 +121,7 @@ impl Snapshot {
         buffer: &OwnedFd,
     ) -> Option<usize> {
         let (served, descriptors) = self.units.get_mut(unit)?;
-        let mut metrics = served.config.metrics.iter();
+        let mut metrics = served.metrics.iter();
         let index = metrics.position(|known| known.name == metric)?;
         let mut at = 0;
         for source in &mut served.sources {

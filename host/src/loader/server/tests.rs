@@ -39,11 +39,10 @@ fn unit(name: &str, generation: u64) -> ServedUnit {
         config: ServedConfig {
             name: name.to_owned(),
             namespace: String::new(),
-            metrics: Vec::new(),
             collectors: Vec::new(),
             config_labels: Vec::new(),
         },
-        layouts: Vec::new(),
+        metrics: Vec::new(),
         sources: Vec::new(),
         programs: Vec::new(),
         held: Vec::new(),

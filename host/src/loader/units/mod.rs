@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) use error::{LoadFailure, UnitError, UnitFailure};
-pub(crate) use load::{Environment, KernelSide, Loaded, check as check_object, layouts};
+pub(crate) use load::{Environment, KernelSide, Loaded, check as check_object, specs};
 pub(crate) use plan::{Action, Current, Desired, Fingerprint, Step, plan_unit};
 pub(crate) use retry::{Retry, What};
 pub(crate) use state::{Event, State};
@@ -26,7 +26,7 @@ pub(crate) use state::{Event, State};
 use crate::config::{Lifecycle, UnitConfig};
 use crate::digest::Digest;
 use crate::link::{LoadFigures, OnDemand, UnitStatus};
-use crate::rows::Layout;
+use crate::rows::MetricSpec;
 
 /// Whoever is told what becomes of units: the server, or a test.
 pub(crate) trait Audience {
@@ -35,9 +35,8 @@ pub(crate) trait Audience {
 
 /// A version of a unit in service.
 pub(crate) struct Version {
-    /// Labels and numbers are resolved.
     pub(crate) config: UnitConfig,
-    pub(crate) layouts: Vec<Layout>,
+    pub(crate) metrics: Vec<MetricSpec>,
     pub(crate) kernel: Option<KernelSide>,
     /// The plugins in use, with their versions.
     pub(crate) plugins: Vec<(String, Digest)>,
@@ -289,7 +288,7 @@ impl Exclusive<'_> {
     pub(crate) fn reshape(
         &mut self,
         config: UnitConfig,
-        layouts: Vec<Layout>,
+        metrics: Vec<MetricSpec>,
         plugins: Vec<(String, Digest)>,
         began: Instant,
     ) {
@@ -301,7 +300,7 @@ impl Exclusive<'_> {
         self.loaded(true, began.elapsed());
         if let Some(version) = &mut self.entry.serving {
             version.config = config;
-            version.layouts = layouts;
+            version.metrics = metrics;
             version.plugins = plugins;
         }
         self.attach_later();

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::{Enabled, Lifecycle, MetricConfig, MetricSource, SampleMap, UnitConfig};
+use crate::config::{
+    CgroupIdMapKind, Enabled, GlobalValue, Lifecycle, MetricConfig, MetricSource, SampleMap,
+    UnitConfig,
+};
 use crate::digest::Digest;
 use crate::doctor;
 
@@ -193,61 +196,81 @@ pub(crate) fn plan_unit(
     }
 }
 
-/// Of everything that is done to an object before it is attached: two configs of one value can share a loaded object.
-fn preparation(config: &UnitConfig) -> Digest {
-    let symbols: Vec<&str> = config
-        .kaddrs
-        .iter()
-        .map(|(symbol, _)| symbol.as_str())
-        .collect();
-    let cgroups = config.cgroup_id_map.as_ref().map(|map| {
-        let regexps: Vec<&str> = map.regexps.iter().map(regex::Regex::as_str).collect();
-        (&map.map, map.kind, regexps)
-    });
-    let mut maps: Vec<_> = config
-        .maps
-        .iter()
-        .map(|map| (&map.name, map.pin, map.max_entries))
-        .collect();
-    maps.sort_unstable();
-    let mut globals: Vec<_> = config
-        .globals
-        .iter()
-        .map(|global| (&global.name, &global.value))
-        .collect();
-    globals.sort_unstable_by_key(|(name, _)| *name);
-    let mut programs: Vec<_> = config
-        .programs
-        .iter()
-        .filter(|program| program.enabled != Enabled::Auto)
-        .map(|program| (&program.name, program.enabled))
-        .collect();
-    programs.sort_unstable();
-    let text = format!(
-        "{symbols:?} {cgroups:?} {maps:?} {globals:?} {programs:?} {:?}",
-        samples(config)
-    );
-    Digest::of(text.as_bytes())
+/// Everything that is done to an object before it is attached, in an order of its own: two configs
+/// of one value can share a loaded object.
+#[derive(Hash)]
+struct Preparation<'a> {
+    symbols: Vec<&'a str>,
+    cgroups: Option<(&'a str, CgroupIdMapKind, Vec<&'a str>)>,
+    /// Name, pin and `max_entries`.
+    maps: Vec<(&'a str, bool, Option<u32>)>,
+    globals: Vec<(&'a str, &'a GlobalValue)>,
+    programs: Vec<(&'a str, Enabled)>,
+    samples: Vec<CountedSamples<'a>>,
 }
 
-/// What tells counters of samples apart. Two cannot have buffers in one perf event array at a time, or read one ring buffer, so that others take another
-/// map.
-fn samples<'a>(config: &'a UnitConfig) -> Vec<(&'a str, &'a str, SampleMap, usize, Duration)> {
-    let of_metric = |metric: &'a MetricConfig| match metric.source {
-        MetricSource::Map => None,
-        MetricSource::Samples {
-            through,
-            flush_interval,
-        } => {
-            let labels = metric.labels.iter();
-            let key_size = labels.map(|label| label.size + label.padding).sum();
-            let (map, name) = (metric.map.as_str(), metric.name.as_str());
-            Some((map, name, through, key_size, flush_interval))
-        }
-    };
-    let mut samples: Vec<_> = config.metrics.iter().filter_map(of_metric).collect();
+/// What tells counters of samples apart. Two cannot have buffers in one perf event array at a
+/// time, or read one ring buffer, so that others take another map.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct CountedSamples<'a> {
+    map: &'a str,
+    metric: &'a str,
+    through: SampleMap,
+    key_size: usize,
+    flush_interval: Duration,
+}
+
+fn preparation(config: &UnitConfig) -> Digest {
+    let cgroups = config.cgroup_id_map.as_ref().map(|map| {
+        let regexps = map.regexps.iter().map(regex::Regex::as_str).collect();
+        (map.map.as_str(), map.kind, regexps)
+    });
+    let maps = config.maps.iter();
+    let mut maps: Vec<_> = maps
+        .map(|map| (map.name.as_str(), map.pin, map.max_entries))
+        .collect();
+    maps.sort_unstable();
+    let globals = config.globals.iter();
+    let mut globals: Vec<_> = globals
+        .map(|global| (global.name.as_str(), &global.value))
+        .collect();
+    globals.sort_unstable_by_key(|(name, _)| *name);
+    let programs = config.programs.iter();
+    let mut programs: Vec<_> = programs
+        .filter(|program| program.enabled != Enabled::Auto)
+        .map(|program| (program.name.as_str(), program.enabled))
+        .collect();
+    programs.sort_unstable();
+    let mut samples: Vec<_> = config.metrics.iter().filter_map(counted).collect();
     samples.sort_unstable();
-    samples
+    Digest::of_value(&Preparation {
+        symbols: config.kaddrs.iter().map(|(name, _)| &**name).collect(),
+        cgroups,
+        maps,
+        globals,
+        programs,
+        samples,
+    })
+}
+
+fn counted(metric: &MetricConfig) -> Option<CountedSamples<'_>> {
+    let MetricSource::Samples {
+        through,
+        flush_interval,
+    } = metric.source
+    else {
+        return None;
+    };
+    let labels = metric.labels.iter();
+    Some(CountedSamples {
+        map: &metric.map,
+        metric: &metric.name,
+        through,
+        key_size: labels
+            .filter_map(|label| Some(label.size? + label.padding))
+            .sum(),
+        flush_interval,
+    })
 }
 
 #[cfg(test)]

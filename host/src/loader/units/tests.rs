@@ -50,7 +50,7 @@ fn on_demand() -> UnitConfig {
 fn version(config: &UnitConfig) -> Version {
     Version {
         config: config.clone(),
-        layouts: Vec::new(),
+        metrics: Vec::new(),
         kernel: None,
         plugins: Vec::new(),
     }

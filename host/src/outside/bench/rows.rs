@@ -1,8 +1,6 @@
 //! From entries of a map to the numbers of series, with every key known.
 
 use std::hash::BuildHasher;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow, ensure};
@@ -10,10 +8,12 @@ use foldhash::fast::FixedState;
 use serde_json::{Value as Json, json};
 
 use super::decode::Standard;
-use crate::config::{LabelConfig, MetricSource, SeriesBounds, Span};
+use crate::config::{MetricSource, SeriesBounds};
 use crate::exposition::{Family, Format, write};
 use crate::map_batch::MapBatch;
-use crate::rows::{KeyShape, Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step};
+use crate::rows::{
+    KeyShape, Label, Layout, Metric, MetricParts, PackedField, Plugins, SessionId, Shaper, Step,
+};
 
 /// Entries that come at once, as from the map reader.
 const BATCH: usize = 4096;
@@ -180,7 +180,7 @@ fn metric(standard: &Standard, shape: Shape, plugins: &mut Plugins) -> anyhow::R
     };
     let session = standard.session()?;
     let session = plugins.session("standard", || session);
-    let configs: Vec<LabelConfig> = labels
+    let configs: Vec<PackedField> = labels
         .iter()
         .map(|(name, size, _)| config(name, *size))
         .collect();
@@ -215,19 +215,11 @@ fn metric(standard: &Standard, shape: Shape, plugins: &mut Plugins) -> anyhow::R
     }))
 }
 
-fn config(name: &str, size: usize) -> LabelConfig {
-    LabelConfig {
-        member: None,
-        offset: None,
+fn config(name: &str, size: usize) -> PackedField {
+    PackedField {
         name: name.to_owned(),
         size,
         padding: 0,
-        decoders: Vec::new(),
-        at: Span {
-            file: Arc::new(PathBuf::new()),
-            line: 1,
-            column: 1,
-        },
     }
 }
 

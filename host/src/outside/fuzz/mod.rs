@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bpf::{GlobalError, OpenObject};
+use crate::bpf::{GlobalError, GlobalScalar, GlobalValue, OpenObject};
 use crate::config::Span;
 use crate::config::read_unit;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
 use crate::config::{
-    Diagnostic, GlobalScalar, GlobalValue, LabelConfig, MetricSource, PluginUse, SampleMap,
-    UnitConfig, ValueConfig, ValueSelector, ValueType,
+    Diagnostic, LabelConfig, MetricSource, PluginUse, SampleMap, UnitConfig, ValueConfig,
+    ValueSelector, ValueType,
 };
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
-use crate::loader::units::layouts;
+use crate::loader::units::specs;
 use crate::plugin::NumberSource;
-use crate::rows::{KeyShape, Layout};
+use crate::rows::{KeyShape, Layout, MetricSpec, PackedField};
 use crate::{plugin, web};
 
 pub(crate) use input::Input;
@@ -53,7 +53,11 @@ fn unit_is_whole(unit: &UnitConfig) {
             assert!(flush_interval > Duration::ZERO);
         }
         for label in &metric.labels {
-            let objects = label.decoders.iter().map(|decoder| &decoder.options);
+            let objects = label
+                .decoders
+                .iter()
+                .flatten()
+                .map(|decoder| &decoder.options);
             assert!(objects.into_iter().all(serde_json::Value::is_object));
         }
         assert!(metric.shape.options.is_object());
@@ -61,9 +65,7 @@ fn unit_is_whole(unit: &UnitConfig) {
         for key_size in [0, 4, 8, 64] {
             for per_cpu in [false, true] {
                 let shape = KeyShape { key_size, per_cpu };
-                if metric.labels.iter().all(|label| !label.is_by_type()) {
-                    layout_fits(&metric.labels, metric.source, shape);
-                }
+                layout_fits(&metric.labels, metric.source, shape);
             }
         }
     }
@@ -158,17 +160,14 @@ pub fn label_layout(object: &[u8], data: &[u8]) {
             key_size: map.key_size,
             per_cpu: map.is_per_cpu(),
         };
-        let sized = labels.iter().all(|label| !label.is_by_type());
-        if sized {
-            layout_fits(&labels, source, shape);
-        }
+        layout_fits(&labels, source, shape);
         let mut config = read.config.clone();
         for metric in &mut config.metrics {
             metric.map.clone_from(&map.name);
             metric.labels.clone_from(&labels);
             metric.value.clone_from(&value);
         }
-        for layout in layouts(&mut config, &object) {
+        for MetricSpec { layout, .. } in specs(&config, &object) {
             let fits = |field: &Range<usize>| field.end <= layout.row_key_size;
             assert!(layout.fields.iter().all(fits), "{layout:?}");
             let cpu = if layout.split_cpus { 2 } else { 0 };
@@ -287,10 +286,9 @@ fn labels(input: &mut Input<'_>) -> Vec<LabelConfig> {
             },
             member: input.flag().then(|| member(input)),
             // As many as the YAML may say.
-            size: usize::from(input.u16()),
-            offset: None,
+            size: Some(usize::from(input.u16())).filter(|size| *size > 0),
             padding: usize::from(input.u8()),
-            decoders: input.list(|_| uint()),
+            decoders: Some(input.list(|_| uint())).filter(|decoders| !decoders.is_empty()),
             at: at.clone(),
         })
         .collect()
@@ -314,9 +312,19 @@ fn value(input: &mut Input<'_>) -> Option<ValueConfig> {
     })
 }
 
-/// Fields lie in the key, one after the other, and the CPU's behind it.
+/// Where labels say all by themselves, fields lie in the key, one after the other, and the CPU's behind it.
 fn layout_fits(labels: &[LabelConfig], source: MetricSource, shape: KeyShape) {
-    match Layout::new(labels, source, shape) {
+    let field = |label: &LabelConfig| {
+        Some(PackedField {
+            name: label.name.clone(),
+            size: label.spelled_out()?.0,
+            padding: label.padding,
+        })
+    };
+    let Some(fields) = labels.iter().map(field).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    match Layout::new(&fields, source, shape) {
         Ok(layout) => {
             assert_eq!(layout.fields.len(), labels.len());
             let samples = matches!(source, MetricSource::Samples { .. });

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::{LabelConfig, MetricSource};
+use crate::config::MetricSource;
 use crate::plugin::NumberSource;
 
 /// What is known of the keys before any label is looked at.
@@ -12,6 +12,26 @@ pub(crate) struct KeyShape {
     pub(crate) key_size: usize,
     /// The map has one value per CPU.
     pub(crate) per_cpu: bool,
+}
+
+/// A label's field that lies behind the one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PackedField {
+    /// The label's.
+    pub(crate) name: String,
+    /// Bytes of the field.
+    pub(crate) size: usize,
+    /// Bytes after the field that belong to no label.
+    pub(crate) padding: usize,
+}
+
+/// A label's field that a type says the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MemberField {
+    /// These bytes of the key.
+    Key(Range<usize>),
+    /// The CPU's number, which is no part of the key.
+    Cpu,
 }
 
 /// The fields of a metric's keys.
@@ -69,16 +89,13 @@ impl Layout {
     /// In a per-CPU map a label called `cpu` that isn't part of the key is the CPU; as
     /// ebpf_exporter has it, it is declared as a `uint` of two bytes.
     pub(crate) fn new(
-        labels: &[LabelConfig],
+        labels: &[PackedField],
         source: MetricSource,
         shape: KeyShape,
     ) -> Result<Self, LayoutError> {
-        if labels.iter().any(|label| label.offset.is_some()) {
-            return Ok(Self::by_members(labels, shape.key_size));
-        }
         let total: usize = labels.iter().map(span).sum();
         if matches!(source, MetricSource::Samples { .. }) {
-            return Ok(Self::plain(labels, total));
+            return Ok(Self::of(fields(labels, None, 0), total, false, false));
         }
         if shape.per_cpu
             && let Some(cpu) = labels.iter().position(|label| label.name == CPU_LABEL)
@@ -89,21 +106,16 @@ impl Layout {
                 if labels[cpu].size != CPU_SIZE {
                     return Err(LayoutError::CpuSize(labels[cpu].size));
                 }
-                return Ok(Self::with_cpu(labels, cpu, shape.key_size, zero_key));
+                let fields = fields(labels, Some(cpu), shape.key_size);
+                let size = shape.key_size + CPU_SIZE;
+                return Ok(Self::of(fields, size, true, zero_key));
             }
         }
         if labels.is_empty() {
             if shape.key_size != ZERO_KEY_SIZE {
                 return Err(LayoutError::NoLabels(shape.key_size));
             }
-            return Ok(Self {
-                fields: Vec::new(),
-                row_key_size: shape.key_size,
-                split_cpus: false,
-                value_size: size_of::<u64>(),
-                number: None,
-                zero_key: true,
-            });
+            return Ok(Self::of(Vec::new(), shape.key_size, false, true));
         }
         if total != shape.key_size {
             return Err(LayoutError::Size {
@@ -112,42 +124,33 @@ impl Layout {
                 sum: sum(labels),
             });
         }
-        Ok(Self::plain(labels, shape.key_size))
+        let size = shape.key_size;
+        Ok(Self::of(fields(labels, None, 0), size, false, false))
     }
 
-    /// Each label lies where its member is; one without a place is the CPU.
-    fn by_members(labels: &[LabelConfig], key_size: usize) -> Self {
-        let split_cpus = labels.iter().any(|label| label.offset.is_none());
-        let field = |label: &LabelConfig| match label.offset {
-            Some(offset) => offset..offset + label.size,
-            None => key_size..key_size + CPU_SIZE,
+    /// Each label lies where its member is.
+    pub(crate) fn by_members(members: &[MemberField], key_size: usize) -> Self {
+        let split_cpus = members.contains(&MemberField::Cpu);
+        let field = |member: &MemberField| match member {
+            MemberField::Key(range) => range.clone(),
+            MemberField::Cpu => key_size..key_size + CPU_SIZE,
         };
-        Self {
-            fields: labels.iter().map(field).collect(),
-            row_key_size: key_size + if split_cpus { CPU_SIZE } else { 0 },
-            split_cpus,
-            value_size: size_of::<u64>(),
-            number: None,
-            zero_key: false,
-        }
+        let row_key_size = key_size + if split_cpus { CPU_SIZE } else { 0 };
+        let fields = members.iter().map(field).collect();
+        Self::of(fields, row_key_size, split_cpus, false)
     }
 
-    fn plain(labels: &[LabelConfig], row_key_size: usize) -> Self {
+    /// Over values of one u64.
+    fn of(
+        fields: Vec<Range<usize>>,
+        row_key_size: usize,
+        split_cpus: bool,
+        zero_key: bool,
+    ) -> Self {
         Self {
-            fields: fields(labels, None, 0),
+            fields,
             row_key_size,
-            split_cpus: false,
-            value_size: size_of::<u64>(),
-            number: None,
-            zero_key: false,
-        }
-    }
-
-    fn with_cpu(labels: &[LabelConfig], cpu: usize, key_size: usize, zero_key: bool) -> Self {
-        Self {
-            fields: fields(labels, Some(cpu), key_size),
-            row_key_size: key_size + CPU_SIZE,
-            split_cpus: true,
+            split_cpus,
             value_size: size_of::<u64>(),
             number: None,
             zero_key,
@@ -155,11 +158,11 @@ impl Layout {
     }
 }
 
-fn span(label: &LabelConfig) -> usize {
+fn span(label: &PackedField) -> usize {
     label.size.saturating_add(label.padding)
 }
 
-fn fields(labels: &[LabelConfig], cpu: Option<usize>, cpu_offset: usize) -> Vec<Range<usize>> {
+fn fields(labels: &[PackedField], cpu: Option<usize>, cpu_offset: usize) -> Vec<Range<usize>> {
     let mut offset = 0;
     let mut fields = Vec::with_capacity(labels.len());
     for (index, label) in labels.iter().enumerate() {
@@ -174,7 +177,7 @@ fn fields(labels: &[LabelConfig], cpu: Option<usize>, cpu_offset: usize) -> Vec<
 }
 
 /// `a 8 + b 4 (+4 padding)`, for messages.
-fn sum(labels: &[LabelConfig]) -> String {
+fn sum(labels: &[PackedField]) -> String {
     let parts: Vec<String> = labels
         .iter()
         .map(|label| match label.padding {
@@ -187,33 +190,21 @@ fn sum(labels: &[LabelConfig]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::config::SampleMap;
-    use crate::config::Span;
 
-    fn label(name: &str, size: usize, padding: usize) -> LabelConfig {
-        let at = Span {
-            file: Arc::new(PathBuf::from("unit.yaml")),
-            line: 1,
-            column: 1,
-        };
-        LabelConfig {
+    fn label(name: &str, size: usize, padding: usize) -> PackedField {
+        PackedField {
             name: name.into(),
-            member: None,
-            offset: None,
             size,
             padding,
-            decoders: Vec::new(),
-            at,
         }
     }
 
     fn layout(
-        labels: &[LabelConfig],
+        labels: &[PackedField],
         key_size: usize,
         per_cpu: bool,
     ) -> Result<Layout, LayoutError> {

@@ -5,5 +5,5 @@ mod layout;
 mod table;
 
 pub(super) use binding::{CachedKey, Contribution, KeyBinding, NO_NUMBER, Numbers};
-pub(crate) use layout::{KeyShape, Layout, is_cpu};
+pub(crate) use layout::{KeyShape, Layout, MemberField, PackedField, is_cpu};
 pub(super) use table::{EntryId, KeyTable};

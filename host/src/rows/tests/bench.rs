@@ -1,21 +1,19 @@
 //! A metric on its own: labels and shape as the YAML would have them, and maps made of plain lists.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
-use crate::config::Span;
-use crate::config::{LabelConfig, MetricSource, SeriesBounds};
+use crate::config::{MetricSource, SeriesBounds};
 use crate::exposition::{Number, Value};
 use crate::map_batch::MapBatch;
 use crate::plugin::tests::component::{ENGINE, FACTS, Guest};
 use crate::plugin::{Offer, Registry};
 use crate::rows::{
-    KeyShape, Label, Layout, Metric, MetricParts, MetricScrapeStats, Plugins, SessionId, Shaper,
-    Step,
+    KeyShape, Label, Layout, Metric, MetricParts, MetricScrapeStats, PackedField, Plugins,
+    SessionId, Shaper, Step,
 };
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(&ENGINE, &FACTS).unwrap());
@@ -45,7 +43,7 @@ pub(super) fn regexp(pattern: &str) -> Use {
 /// How a metric called `calls` of the unit `unit` is made.
 pub(super) struct Recipe {
     shape: (&'static str, Json),
-    labels: Vec<(LabelConfig, Vec<Use>)>,
+    labels: Vec<(PackedField, Vec<Use>)>,
     key_size: Option<usize>,
     cpus: Option<usize>,
     bounds: SeriesBounds,
@@ -82,19 +80,10 @@ impl Recipe {
         padding: usize,
         chain: Vec<Use>,
     ) -> Self {
-        let at = Span {
-            file: Arc::new(PathBuf::from("unit.yaml")),
-            line: 1,
-            column: 1,
-        };
-        let label = LabelConfig {
-            member: None,
-            offset: None,
+        let label = PackedField {
             name: name.into(),
             size,
             padding,
-            decoders: Vec::new(),
-            at,
         };
         self.labels.push((label, chain));
         self
@@ -116,7 +105,7 @@ impl Recipe {
     }
 
     pub(super) fn bench_of(self, registry: &Registry) -> Bench {
-        let configs: Vec<LabelConfig> =
+        let configs: Vec<PackedField> =
             self.labels.iter().map(|(label, _)| label.clone()).collect();
         let total = configs.iter().map(|label| label.size + label.padding).sum();
         let shape = KeyShape {

@@ -19,6 +19,7 @@ fn settled(loader: &mut Loader) {
     loader.say(&ToServer::Explain {
         generation: 99,
         config: Box::new(unit("other", 99).config),
+        decoders: Vec::new(),
         diagnostics: Vec::new(),
     });
     let next = loader.next();

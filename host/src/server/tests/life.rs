@@ -56,6 +56,7 @@ fn a_unit_of_collectors_is_served() {
     loader.say(&ToServer::Explain {
         generation: 9,
         config: Box::new(unit("v", 9).config),
+        decoders: Vec::new(),
         diagnostics: Vec::new(),
     });
     assert!(matches!(
@@ -99,6 +100,7 @@ fn what_does_not_fit_the_plugins_is_said_at_its_place() {
     loader.say(&ToServer::Explain {
         generation: 3,
         config: Box::new(config),
+        decoders: Vec::new(),
         diagnostics: vec![Diagnostic::error(before, "first")],
     });
     let why = opened(&mut loader);
@@ -159,6 +161,7 @@ fn an_opened_version_disturbs_nothing_until_it_is_served() {
     loader.say(&ToServer::Explain {
         generation: 5,
         config: Box::new(super::unit("v", 5).config),
+        decoders: Vec::new(),
         diagnostics: Vec::new(),
     });
     assert!(matches!(

@@ -3,9 +3,9 @@
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
 
 use super::*;
-use crate::config::{LabelConfig, MetricConfig, MetricSource, SeriesBounds};
+use crate::config::{MetricSource, SeriesBounds};
 use crate::link::ServedSource;
-use crate::rows::{KeyShape, Layout};
+use crate::rows::{KeyShape, LabelSpec, Layout, MetricSpec, PackedField};
 
 fn map() -> MapHandle {
     let mut options = libbpf_sys::bpf_map_create_opts::default();
@@ -20,39 +20,35 @@ fn set(map: &MapHandle, key: u32, value: u64) {
 
 /// The metric `ns_calls` of the map, by `id`.
 fn counting(generation: u64, max_series: Option<usize>) -> ServedUnit {
-    let label = LabelConfig {
+    let field = PackedField {
         name: "id".to_owned(),
-        member: None,
-        offset: None,
         size: 4,
         padding: 0,
-        decoders: vec![plugin_use("uint")],
-        at: at(),
     };
     let shape = KeyShape {
         key_size: 4,
         per_cpu: false,
     };
-    let layout = Layout::new(std::slice::from_ref(&label), MetricSource::Map, shape).unwrap();
-    let metric = MetricConfig {
+    let metric = MetricSpec {
         name: "calls".to_owned(),
         help: "Calls.".to_owned(),
         map: "counts".to_owned(),
         source: MetricSource::Map,
-        labels: vec![label],
+        labels: vec![LabelSpec {
+            name: "id".to_owned(),
+            decoders: vec![plugin_use("uint")],
+        }],
+        layout: Layout::new(&[field], MetricSource::Map, shape).unwrap(),
         shape: plugin_use("counter"),
-        any_value: false,
-        value: None,
+        scale: None,
         bounds: SeriesBounds {
             max_series: max_series.and_then(std::num::NonZeroUsize::new),
             ..SeriesBounds::default()
         },
-        at: at(),
     };
     let mut unit = unit("u", generation);
     unit.config.collectors.clear();
-    unit.config.metrics.push(metric);
-    unit.layouts.push(layout);
+    unit.metrics.push(metric);
     unit.sources.push(ServedSource::Map {
         map: "counts".to_owned(),
         metrics: vec![0],

@@ -2,11 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::config::{Diagnostic, MetricConfig, MetricSource, PluginUse, ValueType};
+use crate::config::{Diagnostic, MetricSource, PluginUse, ValueType};
 use crate::exposition::{label_name, metric_name};
 use crate::link::ServedConfig;
 use crate::plugin::{Encoding, NumberSource, Offer, Registry};
-use crate::rows::{Label, Layout, Metric, MetricParts, Plugins, SessionId, Shaper, Step};
+use crate::rows::{Label, Metric, MetricParts, MetricSpec, Plugins, SessionId, Shaper, Step};
 
 /// A unit's metrics as they will be scraped.
 pub(super) struct Built {
@@ -18,13 +18,13 @@ pub(super) struct Built {
 /// Opens everything, or reports everything that cannot be opened. Runs plugin code.
 pub(super) fn build(
     config: &ServedConfig,
-    layouts: &[Layout],
+    specs: &[MetricSpec],
     registry: &Registry,
 ) -> Result<Built, Vec<Diagnostic>> {
-    let mut builder = MetricBuilder::new(config, registry);
-    let metrics = config.metrics.iter().zip(layouts);
+    let mut builder = MetricBuilder::new(config.config_labels.clone(), registry);
+    let metrics = specs.iter();
     let metrics = metrics
-        .filter_map(|(metric, layout)| builder.metric(metric, layout, &config.namespace))
+        .filter_map(|metric| builder.metric(metric, &config.namespace))
         .collect();
     if !builder.diagnostics.is_empty() {
         return Err(builder.diagnostics);
@@ -37,10 +37,9 @@ pub(super) fn build(
 
 /// What is wrong with the decoders of a config that cannot be used for other reasons, so that an
 /// operator hears of everything at once.
-pub(super) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Diagnostic> {
-    let mut builder = MetricBuilder::new(config, registry);
-    let labels = config.metrics.iter().flat_map(|metric| &metric.labels);
-    for decoder in labels.flat_map(|label| &label.decoders) {
+pub(super) fn check(decoders: &[PluginUse], registry: &Registry) -> Vec<Diagnostic> {
+    let mut builder = MetricBuilder::new(Vec::new(), registry);
+    for decoder in decoders {
         let _ = builder.decoder(decoder);
     }
     builder.diagnostics
@@ -55,26 +54,21 @@ struct MetricBuilder<'a> {
 }
 
 impl<'a> MetricBuilder<'a> {
-    fn new(config: &ServedConfig, registry: &'a Registry) -> Self {
+    fn new(constants: Vec<(String, String)>, registry: &'a Registry) -> Self {
         Self {
             registry,
             plugins: Plugins::default(),
-            constants: config.config_labels.clone(),
+            constants,
             diagnostics: Vec::new(),
         }
     }
 
-    fn metric(
-        &mut self,
-        metric: &MetricConfig,
-        layout: &Layout,
-        namespace: &str,
-    ) -> Option<Metric> {
-        let (labels, shaper) = self.parts(metric, layout, namespace)?;
+    fn metric(&mut self, metric: &MetricSpec, namespace: &str) -> Option<Metric> {
+        let (labels, shaper) = self.parts(metric, namespace)?;
         Some(Metric::new(MetricParts {
             name: metric.name.as_str().into(),
             namespace: namespace.to_owned(),
-            layout: layout.clone(),
+            layout: metric.layout.clone(),
             labels,
             constants: self.constants.clone(),
             shaper,
@@ -82,12 +76,7 @@ impl<'a> MetricBuilder<'a> {
         }))
     }
 
-    fn parts(
-        &mut self,
-        metric: &MetricConfig,
-        layout: &Layout,
-        namespace: &str,
-    ) -> Option<(Vec<Label>, Shaper)> {
+    fn parts(&mut self, metric: &MetricSpec, namespace: &str) -> Option<(Vec<Label>, Shaper)> {
         let before = self.diagnostics.len();
         let mut labels = Vec::with_capacity(metric.labels.len());
         for label in &metric.labels {
@@ -101,9 +90,9 @@ impl<'a> MetricBuilder<'a> {
                 chain,
             });
         }
-        let shaper = self.shaper(metric, layout);
+        let shaper = self.shaper(metric);
         if let Some(shaper) = &shaper {
-            self.check_numbers(metric, shaper, layout);
+            self.check_numbers(metric, shaper);
             self.check_families(metric, shaper, namespace);
         }
         (self.diagnostics.len() == before)
@@ -128,7 +117,7 @@ impl<'a> MetricBuilder<'a> {
         }
     }
 
-    fn shaper(&mut self, metric: &MetricConfig, layout: &Layout) -> Option<Shaper> {
+    fn shaper(&mut self, metric: &MetricSpec) -> Option<Shaper> {
         let wanted = &metric.shape;
         let (session, bare) = self.session(Offer::Shaper, wanted)?;
         let labels: Vec<&str> = metric
@@ -142,11 +131,11 @@ impl<'a> MetricBuilder<'a> {
                 "metric".into(),
                 json!({ "name": metric.name, "help": metric.help, "labels": labels }),
             );
-            if let Some(number) = layout.number {
+            if let Some(number) = metric.layout.number {
                 fields.insert("value".into(), number_option(number));
             }
-            if let Some(value) = metric.value.as_ref().filter(|value| value.scale != 1.0) {
-                fields.insert("scale".into(), json!(value.scale));
+            if let Some(scale) = metric.scale {
+                fields.insert("scale".into(), json!(scale));
             }
         }
         let plugin = self.plugins.get(session)?;
@@ -186,18 +175,18 @@ impl<'a> MetricBuilder<'a> {
     }
 
     /// Numbers beyond the value would never be there.
-    fn check_numbers(&mut self, metric: &MetricConfig, shaper: &Shaper, layout: &Layout) {
+    fn check_numbers(&mut self, metric: &MetricSpec, shaper: &Shaper) {
         if metric.source != MetricSource::Map {
             return;
         }
         for number in &shaper.numbers {
             let end = number.offset.saturating_add(number.encoding.size());
-            if end > layout.value_size {
+            if end > metric.layout.value_size {
                 let _: Option<()> = self.diagnostic(
                     &metric.shape,
                     format!(
                         "shape `{}` of metric `{}` reads bytes {} to {end} of a value, those of map `{}` have {} bytes",
-                        shaper.name, metric.name, number.offset, metric.map, layout.value_size
+                        shaper.name, metric.name, number.offset, metric.map, metric.layout.value_size
                     ),
                 );
             }
@@ -205,7 +194,7 @@ impl<'a> MetricBuilder<'a> {
     }
 
     /// Names come from a plugin: they are checked like any other input.
-    fn check_families(&mut self, metric: &MetricConfig, shaper: &Shaper, namespace: &str) {
+    fn check_families(&mut self, metric: &MetricSpec, shaper: &Shaper, namespace: &str) {
         for family in &shaper.families {
             let name = if namespace.is_empty() {
                 family.name.clone()

@@ -28,7 +28,7 @@ pub(super) use version::{Program, UnitScrape, Version};
 
 use super::collectors::{self, Selection};
 use super::loader::Loader;
-use crate::config::Diagnostic;
+use crate::config::{Diagnostic, PluginUse};
 use crate::link::ServedConfig;
 use crate::plugin::Registry;
 
@@ -151,10 +151,11 @@ pub(super) async fn scrape_one(entry: &Arc<UnitEntry>, deadline: Instant) -> Opt
 /// can tell.
 pub(super) fn explain(
     config: &ServedConfig,
+    decoders: &[PluginUse],
     mut diagnostics: Vec<Diagnostic>,
     registry: &Registry,
 ) -> OpenError {
-    diagnostics.extend(builder::check(config, registry));
+    diagnostics.extend(builder::check(decoders, registry));
     diagnostics.extend(collectors::check(config, registry));
     diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
     OpenError::Config(diagnostics)

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::error::OpenError;
 use crate::bpf::{
-    Map, MapReader, ReadError, SampleChannel, SampleCounter, SampleOptions, SampleStats, WalkStats,
+    Map, MapReader, ReadError, SampleChannel, SampleCounter, SampleMap, SampleOptions, SampleStats,
+    WalkStats,
 };
-use crate::config::SampleMap;
-use crate::link::{ServedConfig, ServedSource};
+use crate::link::ServedSource;
 use crate::map_batch::MapBatch;
+use crate::rows::MetricSpec;
 
 /// What a source reads; two of one key are the same source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,13 +67,13 @@ impl Channel {
     /// `descriptors`: as many as the source says.
     pub(super) fn new(
         source: ServedSource,
-        config: &ServedConfig,
+        specs: &[MetricSpec],
         descriptors: Vec<OwnedFd>,
     ) -> Result<Self, OpenError> {
         let mut descriptors = descriptors.into_iter();
         let mut only = || descriptors.next().ok_or(OpenError::Descriptors);
         let metric = |index: usize| {
-            let metric = config.metrics.get(index);
+            let metric = specs.get(index);
             let name = metric.map(|metric| metric.name.as_str().into());
             name.ok_or(OpenError::NoMetric(index))
         };

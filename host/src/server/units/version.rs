@@ -114,7 +114,7 @@ impl Version {
             generation,
             kernel_side,
             config,
-            layouts,
+            metrics: specs,
             sources,
             programs,
             held,
@@ -123,12 +123,12 @@ impl Version {
         let mut channels = Vec::with_capacity(sources.len());
         for source in sources {
             let own = descriptors.take(source.descriptors())?;
-            channels.push(Channel::new(source, &config, own)?);
+            channels.push(Channel::new(source, &specs, own)?);
         }
         let programs = descriptors.programs(programs)?;
-        let names = config.metrics.iter();
+        let names = specs.iter();
         let names = names.map(|metric| metric.name.as_str().into()).collect();
-        let built = builder::build(&config, &layouts, registry);
+        let built = builder::build(&config, &specs, registry);
         let (Built { plugins, metrics }, collectors) =
             join_problems(built, Collectors::open(index, &config, registry))?;
         let mut metrics: Vec<Option<Metric>> = metrics.into_iter().map(Some).collect();

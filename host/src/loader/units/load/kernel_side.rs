@@ -9,7 +9,7 @@ use crate::bpf::{Attached, CgroupIdKeeper, KeeperError, LoadedObject, ProgramSta
 use crate::config::{Enabled, UnitConfig};
 use crate::digest::Digest;
 use crate::link::{ServedConfig, ServedProgram, ServedUnit};
-use crate::rows::Layout;
+use crate::rows::MetricSpec;
 
 /// A loaded object and what belongs to it. Versions of a unit that differ in their YAML alone share
 /// one.
@@ -180,11 +180,10 @@ impl KernelSide {
         &self,
         generation: u64,
         config: &UnitConfig,
-        layouts: &[Layout],
+        metrics: &[MetricSpec],
         held: Vec<String>,
     ) -> Result<(ServedUnit, Vec<OwnedFd>), super::UnitError> {
-        let (sources, mut descriptors) =
-            sources::served(config, layouts, &self.object, &self.buffers)?;
+        let (sources, mut descriptors) = sources::served(metrics, &self.object, &self.buffers)?;
         let mut programs = Vec::new();
         // A program is shown once, however many of its kind the object has.
         let mut seen = BTreeMap::new();
@@ -205,7 +204,7 @@ impl KernelSide {
             generation,
             kernel_side: self.number,
             config: ServedConfig::from(config),
-            layouts: layouts.to_vec(),
+            metrics: metrics.to_vec(),
             sources,
             programs,
             held,

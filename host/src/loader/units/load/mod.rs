@@ -2,25 +2,22 @@
 //! everything that the server will read is opened. No plugin runs here. Attaching comes after.
 
 mod kernel_side;
-mod labels;
 mod pinned;
+mod resolve;
 mod sources;
-mod value;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use kernel_side::KernelSide;
+use resolve::resolve;
 
 use super::error::{LoadFailure, UnitError};
-use crate::bpf::{
-    CgroupIdKeeper, EntryTypes, GlobalError, MapInfo, ObjectError, OpenObject, OpenOptions, Pins,
-    SharedMaps,
-};
+use crate::bpf::{self, CgroupIdKeeper, GlobalError, OpenObject, OpenOptions, Pins, SharedMaps};
 use crate::config::Span;
-use crate::config::{Diagnostic, MetricConfig, UnitConfig};
+use crate::config::{CgroupIdMapKind, Diagnostic, Enabled, GlobalScalar, GlobalValue, UnitConfig};
 use crate::kernel::KernelFacts;
-use crate::rows::{KeyShape, Layout};
+use crate::rows::MetricSpec;
 
 /// What units need to be loaded.
 #[derive(Clone)]
@@ -36,10 +33,8 @@ pub(crate) struct Environment {
 
 /// A version of a unit, in the kernel as far as it has an object.
 pub(crate) struct Loaded {
-    /// Labels and numbers are resolved.
     pub(crate) config: UnitConfig,
-    /// One a metric.
-    pub(crate) layouts: Vec<Layout>,
+    pub(crate) metrics: Vec<MetricSpec>,
     pub(crate) kernel: Option<KernelSide>,
 }
 
@@ -77,7 +72,7 @@ pub(crate) fn load(
 }
 
 fn attempt(
-    mut config: UnitConfig,
+    config: UnitConfig,
     environment: &Environment,
     predecessor: Option<&SharedMaps>,
     number: u64,
@@ -85,7 +80,7 @@ fn attempt(
     let Some(path) = config.object.clone() else {
         return Ok(Loaded {
             config,
-            layouts: Vec::new(),
+            metrics: Vec::new(),
             kernel: None,
         });
     };
@@ -95,7 +90,7 @@ fn attempt(
     };
     let mut object = OpenObject::open(&path, &options)?;
     let digest = object.digest();
-    let layouts = lay_out(&mut config, |map| {
+    let metrics = resolve(&config, |map| {
         Ok((object.map(map)?, object.entry_types(map)))
     })?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
@@ -118,10 +113,17 @@ fn attempt(
     };
     let pinned = pinned::take_up(&config, &mut object, environment.pins.as_ref(), taken);
     let object = object.load()?;
-    let buffers = sources::open(&config, &layouts, &object)?;
+    let buffers = sources::open(&metrics, &object)?;
     // The map that says which cgroups count is filled before anything counts.
     let keeper = match &config.cgroup_id_map {
-        Some(wanted) => Some(CgroupIdKeeper::open(wanted, object.map(&wanted.map)?)?),
+        Some(wanted) => Some(CgroupIdKeeper::open(
+            match wanted.kind {
+                CgroupIdMapKind::Hash => bpf::CgroupIdMapKind::Hash,
+                CgroupIdMapKind::CgrpStorage => bpf::CgroupIdMapKind::CgrpStorage,
+            },
+            &wanted.regexps,
+            object.map(&wanted.map)?,
+        )?),
         None => None,
     };
     Ok(Loaded {
@@ -129,17 +131,17 @@ fn attempt(
             number, object, digest, keeper, pinned, buffers,
         )),
         config,
-        layouts,
+        metrics,
     })
 }
 
-/// The layouts of another config over an object that is loaded.
-pub(crate) fn lay_out_again(
-    config: &mut UnitConfig,
+/// The metrics of another config over an object that is loaded.
+pub(crate) fn resolve_again(
+    config: &UnitConfig,
     kernel: &KernelSide,
-) -> Result<Vec<Layout>, UnitError> {
+) -> Result<Vec<MetricSpec>, UnitError> {
     let object = kernel.object();
-    lay_out(config, |map| {
+    resolve(config, |map| {
         Ok((object.map_info(map)?, object.entry_types(map)))
     })
 }
@@ -149,7 +151,12 @@ fn fill(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
     let mut diagnostics = pinned::prepare(config, object);
     diagnostics.extend(set_globals(config, object));
     for program in &config.programs {
-        if let Err(message) = object.enable(&program.name, program.enabled) {
+        let wanted = match program.enabled {
+            Enabled::Auto => None,
+            Enabled::Required => Some(true),
+            Enabled::Never => Some(false),
+        };
+        if let Err(message) = object.enable(&program.name, wanted) {
             diagnostics.push(Diagnostic::error(program.at.clone(), message));
         }
     }
@@ -174,7 +181,7 @@ pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
         }
     };
     let mut diagnostics = Vec::new();
-    if let Err(UnitError::Config(found)) = lay_out(&mut config.clone(), |map| {
+    if let Err(UnitError::Config(found)) = resolve(config, |map| {
         Ok((object.map(map)?, object.entry_types(map)))
     }) {
         diagnostics.extend(found);
@@ -189,7 +196,7 @@ pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
 fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for global in &config.globals {
-        let (at, message) = match object.set_global(&global.name, &global.value) {
+        let (at, message) = match object.set_global(&global.name, &global_value(&global.value)) {
             Ok(()) => continue,
             Err(GlobalError::Variable(message)) => (&global.at, message),
             Err(GlobalError::Value(message)) => (&global.value_at, message),
@@ -199,88 +206,25 @@ fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> 
     diagnostics
 }
 
-/// For fuzzing: the layouts of all metrics; none if there is something wrong with one.
-pub(crate) fn layouts(config: &mut UnitConfig, object: &OpenObject) -> Vec<Layout> {
-    lay_out(config, |map| {
+fn global_value(value: &GlobalValue) -> bpf::GlobalValue {
+    let scalar = |scalar: &GlobalScalar| bpf::GlobalScalar {
+        text: scalar.text.clone(),
+        integer: scalar.integer,
+        float: scalar.float,
+        boolean: scalar.boolean,
+    };
+    match value {
+        GlobalValue::One(one) => bpf::GlobalValue::One(scalar(one)),
+        GlobalValue::List(list) => bpf::GlobalValue::List(list.iter().map(scalar).collect()),
+    }
+}
+
+/// For fuzzing: all metrics; none if there is something wrong with one.
+pub(crate) fn specs(config: &UnitConfig, object: &OpenObject) -> Vec<MetricSpec> {
+    resolve(config, |map| {
         Ok((object.map(map)?, object.entry_types(map)))
     })
     .unwrap_or_default()
-}
-
-/// Lays every metric's labels over its map's keys, filling in what they leave to the keys' types;
-/// all that does not fit is reported at once.
-fn lay_out<'a>(
-    config: &mut UnitConfig,
-    map: impl Fn(&str) -> Result<(&'a MapInfo, EntryTypes), ObjectError>,
-) -> Result<Vec<Layout>, UnitError> {
-    let mut diagnostics = Vec::new();
-    let mut layouts = Vec::new();
-    for metric in &mut config.metrics {
-        let name = metric.name.clone();
-        let mut diagnostic = |at: &Span, message: String| {
-            let message = format!("metric `{name}`: {message}");
-            diagnostics.push(Diagnostic::error(at.clone(), message));
-        };
-        let (map, types) = match map(&metric.map) {
-            Ok(found) => found,
-            Err(error) => {
-                diagnostic(&metric.at, error.to_string());
-                continue;
-            }
-        };
-        let number = value::resolve(metric, map, types.value.as_deref());
-        match labels::resolve(metric, map, types.key.as_deref()) {
-            Ok(None) => {}
-            Ok(Some(labels)) => metric.labels = labels,
-            Err(found) => {
-                for (at, message) in found {
-                    diagnostic(&at, message);
-                }
-                if let Err(message) = number {
-                    let value = metric.value.as_ref();
-                    diagnostic(value.map_or(&metric.at, |value| &value.at), message);
-                }
-                continue;
-            }
-        }
-        let layout = lay_out_metric(metric, map);
-        match (layout, number) {
-            (Ok(mut layout), Ok(number)) => {
-                layout.number = number;
-                layouts.push(layout);
-            }
-            (layout, number) => {
-                if let Err(message) = layout {
-                    diagnostic(&metric.at, message);
-                }
-                if let Err(message) = number {
-                    let value = metric.value.as_ref();
-                    diagnostic(value.map_or(&metric.at, |value| &value.at), message);
-                }
-            }
-        }
-    }
-    if let Some(wanted) = &config.cgroup_id_map
-        && let Err(error) = map(&wanted.map)
-    {
-        diagnostics.push(Diagnostic::error(wanted.at.clone(), error.to_string()));
-    }
-    if diagnostics.is_empty() {
-        Ok(layouts)
-    } else {
-        Err(UnitError::Config(diagnostics))
-    }
-}
-
-fn lay_out_metric(metric: &MetricConfig, map: &MapInfo) -> Result<Layout, String> {
-    let shape = KeyShape {
-        key_size: map.key_size,
-        per_cpu: map.is_per_cpu(),
-    };
-    let mut layout = Layout::new(&metric.labels, metric.source, shape)
-        .map_err(|error| format!("map `{}`: {error}", map.name))?;
-    layout.value_size = map.value_size;
-    Ok(layout)
 }
 
 /// Writes the addresses of kernel symbols into the object's globals.

@@ -11,7 +11,8 @@ pub(super) struct PinnedMaps {
     maps: Vec<String>,
 }
 
-/// Checks the section `maps` against the object and does what has to be done before it is loaded; everything that is wrong is reported.
+/// Checks the section `maps` against the object and does what has to be done before it is loaded;
+/// everything that is wrong is reported.
 pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for wanted in &config.maps {
@@ -41,7 +42,8 @@ pub(super) fn prepare(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagn
     diagnostics
 }
 
-/// Takes up pinned maps, so that their entries go on. `taken`: whether a map is another version's already.
+/// Takes up pinned maps, so that their entries go on. `taken`: whether a map is another version's
+/// already.
 pub(super) fn take_up(
     config: &UnitConfig,
     object: &mut OpenObject,

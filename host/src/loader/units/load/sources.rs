@@ -3,10 +3,12 @@
 use std::os::fd::OwnedFd;
 
 use super::UnitError;
-use crate::bpf::{LoadedObject, PerfBuffers, SampleOptions, check_readable, check_sample_map};
-use crate::config::{MetricConfig, MetricSource, SampleMap, UnitConfig};
+use crate::bpf::{
+    self, LoadedObject, PerfBuffers, SampleOptions, check_readable, check_sample_map,
+};
+use crate::config::{MetricSource, SampleMap};
 use crate::link::ServedSource;
-use crate::rows::Layout;
+use crate::rows::MetricSpec;
 
 /// The perf buffers of one metric.
 pub(super) struct SampleBuffers {
@@ -18,12 +20,11 @@ pub(super) struct SampleBuffers {
 
 /// Checks that all sources can be read, and opens the perf buffers.
 pub(super) fn open(
-    config: &UnitConfig,
-    layouts: &[Layout],
+    metrics: &[MetricSpec],
     object: &LoadedObject,
 ) -> Result<Vec<SampleBuffers>, UnitError> {
     let mut buffers = Vec::new();
-    for (metric, layout) in config.metrics.iter().zip(layouts) {
+    for metric in metrics {
         let map = &metric.map;
         match metric.source {
             MetricSource::Map => check_readable(object.map(map)?.info())?,
@@ -31,7 +32,8 @@ pub(super) fn open(
                 through,
                 flush_interval,
             } => {
-                let options = SampleOptions::new(through, layout.row_key_size, flush_interval);
+                let options =
+                    SampleOptions::new(kind(through), metric.layout.row_key_size, flush_interval);
                 check_sample_map(object, map, &options)?;
                 if through == SampleMap::PerfEventArray {
                     buffers.push(SampleBuffers {
@@ -48,14 +50,13 @@ pub(super) fn open(
 
 /// The sources that metrics need, in the order of the YAML, and their descriptors.
 pub(super) fn served(
-    config: &UnitConfig,
-    layouts: &[Layout],
+    specs: &[MetricSpec],
     object: &LoadedObject,
     buffers: &[SampleBuffers],
 ) -> Result<(Vec<ServedSource>, Vec<OwnedFd>), UnitError> {
     let mut sources: Vec<ServedSource> = Vec::new();
     let mut descriptors = Vec::new();
-    for (index, (metric, layout)) in config.metrics.iter().zip(layouts).enumerate() {
+    for (index, metric) in specs.iter().enumerate() {
         let known = sources.iter_mut().find_map(|source| match source {
             ServedSource::Map { map, metrics } if *map == metric.map => Some(metrics),
             _ => None,
@@ -66,7 +67,7 @@ pub(super) fn served(
             metrics.push(index);
             continue;
         }
-        let (source, opened) = one(index, metric, layout, object, buffers)?;
+        let (source, opened) = one(index, metric, object, buffers)?;
         sources.push(source);
         descriptors.extend(opened);
     }
@@ -75,8 +76,7 @@ pub(super) fn served(
 
 fn one(
     index: usize,
-    metric: &MetricConfig,
-    layout: &Layout,
+    metric: &MetricSpec,
     object: &LoadedObject,
     buffers: &[SampleBuffers],
 ) -> Result<(ServedSource, Vec<OwnedFd>), UnitError> {
@@ -96,7 +96,7 @@ fn one(
         } => whole(ServedSource::Ring {
             map,
             metric: index,
-            key_size: layout.row_key_size,
+            key_size: metric.layout.row_key_size,
             flush_interval,
         }),
         MetricSource::Samples {
@@ -123,13 +123,20 @@ fn one(
             let source = ServedSource::Perf {
                 map,
                 metric: index,
-                key_size: layout.row_key_size,
+                key_size: metric.layout.row_key_size,
                 flush_interval,
                 pages,
                 cpus,
             };
             Ok((source, descriptors))
         }
+    }
+}
+
+fn kind(through: SampleMap) -> bpf::SampleMap {
+    match through {
+        SampleMap::PerfEventArray => bpf::SampleMap::PerfEventArray,
+        SampleMap::Ringbuf => bpf::SampleMap::Ringbuf,
     }
 }
 

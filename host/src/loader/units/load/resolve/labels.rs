@@ -1,26 +1,49 @@
-//! Labels that leave something to the types that the object's BTF gives the keys: where a field is, its size, its decoders.
+//! Labels that leave something to the types that the object's BTF gives the keys: where a field is,
+//! its size, its decoders.
 
 use serde_json::{Map, Value, json};
 
+use super::Misfits;
 use crate::bpf::{CType, IntType, MapInfo};
-use crate::config::Span;
 use crate::config::{LabelConfig, MetricConfig, PluginUse};
-use crate::rows::is_cpu;
+use crate::rows::{LabelSpec, MemberField, PackedField, is_cpu};
 
-/// The labels with everything filled in, each at the place of its member. None: they say all by themselves, and follow each other. `Err`: what
-/// does not fit, and where it stands.
-///
-/// Members without a label are fine: their rows are added up.
+/// The labels of a metric, and where they lie.
+pub(super) struct Labels {
+    pub(super) specs: Vec<LabelSpec>,
+    pub(super) fields: KeyFields,
+}
+
+/// Where labels lie in a key.
+pub(super) enum KeyFields {
+    /// They follow each other.
+    Packed(Vec<PackedField>),
+    /// Each where its member is.
+    Members(Vec<MemberField>),
+}
+
+/// A label with everything filled in.
+struct Resolved {
+    spec: LabelSpec,
+    field: MemberField,
+    size: usize,
+}
+
+/// `key`: the keys' type, as far as the object says it. Members without a label are fine: their
+/// rows are added up.
 pub(super) fn resolve(
     metric: &MetricConfig,
     map: &MapInfo,
     key: Option<&CType>,
-) -> Result<Option<Vec<LabelConfig>>, Vec<(Span, String)>> {
-    if !metric.labels.iter().any(LabelConfig::is_by_type) {
-        return Ok(None);
+) -> Result<Labels, Misfits> {
+    let spelled_out = metric.labels.iter().map(spelled_out);
+    if let Some(labels) = spelled_out.collect::<Option<Vec<_>>>() {
+        let (specs, fields) = labels.into_iter().unzip();
+        let fields = KeyFields::Packed(fields);
+        return Ok(Labels { specs, fields });
     }
-    let mut labels = Vec::with_capacity(metric.labels.len());
-    let mut diagnostics = Vec::new();
+    let mut resolved = Vec::with_capacity(metric.labels.len());
+    let mut misfits = Vec::new();
     let fields = metric.labels.iter().filter(|label| {
         let known = key.is_some_and(|key| key.member(&label.name).is_ok());
         !is_cpu_of(label, map, known)
@@ -28,14 +51,43 @@ pub(super) fn resolve(
     let only = fields.count() == 1;
     for label in &metric.labels {
         match resolve_label(label, map, key, only) {
-            Ok(label) => labels.push(label),
-            Err(message) => diagnostics.push((label.at.clone(), message)),
+            Ok(label) => resolved.push(label),
+            Err(message) => misfits.push((label.at.clone(), message)),
         }
     }
-    if diagnostics.is_empty() {
-        Ok(Some(labels))
+    if !misfits.is_empty() {
+        return Err(misfits);
+    }
+    let all_cpu = resolved.iter().all(|one| one.field == MemberField::Cpu);
+    let fields = if all_cpu {
+        let labels = resolved.iter().zip(&metric.labels);
+        let packed = |(one, label): (&Resolved, &LabelConfig)| packed(label, one.size);
+        KeyFields::Packed(labels.map(packed).collect())
     } else {
-        Err(diagnostics)
+        KeyFields::Members(resolved.iter().map(|one| one.field.clone()).collect())
+    };
+    let specs = resolved.into_iter().map(|one| one.spec).collect();
+    Ok(Labels { specs, fields })
+}
+
+/// None: it leaves something to the type of the key.
+fn spelled_out(label: &LabelConfig) -> Option<(LabelSpec, PackedField)> {
+    let (size, decoders) = label.spelled_out()?;
+    Some((spec(label, decoders.to_vec()), packed(label, size)))
+}
+
+fn spec(label: &LabelConfig, decoders: Vec<PluginUse>) -> LabelSpec {
+    LabelSpec {
+        name: label.name.clone(),
+        decoders,
+    }
+}
+
+fn packed(label: &LabelConfig, size: usize) -> PackedField {
+    PackedField {
+        name: label.name.clone(),
+        size,
+        padding: label.padding,
     }
 }
 
@@ -50,7 +102,7 @@ fn resolve_label(
     map: &MapInfo,
     key: Option<&CType>,
     only: bool,
-) -> Result<LabelConfig, String> {
+) -> Result<Resolved, String> {
     let (name, map_name) = (&label.name, &map.name);
     let Some(key) = key else {
         return Err(format!(
@@ -58,16 +110,14 @@ fn resolve_label(
              `__type(key, …)` and -g)"
         ));
     };
-    let mut label = label.clone();
     let path = label.member.as_deref().unwrap_or(name);
-    if is_cpu_of(&label, map, key.member(path).is_ok()) {
-        if label.size == 0 {
-            label.size = size_of::<u16>();
-        }
-        if label.decoders.is_empty() {
-            label.decoders = vec![decoder(&label, "uint", Value::Object(Map::new()))];
-        }
-        return Ok(label);
+    if is_cpu_of(label, map, key.member(path).is_ok()) {
+        let uint = || vec![decoder(label, "uint", Value::Object(Map::new()))];
+        return Ok(Resolved {
+            spec: spec(label, label.decoders.clone().unwrap_or_else(uint)),
+            field: MemberField::Cpu,
+            size: label.size.unwrap_or(size_of::<u16>()),
+        });
     }
     let (offset, ty) = match key {
         CType::Struct { .. } => key
@@ -88,22 +138,23 @@ fn resolve_label(
             ty.describe()
         ));
     }
-    if label.size != 0 && label.size != size {
+    if let Some(said) = label.size.filter(|said| *said != size) {
         return Err(format!(
-            "the label `{name}` has {size} bytes in the key of map `{map_name}`, its `size` is {}: leave it out",
-            label.size
+            "the label `{name}` has {size} bytes in the key of map `{map_name}`, its `size` is {said}: leave it out"
         ));
     }
-    (label.size, label.offset) = (size, Some(offset));
-    if label.decoders.is_empty() {
-        label.decoders = decoders(&label, ty).ok_or_else(|| {
-            format!(
-                "the label `{name}` needs `decoders`: it is {}, which can mean anything",
-                ty.describe()
-            )
-        })?;
-    }
-    Ok(label)
+    let by_type = || decoders(label, ty);
+    let decoders = label.decoders.clone().or_else(by_type).ok_or_else(|| {
+        format!(
+            "the label `{name}` needs `decoders`: it is {}, which can mean anything",
+            ty.describe()
+        )
+    })?;
+    Ok(Resolved {
+        spec: spec(label, decoders),
+        field: MemberField::Key(offset..offset + size),
+        size,
+    })
 }
 
 /// What makes a text of a type.

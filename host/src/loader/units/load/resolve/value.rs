@@ -7,7 +7,8 @@ use crate::plugin::{Encoding, NumberSource};
 /// A value that nobody says anything about: one u64.
 const WHOLE: usize = 8;
 
-/// `types`: the value's, as far as the object says it. None: the shaper knows, or it is a u64 that is all of the value.
+/// `types`: the value's, as far as the object says it. None: the shaper knows, or it is a u64 that
+/// is all of the value.
 pub(super) fn resolve(
     metric: &MetricConfig,
     map: &MapInfo,
