@@ -77,14 +77,6 @@ podman logs "$name" 2>&1 | tail -60
 body=$(curl -sf "http://127.0.0.1:$port/metrics") || die "no metrics"
 pid=$(podman inspect --format '{{.State.Pid}}' "$name")
 
-check() {
-    local what=$1
-    shift
-    "$@" || die "expected: $what"
-    echo "ok: $what"
-}
-says() { grep -qE "$1" <<<"$2"; }
-
 say "Checks"
 check "series from BPF" says '^ebpf_exporter_[a-z_]+(\{.*\})? [0-9.e+]*[1-9]' "$body"
 check "units are running" says '^exporter_host_unit_last_load_successful\{config="[a-z-]+"\} 1' "$body"
@@ -93,22 +85,8 @@ check "user 65532" test "$(for process in $(host_processes "$pid"); do field "$p
 bounding=$bpf_and_perfmon
 hardening_table "$pid"
 check "CAP_BPF and CAP_PERFMON in the loader, and nothing anywhere else" all_confined "$pid"
-for feature in capabilities no_new_privs landlock seccomp unprivileged_user server_capabilities split; do
-    check "hardening: $feature" says "^exporter_host_hardening\{feature=\"$feature\"\} 1" "$body"
-done
-for turn in $(seq 10); do
-    server=$(host_process "$pid" exporter-serve)
-    kill -9 "$server"
-    # An answer may still be the dead one's.
-    for _ in $(seq 200); do
-        next=$(host_process "$pid" exporter-serve)
-        if [ -n "$next" ] && [ "$next" != "$server" ] && curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null; then break; fi
-        sleep 0.05
-    done
-done
-check "another server after ten deaths" test "$next" != "$server"
-hardening_table "$pid"
-check "the same of the eleventh server" all_confined "$pid"
+check_features "$body"
+check_ten_servers "$pid" "$port"
 check "the root directory cannot be written to" says '^overlay / overlay ro' "$(cat "/proc/$pid/mounts")"
 check "healthy, says the image's own program" podman --runtime runc exec "$name" /usr/bin/exporter-host healthcheck --url="http://127.0.0.1:$port/-/healthy"
 check "there is no shell" test ! -e "$(podman inspect --format '{{.GraphDriver.Data.MergedDir}}' "$name")/bin/sh"

@@ -98,3 +98,43 @@ all_confined() {
     )
     [ -z "$wrong" ] || { echo "$wrong" >&2; return 1; }
 }
+
+# check WHAT COMMAND…: goes on if the command succeeds. Else shows what host_log prints, where there is such a function.
+check() {
+    local what=$1
+    shift
+    "$@" || {
+        ! declare -F host_log >/dev/null || host_log
+        die "expected: $what"
+    }
+    echo "ok: $what"
+}
+
+# says PATTERN TEXT
+says() { grep -qE "$1" <<<"$2"; }
+
+# check_features BODY: the metrics say that every part of the hardening is in force.
+check_features() {
+    local feature
+    for feature in capabilities no_new_privs landlock seccomp unprivileged_user server_capabilities split; do
+        check "hardening: $feature" says "^exporter_host_hardening\{feature=\"$feature\"\} 1" "$1"
+    done
+}
+
+# check_ten_servers PID PORT: kills ten servers of this loader, one after the other; the eleventh answers and may do as little as the first.
+check_ten_servers() {
+    local turn server next=
+    for turn in $(seq 10); do
+        server=$(host_process "$1" exporter-serve)
+        kill -9 "$server"
+        # An answer may still be the dead one's.
+        for _ in $(seq 200); do
+            next=$(host_process "$1" exporter-serve)
+            if [ -n "$next" ] && [ "$next" != "$server" ] && curl -sf "http://127.0.0.1:$2/-/ready" >/dev/null; then break; fi
+            sleep 0.05
+        done
+    done
+    check "another server after $turn deaths" test "$next" != "$server"
+    hardening_table "$1"
+    check "the same of the server after them" all_confined "$1"
+}

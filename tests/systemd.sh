@@ -65,22 +65,14 @@ boot() {
     die "it does not become ready"
 }
 inside() { podman --runtime runc exec "$name" "$@"; }
-check() {
-    local what=$1
-    shift
-    "$@" || { podman logs "$name" | tail -60; die "expected: $what"; }
-    echo "ok: $what"
-}
-says() { grep -qE "$1" <<<"$2"; }
+host_log() { podman logs "$name" | tail -60; }
 
 say "The unit as it is"
 boot
 body=$(curl -sf "http://127.0.0.1:$port/metrics")
 check "series from BPF" says '^ebpf_exporter_[a-z_]+(\{.*\})? [0-9.e+]*[1-9]' "$body"
 check "collectors read files" says '^node_load1 ' "$body"
-for feature in capabilities no_new_privs landlock seccomp unprivileged_user server_capabilities split; do
-    check "hardening: $feature" says "^exporter_host_hardening\{feature=\"$feature\"\} 1" "$body"
-done
+check_features "$body"
 # Of all that runs in the container: systemd is above the loader.
 boss=$(podman inspect --format '{{.State.Pid}}' "$name")
 loader=$(host_process "$boss" exporter-load)
@@ -88,18 +80,7 @@ loader=$(host_process "$boss" exporter-load)
 bounding=$bpf_and_perfmon
 hardening_table "$loader"
 check "CAP_BPF and CAP_PERFMON in the loader, and nothing anywhere else" all_confined "$loader"
-for turn in $(seq 10); do
-    server=$(host_process "$loader" exporter-serve)
-    kill -9 "$server"
-    for _ in $(seq 200); do
-        next=$(host_process "$loader" exporter-serve)
-        if [ -n "$next" ] && [ "$next" != "$server" ] && curl -sf "http://127.0.0.1:$port/-/ready" >/dev/null; then break; fi
-        sleep 0.05
-    done
-done
-check "another server after ten deaths" test "$next" != "$server"
-hardening_table "$loader"
-check "the same of the eleventh server" all_confined "$loader"
+check_ten_servers "$loader" "$port"
 check "systemd goes on with the same loader" test "$(host_process "$boss" exporter-load)" = "$loader"
 kill -9 "$(host_process "$loader" exporter-start)"
 for _ in $(seq 400); do

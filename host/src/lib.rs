@@ -13,15 +13,16 @@ mod listen;
 mod loader;
 mod map_batch;
 mod near;
-#[doc(hidden)]
-pub mod outside;
 mod paths;
 mod plugin;
 mod privileges;
 mod rows;
 mod server;
+mod signal_set;
 mod starter;
 mod telemetry;
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_support;
 mod web;
 
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! Bodies compressed.
 
 use criterion::{BenchmarkId, Throughput};
-use exporter_host::outside::bench::{Bodies, Coding, Rows, Shape, Wire};
+use exporter_host::test_support::bench::{Bodies, Coding, Rows, Shape, Wire};
 
 use crate::Criterion;
 

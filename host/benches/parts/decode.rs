@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Throughput};
 use exporter_guest_sdk::testing::{FakeKernel, open};
 use exporter_guest_sdk::{BatchDecoder, Cells, Decoded};
-use exporter_host::outside::bench::Decoding;
+use exporter_host::test_support::bench::Decoding;
 use standard_decoders::{InetIp, StaticMap, Text, Uint};
 
 use crate::{Criterion, Group};

@@ -1,7 +1,7 @@
 //! Families on their way to a body.
 
 use criterion::{BatchSize, Throughput};
-use exporter_host::outside::bench::{Bodies, Rows, Shape, Wire};
+use exporter_host::test_support::bench::{Bodies, Rows, Shape, Wire};
 
 use crate::Criterion;
 

@@ -26,7 +26,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, criterion_group, criterion_main};
-use exporter_host::outside::bench::Standard;
+use exporter_host::test_support::bench::Standard;
 
 use cpu_time::CpuTime;
 

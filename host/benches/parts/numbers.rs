@@ -1,7 +1,7 @@
 //! Numbers printed.
 
 use criterion::Throughput;
-use exporter_host::outside::bench::{Bodies, Wire};
+use exporter_host::test_support::bench::{Bodies, Wire};
 
 use crate::Criterion;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use criterion::measurement::Measurement;
 use criterion::{BenchmarkId, Throughput};
-use exporter_host::outside::bench::{Rows, Shape};
+use exporter_host::test_support::bench::{Rows, Shape};
 
 use crate::Criterion;
 use crate::cpu_time::CpuTime;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use criterion::{BenchmarkId, Throughput};
-use exporter_host::outside::bench::Walk;
+use exporter_host::test_support::bench::Walk;
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use libbpf_sys::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_map_create_opts};
 

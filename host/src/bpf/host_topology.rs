@@ -1,22 +1,26 @@
-//! What programs are attached to that comes and goes while the process runs: CPUs and interfaces.
+//! What programs are attached to that is added and removed while the process runs: CPUs and interfaces.
 
 use std::fs::File;
 use std::io;
 use std::io::Read as _;
-use std::os::fd::AsFd as _;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, bind, socket_with};
+
 use super::attach::interfaces_present;
 use super::cpus;
-use super::sys;
+use crate::kernel::interface_index;
 
 /// The CPUs that are online and the interfaces of this network namespace, to be compared with an earlier look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostTopology {
     cpus: Vec<u32>,
     /// One that is made again under its name has another index.
-    interfaces: Vec<(String, Option<i32>)>,
+    interfaces: Vec<(String, Option<u32>)>,
 }
 
 impl HostTopology {
@@ -26,7 +30,7 @@ impl HostTopology {
         let mut interfaces: Vec<_> = names
             .into_iter()
             .map(|name| {
-                let index = sys::interface_index(&name).ok();
+                let index = interface_index(&name).ok();
                 (name, index)
             })
             .collect();
@@ -38,7 +42,7 @@ impl HostTopology {
     }
 }
 
-/// The kernel's word that CPUs or interfaces of this network namespace may have come or gone. Needs no privileges.
+/// The kernel's word that CPUs or interfaces of this network namespace may have been added or removed. Needs no privileges.
 #[derive(Debug)]
 pub(crate) struct MachineEvents {
     interfaces: File,
@@ -53,26 +57,30 @@ const KERNEL_EVENTS: u32 = 1;
 
 impl MachineEvents {
     pub(crate) fn listen() -> io::Result<Self> {
-        let interfaces = sys::netlink_listener(libc::NETLINK_ROUTE, libc::RTMGRP_LINK as u32)?;
-        let devices = sys::netlink_listener(libc::NETLINK_KOBJECT_UEVENT, KERNEL_EVENTS)?;
+        let interfaces = listener(None, libc::RTMGRP_LINK.cast_unsigned())?;
+        let devices = listener(Some(netlink::KOBJECT_UEVENT), KERNEL_EVENTS)?;
         Ok(Self {
-            interfaces: interfaces.into(),
-            devices: devices.into(),
+            interfaces,
+            devices,
         })
     }
 
-    /// Blocks until there is a reason to look, or for `longest`.
-    pub(crate) fn wait(&mut self, longest: Duration) -> io::Result<()> {
-        let end = Instant::now() + longest;
+    /// Blocks until there is a reason to look, or for `max`.
+    pub(crate) fn wait(&mut self, max: Duration) -> io::Result<()> {
+        let end = Instant::now() + max;
         loop {
             let rest = end.saturating_duration_since(Instant::now());
-            let sockets = [self.interfaces.as_fd(), self.devices.as_fd()];
-            match sys::wait_for_either(sockets, Some(rest)) {
-                Ok([false, false]) => return Ok(()),
+            // None, for ever, if it is longer than the kernel's clock goes.
+            let rest = Timespec::try_from(rest).ok();
+            let mut sockets = [
+                PollFd::new(&self.interfaces, PollFlags::IN),
+                PollFd::new(&self.devices, PollFlags::IN),
+            ];
+            match poll(&mut sockets, rest.as_ref()) {
+                Ok(0) => return Ok(()),
                 Ok(_) if self.take()? => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -83,6 +91,15 @@ impl MachineEvents {
         let cpus = any(&mut self.devices, is_about_a_cpu)?;
         Ok(interfaces || cpus)
     }
+}
+
+/// A socket that hears what the kernel tells these multicast groups of a netlink protocol, one bit
+/// each. None: of rtnetlink(7), whose number is 0.
+fn listener(protocol: Option<Protocol>, groups: u32) -> io::Result<File> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol)?;
+    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket.into())
 }
 
 /// Takes all messages of a socket. Whether one of them is `wanted`.

@@ -101,6 +101,7 @@ impl OpenObject {
     }
 
     /// As [`Self::open`], of a file's content.
+    #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn parse(path: &str, elf: &[u8]) -> Result<Self, ObjectError> {
         Self::parse_with(ObjectBuilder::default(), Path::new(path), elf)
     }
@@ -152,6 +153,7 @@ impl OpenObject {
     }
 
     /// All maps with their declared sizes, internal ones included.
+    #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn maps(&self) -> &[MapInfo] {
         &self.maps
     }
@@ -238,6 +240,7 @@ impl OpenObject {
     }
 
     /// Of all programs.
+    #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn sections(&self) -> impl Iterator<Item = &str> {
         let programs = self.programs.iter();
         programs.map(|(program, _)| program.section.as_str())

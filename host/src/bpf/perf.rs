@@ -59,21 +59,20 @@ fn open(mut attr: libbpf_sys::perf_event_attr, cpu: u32) -> io::Result<OwnedFd> 
         unsafe_code,
         reason = "the C library has no wrapper for perf_event_open"
     )]
-    // SAFETY: `attr` is valid for reads of the `size` bytes it says; all other arguments are plain numbers.
-    let fd = unsafe {
-        libc::syscall(
+    // SAFETY: `attr` is valid for reads of the `size` bytes it says; all other arguments are plain
+    // numbers. Nobody else owns the new descriptor.
+    unsafe {
+        let fd = libc::syscall(
             libc::SYS_perf_event_open,
             &raw const attr,
             pid,
             cpu as i32,
             group,
             libc::c_ulong::from(libbpf_sys::PERF_FLAG_FD_CLOEXEC),
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
+        );
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd as i32))
     }
-    #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
-    // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

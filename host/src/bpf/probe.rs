@@ -3,8 +3,10 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem;
+use std::os::fd::AsRawFd as _;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use libbpf_sys as sys;
 
@@ -42,9 +44,11 @@ pub(crate) fn probe_program(kind: ProgramKind) -> io::Result<()> {
     loaded.map(drop)
 }
 
-/// Whether uprobes get by with CAP_BPF and CAP_PERFMON (6.6 and newer).
+/// Whether this kernel attaches uprobes through uprobe.multi links (6.6 and newer), which need
+/// CAP_BPF and CAP_PERFMON only. Asked once.
 pub(crate) fn has_uprobe_multi() -> bool {
-    log::capture(super::sys::has_uprobe_multi).0
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| log::capture(probe_uprobe_multi).0.unwrap_or(false))
 }
 
 fn load(recipe: &Recipe) -> io::Result<OwnedFd> {
@@ -71,21 +75,51 @@ fn load(recipe: &Recipe) -> io::Result<OwnedFd> {
         options.attach_btf_id = errno::check(id)?.unsigned_abs();
     }
     #[expect(unsafe_code, reason = "libbpf-rs loads whole objects only")]
-    // SAFETY: all pointers are to live values; the count is that of `instructions`.
-    let fd = unsafe {
-        sys::bpf_prog_load(
+    // SAFETY: all pointers are to live values; the count is that of `instructions`. Nobody else
+    // owns the new descriptor.
+    unsafe {
+        let fd = sys::bpf_prog_load(
             recipe.kind,
             std::ptr::null(),
             c"GPL".as_ptr(),
             instructions.as_ptr(),
             instructions.len() as _,
             &raw mut options,
-        )
+        );
+        Ok(OwnedFd::from_raw_fd(errno::check(fd)?))
+    }
+}
+
+/// Tries to link a probe into a directory: EBADF means that the kernel knew what was asked of it,
+/// EINVAL that it did not. libbpf does the same, but keeps the answer to itself.
+fn probe_uprobe_multi() -> io::Result<bool> {
+    let program = load(&Recipe {
+        kind: sys::BPF_PROG_TYPE_KPROBE,
+        attach: sys::BPF_TRACE_UPROBE_MULTI,
+        target: None,
+    })?;
+    let offset: libc::c_ulong = 0;
+    let mut options = sys::bpf_link_create_opts::default();
+    options.sz = mem::size_of_val(&options) as _;
+    options.__bindgen_anon_1.uprobe_multi = sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_3 {
+        path: c"/".as_ptr(),
+        offsets: &raw const offset,
+        cnt: 1,
+        ..Default::default()
     };
-    let fd = errno::check(fd)?;
-    #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
-    // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    #[expect(unsafe_code, reason = "libbpf-rs attaches programs of objects only")]
+    // SAFETY: the options and what they point to live until the call returns. Nobody else owns the
+    // new descriptor.
+    let link = unsafe {
+        let fd = sys::bpf_link_create(
+            program.as_raw_fd(),
+            -1,
+            sys::BPF_TRACE_UPROBE_MULTI,
+            &raw const options,
+        );
+        errno::check(fd).map(|fd| OwnedFd::from_raw_fd(fd))
+    };
+    Ok(link.is_err_and(|error| error.raw_os_error() == Some(libc::EBADF)))
 }
 
 // === impl ProgramKind ===

@@ -1,7 +1,7 @@
-//! The system calls that libbpf-rs does not offer, each behind a function that cannot be called wrongly. All of the room's `unsafe` is here, in map.rs (buffers whose
-//! sizes come from the map), in perf.rs (perf events), in shared_memory.rs and in mark.rs.
+//! The calls of libbpf that libbpf-rs does not offer, each behind a function that cannot be called
+//! wrongly. The room's other `unsafe` is in map.rs (buffers whose sizes come from the map), perf.rs
+//! (perf events), probe.rs (programs without an object), shared_memory.rs and mark.rs.
 
-use std::ffi::CString;
 use std::ffi::c_char;
 use std::ffi::c_int;
 use std::ffi::c_void;
@@ -9,12 +9,9 @@ use std::io;
 use std::mem;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use libbpf_rs::AsRawLibbpf as _;
 use libbpf_rs::Link;
@@ -126,66 +123,6 @@ pub(super) fn map_type(number: u32) -> MapType {
     }
 }
 
-/// A socket that hears what the kernel tells these multicast groups of a netlink protocol, one bit each. It does not block.
-pub(super) fn netlink_listener(protocol: c_int, groups: u32) -> io::Result<OwnedFd> {
-    let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    #[expect(unsafe_code, reason = "std has no netlink sockets")]
-    // SAFETY: no pointers are passed; the descriptor is new and nobody else's.
-    let socket = unsafe {
-        let socket = libc::socket(libc::AF_NETLINK, kind, protocol);
-        if socket < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        OwnedFd::from_raw_fd(socket)
-    };
-    #[expect(unsafe_code, reason = "std has no netlink addresses")]
-    // SAFETY: all zero is a valid sockaddr_nl: plain numbers.
-    let mut address: libc::sockaddr_nl = unsafe { mem::zeroed() };
-    address.nl_family = libc::AF_NETLINK as u16;
-    address.nl_groups = groups;
-    #[expect(unsafe_code, reason = "std has no netlink addresses")]
-    // SAFETY: the address is valid for reads of the length given.
-    let bound = unsafe {
-        libc::bind(
-            socket.as_raw_fd(),
-            (&raw const address).cast(),
-            mem::size_of_val(&address) as u32,
-        )
-    };
-    if bound < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(socket)
-}
-
-/// Blocks until something can be read of one of these, or the other end of a pipe is closed, or the time is over. Says of which.
-pub(super) fn wait_for_either(
-    descriptors: [BorrowedFd<'_>; 2],
-    timeout: Option<Duration>,
-) -> io::Result<[bool; 2]> {
-    let milliseconds = timeout.map_or(-1, |timeout| {
-        c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
-    });
-    let mut entries = descriptors.map(|descriptor| libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    });
-    #[expect(unsafe_code, reason = "std has no poll")]
-    // SAFETY: there are as many entries as said, and the descriptors are open: they are borrowed.
-    let ready = unsafe {
-        libc::poll(
-            entries.as_mut_ptr(),
-            entries.len() as libc::nfds_t,
-            milliseconds,
-        )
-    };
-    if ready < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(entries.map(|entry| entry.revents != 0))
-}
-
 /// Makes a program of a section that libbpf does not know one for tcx links. `attach_type`: BPF_TCX_INGRESS or BPF_TCX_EGRESS.
 pub(super) fn load_for_tcx(program: &mut OpenProgramMut<'_>, attach_type: u32) {
     program.set_prog_type(ProgramType::SchedCls);
@@ -219,108 +156,4 @@ pub(super) fn attach_tcx(program: &ProgramMut<'_>, interface: i32) -> libbpf_rs:
     #[expect(unsafe_code, reason = "taking ownership of a new link")]
     // SAFETY: libbpf has just made it, and nobody else owns it.
     Ok(unsafe { Link::from_ptr(link) })
-}
-
-/// The interface's index in this thread's network namespace.
-pub(super) fn interface_index(name: &str) -> io::Result<i32> {
-    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
-    #[expect(
-        unsafe_code,
-        reason = "/sys/class/net shows the namespace it was mounted in, not ours, and the standard library has no call"
-    )]
-    // SAFETY: `name` is a NUL-terminated string that outlives the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    if index == 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(index as i32)
-    }
-}
-
-/// The other way round; `None` where there is no such interface any more.
-pub(super) fn interface_name(index: u32) -> Option<String> {
-    let mut name: [libc::c_char; libc::IF_NAMESIZE] = [0; libc::IF_NAMESIZE];
-    #[expect(unsafe_code, reason = "see interface_index")]
-    // SAFETY: `name` has the IF_NAMESIZE bytes that the call may write.
-    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    if found.is_null() {
-        return None;
-    }
-    let bytes = name.iter().map(|char| char.cast_unsigned());
-    let bytes: Vec<u8> = bytes.take_while(|&byte| byte != 0).collect();
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Whether this kernel attaches uprobes through uprobe.multi links (6.6 and newer), which need CAP_BPF and CAP_PERFMON only. Asked once.
-pub(super) fn has_uprobe_multi() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| probe_uprobe_multi().unwrap_or(false))
-}
-
-/// Asks by trying to link a probe into a directory: EBADF means that the kernel knew what was asked of it, EINVAL that it did not.
-fn probe_uprobe_multi() -> io::Result<bool> {
-    let instructions = [
-        libbpf_sys::bpf_insn {
-            code: (libbpf_sys::BPF_ALU64 | libbpf_sys::BPF_MOV | libbpf_sys::BPF_K) as u8,
-            ..Default::default()
-        },
-        libbpf_sys::bpf_insn {
-            code: (libbpf_sys::BPF_JMP | libbpf_sys::BPF_EXIT) as u8,
-            ..Default::default()
-        },
-    ];
-    let mut load = libbpf_sys::bpf_prog_load_opts {
-        expected_attach_type: libbpf_sys::BPF_TRACE_UPROBE_MULTI,
-        ..Default::default()
-    };
-    load.sz = mem::size_of_val(&load) as _;
-    #[expect(
-        unsafe_code,
-        reason = "libbpf probes for this too, but keeps the answer to itself"
-    )]
-    // SAFETY: all pointers are to live values; the count is that of `instructions`.
-    let fd = unsafe {
-        libbpf_sys::bpf_prog_load(
-            libbpf_sys::BPF_PROG_TYPE_KPROBE,
-            std::ptr::null(),
-            c"GPL".as_ptr(),
-            instructions.as_ptr(),
-            instructions.len() as _,
-            &raw mut load,
-        )
-    };
-    let fd = errno::check(fd)?;
-    #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
-    // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
-    let program = unsafe { OwnedFd::from_raw_fd(fd) };
-
-    let offset: libc::c_ulong = 0;
-    let mut link = libbpf_sys::bpf_link_create_opts::default();
-    link.sz = mem::size_of_val(&link) as _;
-    link.__bindgen_anon_1.uprobe_multi =
-        libbpf_sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_3 {
-            path: c"/".as_ptr(),
-            offsets: &raw const offset,
-            cnt: 1,
-            ..Default::default()
-        };
-    #[expect(unsafe_code, reason = "see above")]
-    // SAFETY: `link` and what it points to live until the call returns.
-    let ret = unsafe {
-        libbpf_sys::bpf_link_create(
-            program.as_raw_fd(),
-            -1,
-            libbpf_sys::BPF_TRACE_UPROBE_MULTI,
-            &raw const link,
-        )
-    };
-    match errno::check(ret) {
-        Ok(fd) => {
-            #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
-            // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
-            drop(unsafe { OwnedFd::from_raw_fd(fd) });
-            Ok(false)
-        }
-        Err(error) => Ok(error.raw_os_error() == Some(libc::EBADF)),
-    }
 }

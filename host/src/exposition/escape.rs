@@ -58,6 +58,7 @@ fn escaped(out: &mut String, text: &str, special: impl Fn(&[u8]) -> Option<usize
 
 /// Undoes `label_value`: the only escapes are `\\`, `\"` and `\n`. `None` if there is another or a
 /// lone backslash at the end.
+#[cfg(any(test, feature = "test-support"))]
 pub(super) fn unescape_strict(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

@@ -13,6 +13,7 @@ mod names;
 mod negotiate;
 mod number;
 mod openmetrics;
+#[cfg(any(test, feature = "test-support"))]
 mod parse;
 mod render;
 mod sample;
@@ -26,6 +27,7 @@ pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Sum
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
+#[cfg(any(test, feature = "test-support"))]
 pub(crate) use parse::parse;
 pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
 pub(crate) use samples::{BlockIndexes, ColumnValues, Columns, LabelBlocks};

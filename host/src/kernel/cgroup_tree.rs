@@ -62,29 +62,21 @@ impl MountedTree {
             id,
         };
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        #[expect(
-            unsafe_code,
-            reason = "no safe wrapper of open_by_handle_at among our dependencies"
-        )]
-        // SAFETY: the pointer is to a live `struct file_handle` whose `handle_bytes` is the number of bytes that follow its header, and the
-        // kernel only reads it.
-        let fd = unsafe {
-            libc::open_by_handle_at(
+        #[expect(unsafe_code, reason = "neither std nor rustix has open_by_handle_at")]
+        // SAFETY: the pointer is to a live `struct file_handle` whose `handle_bytes` is the number
+        // of bytes that follow its header, and the kernel only reads it. Nobody else owns the new
+        // descriptor.
+        unsafe {
+            let fd = libc::open_by_handle_at(
                 self.root.as_raw_fd(),
                 (&raw mut handle).cast::<libc::file_handle>(),
                 flags,
-            )
-        };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+            );
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(OwnedFd::from_raw_fd(fd))
         }
-        #[expect(
-            unsafe_code,
-            reason = "taking ownership of a raw descriptor is unsafe by nature"
-        )]
-        // SAFETY: the kernel has just handed out this descriptor and nobody else knows it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(fd)
     }
 }
 

@@ -33,6 +33,7 @@ use symbols::Symbols;
 
 pub(crate) use arch::machine;
 pub(crate) use cgroup_tree::cgroup2_mount;
+pub(crate) use interfaces::{interface_index, interface_name};
 pub(crate) use pci::{PciKind, open as open_pci_ids};
 pub(crate) use release::{KernelVersion, Release};
 pub(crate) use symbols::{Symbol, open as open_kallsyms};
@@ -101,10 +102,7 @@ impl KernelFacts {
 
     /// Names of network interfaces by index, in this process' network namespace.
     pub(crate) fn interface_names(&self, indexes: &[u32]) -> Vec<Option<String>> {
-        indexes
-            .iter()
-            .map(|index| interfaces::name(*index))
-            .collect()
+        indexes.iter().map(|index| interface_name(*index)).collect()
     }
 
     /// Names of block devices by the kernel's own number: minor in the low 20 bits, major above.

@@ -2,7 +2,9 @@
 //! when it suits. So one that comes in the middle of a start ends it in order.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::signal_set::SignalSet;
 
 /// What the host does something about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,27 +37,9 @@ impl Signals {
     /// Holds them back in this thread and in all that it starts: to be called while it is the only
     /// one.
     pub(super) fn hold() -> io::Result<Self> {
-        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        #[expect(unsafe_code, reason = "neither std nor rustix has signal masks")]
-        // SAFETY: sigemptyset initializes the set that the other calls read; the numbers are those
-        // of signals, and the last argument, for the mask before, may be null.
-        let fd = unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            for (number, _) in Signal::ALL {
-                libc::sigaddset(set.as_mut_ptr(), number);
-            }
-            let set = set.as_ptr();
-            if libc::pthread_sigmask(libc::SIG_BLOCK, set, std::ptr::null_mut()) != 0 {
-                return Err(io::Error::other("the mask of signals cannot be set"));
-            }
-            libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-        };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
-        // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let signals = SignalSet::of(&Signal::ALL.map(|(number, _)| number));
+        signals.block()?;
+        signals.descriptor().map(Self)
     }
 
     /// The next one that has come, if there is one.

@@ -20,10 +20,11 @@ mod guard;
 mod imports;
 mod instance;
 mod meter;
-pub(crate) mod outside;
 mod registry;
 mod session;
 mod stats;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) mod test_support;
 mod tool;
 mod world;
 

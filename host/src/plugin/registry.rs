@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(any(test, feature = "test-support"))]
 use super::compile::{Compile, InProcess};
 use super::component::{self, Catalogue, Plugin};
 use super::engine::Engine;
@@ -77,6 +78,7 @@ struct Entry {
 
 impl Registry {
     /// A registry with the standard plugin, compiled in this process.
+    #[cfg(any(test, feature = "test-support"))]
     pub(crate) fn new(engine: &Engine, facts: &Arc<KernelFacts>) -> Result<Self, LoadError> {
         let compiled = InProcess.compile(STANDARD_NAME, STANDARD)?;
         let parts = PluginParts::standard(Some(compiled));

@@ -40,16 +40,12 @@ fn small_map() -> Option<OwnedFd> {
         unsafe_code,
         reason = "libbpf-rs makes maps with names only, which need more of the kernel"
     )]
-    // SAFETY: neither a name nor options are given; the sizes are numbers.
-    let map = unsafe {
-        libbpf_sys::bpf_map_create(BPF_MAP_TYPE_ARRAY, ptr::null(), 4, 8, 1, ptr::null())
-    };
-    if map < 0 {
-        return None;
+    // SAFETY: neither a name nor options are given; the sizes are numbers. Nobody else owns the new
+    // descriptor.
+    unsafe {
+        let map = libbpf_sys::bpf_map_create(BPF_MAP_TYPE_ARRAY, ptr::null(), 4, 8, 1, ptr::null());
+        (map >= 0).then(|| OwnedFd::from_raw_fd(map))
     }
-    #[expect(unsafe_code, reason = "taking ownership of a new descriptor")]
-    // SAFETY: the kernel has just returned this descriptor; nobody else owns it.
-    Some(unsafe { OwnedFd::from_raw_fd(map) })
 }
 
 fn lookup(map: &OwnedFd) -> bool {

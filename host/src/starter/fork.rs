@@ -39,7 +39,8 @@ pub(crate) fn start(
     if let Ok(Forked::Child) = forked {
         end_after(move || supervise::run(theirs, settings, user.as_ref(), keep_bpf, entries));
     }
-    sys::restore(&mask);
+    // It cannot fail: the mask was one.
+    let _ = mask.set_as_mask();
     match forked.map_err(StarterError::Fork)? {
         Forked::Parent(pid) => {
             drop(theirs);

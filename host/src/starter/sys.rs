@@ -4,10 +4,11 @@
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::process::Pid;
+
+use crate::signal_set::SignalSet;
 
 /// What Ctrl-C, the end of a terminal and a supervisor send to a whole group. Every process but the
 /// loader ignores them and ends by message or with the loader. SIGPIPE: std ignores it already, but
@@ -113,12 +114,10 @@ fn close_listed(kept: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// The signals that are blocked, to be put back.
-pub(super) struct Mask(libc::sigset_t);
-
-/// Blocks what [`ignore_stop_signals`] is about, so that none comes between a fork and it.
-pub(super) fn block_stop_signals() -> io::Result<Mask> {
-    change_mask(libc::SIG_BLOCK, &IGNORED)
+/// Blocks what [`ignore_stop_signals`] is about, so that none comes between a fork and it. Gives the
+/// mask of before, to be put back.
+pub(super) fn block_stop_signals() -> io::Result<SignalSet> {
+    SignalSet::of(&IGNORED).block()
 }
 
 /// Ignores [`IGNORED`] from now on; what is pending of them is forgotten. Processes forked later
@@ -127,7 +126,7 @@ pub(super) fn block_stop_signals() -> io::Result<Mask> {
 pub(super) fn ignore_stop_signals() -> io::Result<()> {
     let dispositions = IGNORED.iter().map(|signal| (*signal, libc::SIG_IGN));
     for (signal, disposition) in dispositions.chain([(libc::SIGCHLD, libc::SIG_DFL)]) {
-        #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
+        #[expect(unsafe_code, reason = "neither std nor rustix sets dispositions")]
         // SAFETY: sets no function of ours.
         let before = unsafe { libc::signal(signal, disposition) };
         if before == libc::SIG_ERR {
@@ -137,67 +136,23 @@ pub(super) fn ignore_stop_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Puts back the mask of before [`block_stop_signals`].
-pub(super) fn restore(mask: &Mask) {
-    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-    // SAFETY: reads a set that the kernel filled. It cannot fail with a valid operation.
-    unsafe {
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask.0, ptr::null_mut());
-    }
-}
-
 /// Lets every signal through: what a child starts with.
 pub(super) fn unblock_all() -> io::Result<()> {
-    change_mask(libc::SIG_SETMASK, &[]).map(drop)
+    SignalSet::of(&[]).set_as_mask().map(drop)
 }
 
 /// Becomes readable when a child ends: signalfd(2) of SIGCHLD, which is blocked from now on.
 pub(super) fn child_signals() -> io::Result<OwnedFd> {
-    change_mask(libc::SIG_SETMASK, &[libc::SIGCHLD])?;
-    let set = set_of(&[libc::SIGCHLD]);
-    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-    // SAFETY: reads an initialised set; what it gives is a new descriptor that nobody else owns.
-    unsafe {
-        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        let fd = libc::signalfd(-1, &raw const set, flags);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(OwnedFd::from_raw_fd(fd))
-    }
-}
-
-fn change_mask(operation: libc::c_int, signals: &[libc::c_int]) -> io::Result<Mask> {
-    let set = set_of(signals);
-    let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
-    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-    // SAFETY: reads one initialised set and fills the other, which is a plain bit field.
-    unsafe {
-        match libc::pthread_sigmask(operation, &raw const set, before.as_mut_ptr()) {
-            0 => Ok(Mask(before.assume_init())),
-            errno => Err(io::Error::from_raw_os_error(errno)),
-        }
-    }
-}
-
-fn set_of(signals: &[libc::c_int]) -> libc::sigset_t {
-    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
-    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
-    // SAFETY: sigemptyset initialises the set, sigaddset adds numbers of signals that exist.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        for signal in signals {
-            libc::sigaddset(set.as_mut_ptr(), *signal);
-        }
-        set.assume_init()
-    }
+    let ended = SignalSet::of(&[libc::SIGCHLD]);
+    ended.set_as_mask()?;
+    ended.descriptor()
 }
 
 /// Waits until a child of this process has ended and gives its id without reaping it. None: there
-/// are no children. rustix' waitid does not tell the id.
+/// are no children.
 pub(super) fn ended_child() -> io::Result<Option<Pid>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    #[expect(unsafe_code, reason = "no safe wrapper among our dependencies")]
+    #[expect(unsafe_code, reason = "rustix' waitid does not tell the id")]
     // SAFETY: fills the structure, which is valid when zeroed, and si_pid is what waitid sets.
     let (result, pid) = unsafe {
         let options = libc::WEXITED | libc::WNOWAIT;

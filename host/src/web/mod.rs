@@ -9,13 +9,14 @@ mod buffers;
 mod exporter;
 mod landing;
 mod options;
-pub(crate) mod outside;
 mod probe;
 mod query;
 mod report;
 mod routes;
 mod scrape;
 mod server;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) mod test_support;
 mod unit;
 mod write_timeout;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use exporter_host::outside::fuzz;
+use exporter_host::test_support::fuzz;
 
 pub use collector_hdhomerun::fuzz::hdhomerun;
 pub use collector_textfile::fuzz::textfile;

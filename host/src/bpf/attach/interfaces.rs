@@ -7,6 +7,7 @@ use libbpf_rs::ProgramMut;
 use regex::Regex;
 
 use crate::bpf::sys;
+use crate::kernel::{interface_index, interface_name};
 
 /// What a program sees of an interface's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +75,9 @@ impl Interfaces {
             }
         };
         let index = |name: &String| {
-            let index = sys::interface_index(name).map_err(|error| {
+            interface_index(name).map_err(|error| {
                 format!("{error}: there is no interface `{name}` in this network namespace")
-            })?;
-            u32::try_from(index).map_err(|_| format!("interface `{name}` has the index {index}"))
+            })
         };
         names.iter().map(index).collect()
     }
@@ -95,7 +95,7 @@ impl Interfaces {
             }
         };
         link.map_err(|why| {
-            let interface = sys::interface_name(place).unwrap_or_else(|| format!("#{place}"));
+            let interface = interface_name(place).unwrap_or_else(|| format!("#{place}"));
             format!("interface `{interface}`: {why}{}", hint(&why))
         })
     }
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn the_loopback_is_there() {
         assert!(present().unwrap().iter().any(|name| name == "lo"));
-        assert!(sys::interface_index("lo").unwrap() > 0);
-        assert!(sys::interface_index("nosuchif0").is_err());
+        assert!(interface_index("lo").unwrap() > 0);
+        assert!(interface_index("nosuchif0").is_err());
     }
 }

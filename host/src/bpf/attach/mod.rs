@@ -27,6 +27,7 @@ use self::uprobe::MultiUprobe;
 use super::errno;
 use super::log;
 use super::object::ProgramDecl;
+use super::probe::has_uprobe_multi;
 use super::program::KernelProgram;
 use super::sys;
 
@@ -102,7 +103,7 @@ impl AttachPlan {
         // Probing costs a system call or two, and programs that are off need no plan.
         if program.autoload()
             && let Some(probe) = MultiUprobe::parse(section)
-            && sys::has_uprobe_multi()
+            && has_uprobe_multi()
         {
             program.set_attach_type(libbpf_rs::ProgramAttachType::TraceUprobeMulti);
             return Self::MultiUprobe(probe);

@@ -34,7 +34,9 @@ pub(crate) use plugin_use::PluginUse;
 pub(crate) use programs::Enabled;
 pub(crate) use samples::{MetricSource, SampleMap};
 pub(crate) use unit::{ReadUnit, UnitConfig, Unreadable, read_unit};
-pub(crate) use value::{ValueConfig, ValueSelector, ValueType};
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use value::ValueConfig;
+pub(crate) use value::{ValueSelector, ValueType};
 
 /// The keys of a section.
 #[cfg(test)]

@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) use error::{LoadFailure, UnitError, UnitFailure};
-pub(crate) use load::{Environment, KernelSide, Loaded, check as check_object, specs};
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use load::specs;
+pub(crate) use load::{Environment, KernelSide, Loaded, check as check_object};
 pub(crate) use plan::{Action, Current, Desired, Fingerprint, Step, plan_unit};
 pub(crate) use retry::{Retry, What};
 pub(crate) use state::{Event, State};

@@ -220,6 +220,7 @@ fn global_value(value: &GlobalValue) -> bpf::GlobalValue {
 }
 
 /// For fuzzing: all metrics; none if there is something wrong with one.
+#[cfg(any(test, feature = "test-support"))]
 pub(crate) fn specs(config: &UnitConfig, object: &OpenObject) -> Vec<MetricSpec> {
     resolve(config, |map| {
         Ok((object.map(map)?, object.entry_types(map)))

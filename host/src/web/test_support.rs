@@ -1,4 +1,4 @@
-//! For ../outside.
+//! Query strings of any bytes, for ../test_support.
 
 use super::query;
 

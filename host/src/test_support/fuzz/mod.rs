@@ -343,12 +343,12 @@ fn layout_fits(labels: &[LabelConfig], source: MetricSource, shape: KeyShape) {
 
 /// What decoders and shapers answer.
 pub fn cells(data: &[u8]) {
-    plugin::outside::cells(&mut Input::new(data));
+    plugin::test_support::cells(&mut Input::new(data));
 }
 
 /// What a collector answers. Gives the body in the text format if it may stand in one.
 pub fn families(data: &[u8]) -> Option<String> {
-    let families = plugin::outside::families(&mut Input::new(data))?;
+    let families = plugin::test_support::families(&mut Input::new(data))?;
     let source = Source {
         name: "collector".into(),
         families,
@@ -419,7 +419,7 @@ pub fn request(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');
     let query = lines.next().unwrap_or_default();
-    web::outside::query(query);
+    web::test_support::query(query);
     let (accept, encoding): (Vec<_>, Vec<_>) = lines.enumerate().partition(|(at, _)| at % 2 == 0);
     let only = |lines: Vec<(usize, &'_ str)>| -> Vec<String> {
         lines.into_iter().map(|(_, line)| line.to_owned()).collect()

@@ -1,4 +1,4 @@
-//! Answers of components made of any bytes, for ../outside.
+//! Answers of components made of any bytes, for ../test_support.
 
 use super::answer;
 use super::bindings::exporter::plugin::types;
@@ -7,7 +7,7 @@ use super::cells::Cells;
 use super::session::new_labels;
 use super::world::{self, SeriesPart, ShapeLimits};
 use crate::exposition::{BlockRenderer, BlockTemplate, Family, Kind, LabelTemplate, LabelValues};
-use crate::outside::fuzz::Input;
+use crate::test_support::fuzz::Input;
 
 /// An answer of a decoder or of a shaper: what passes the checks has the shape that it should have.
 pub(crate) fn cells(input: &mut Input<'_>) {
