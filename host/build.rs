@@ -1,4 +1,5 @@
-//! Builds the standard plugin (decoders/) as a component, for the binary to embed, and notes wasmtime's exact version for the compile cache.
+//! Builds the standard plugin (decoders/) as a component, for the binary to embed, and notes
+//! wasmtime's exact version for the compile cache.
 #![expect(
     clippy::expect_used,
     reason = "failing loudly is a build script's way to report"
@@ -36,7 +37,8 @@ fn main() {
     println!("cargo::rustc-env=EXPORTER_HOST_RUSTC={}", rustc_version());
 }
 
-/// A cargo of its own in a target directory of its own: the outer one holds the lock of the usual one.
+/// A cargo of its own in a target directory of its own: the outer one holds the lock of the usual
+/// one.
 fn build_standard_plugin(workspace: &Path) -> PathBuf {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out; debug and release share the component.

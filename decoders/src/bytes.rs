@@ -7,8 +7,8 @@ use exporter_guest_sdk::{Answer, BatchDecoder, Cells, Decoded, Decoder, Error, K
 #[derive(Debug)]
 pub struct Hex;
 
-/// `string`: the bytes before the first NUL, all of them if there is none. Not repaired here if they are no UTF-8: a later decoder
-/// may want them as they are.
+/// `string`: the bytes before the first NUL, all of them if there is none. Not repaired here if
+/// they are no UTF-8: a later decoder may want them as they are.
 #[derive(Debug)]
 pub struct Text;
 

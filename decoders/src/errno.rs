@@ -10,8 +10,8 @@ pub struct Errno {
     names: Vec<&'static str>,
 }
 
-/// 1 to 133, as asm-generic/errno.h has them on x86-64 and Arm. Of two names for a number the one that ebpf_exporter prints: 11 EAGAIN,
-/// 35 EDEADLK, 95 ENOTSUP.
+/// 1 to 133, as asm-generic/errno.h has them on x86-64 and Arm. Of two names for a number the one
+/// that ebpf_exporter prints: 11 EAGAIN, 35 EDEADLK, 95 ENOTSUP.
 const NAMES: &str = "EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT \
     ENOTBLK EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG \
     ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY \

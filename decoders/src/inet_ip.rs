@@ -3,7 +3,8 @@
 use exporter_guest_sdk::text::{push_hex, push_hex_bytes, push_number};
 use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};
 
-/// 4 bytes: IPv4. 16 bytes: IPv6 after RFC 5952; a v4-mapped one is printed as the IPv4 address it is.
+/// 4 bytes: IPv4. 16 bytes: IPv6 after RFC 5952; a v4-mapped one is printed as the IPv4 address it
+/// is.
 #[derive(Debug)]
 pub struct InetIp;
 
@@ -61,8 +62,8 @@ fn push_v6(out: &mut Vec<u8>, address: &[u8; 16]) {
     }
 }
 
-/// The first of the longest runs of zero groups, if it is longer than one group: where it starts and ends. Otherwise an end that is no
-/// group's index.
+/// The first of the longest runs of zero groups, if it is longer than one group: where it starts
+/// and ends. Otherwise an end that is no group's index.
 fn longest_zeros(pairs: &[[u8; 2]]) -> (usize, usize) {
     let mut best = (0, 0);
     let mut start = 0;

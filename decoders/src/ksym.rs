@@ -69,7 +69,8 @@ impl BatchDecoder for Kstack {
                         }
                     }
                 }
-                // The frames ended at a zero, or at the end of the cell: a part of a frame is neither.
+                // The frames ended at a zero, or at the end of the cell: a part of a frame is
+                // neither.
                 match cell.len() - end {
                     1..FRAME => {
                         Err(format!("kstack wants 8 bytes a frame, got {}", cell.len()).into())

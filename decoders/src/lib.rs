@@ -1,5 +1,6 @@
-//! The decoders and shapers that ship inside exporter-host, as one component: ebpf_exporter's decoders with its text for its bytes,
-//! and its metric types. One file each; this one only lists them.
+//! The decoders and shapers that ship inside exporter-host, as one component: ebpf_exporter's
+//! decoders with its text for its bytes, and its metric types. One file each; this one only lists
+//! them.
 //!
 //! The text of unknown things (`unknown:…`) is part of the interface: dashboards match it.
 
@@ -51,8 +52,8 @@ mod testing {
     use exporter_guest_sdk::testing::{FakeKernel, decode_one, open};
     use exporter_guest_sdk::{Answer, BatchDecoder};
 
-    /// What a decoder says to one cell, as text: `…` for a known answer, `~ …` for a provisional one, `-` for a dropped row and `! …`
-    /// for an error.
+    /// What a decoder says to one cell, as text: `…` for a known answer, `~ …` for a provisional
+    /// one, `-` for a dropped row and `! …` for an error.
     pub(crate) fn say<D: BatchDecoder>(decoder: &D, kernel: &FakeKernel, input: &[u8]) -> String {
         match decode_one(decoder, kernel, input) {
             Ok((Answer::Known, text)) => String::from_utf8_lossy(&text).into_owned(),

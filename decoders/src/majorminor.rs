@@ -4,7 +4,8 @@ use exporter_guest_sdk::kernel::Answers;
 use exporter_guest_sdk::text::{push_number, read_u32};
 use exporter_guest_sdk::{Answer, BatchDecoder, Cells, Decoded, Error, Kernel, NoOptions};
 
-/// The first 4 bytes are a device number as user space has it (`st_dev`; the kernel's new_encode_dev).
+/// The first 4 bytes are a device number as user space has it (`st_dev`; the kernel's
+/// new_encode_dev).
 #[derive(Debug)]
 pub struct MajorMinor;
 

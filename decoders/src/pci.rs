@@ -188,7 +188,8 @@ fn push_unknown_class(class: i64, text: &mut Vec<u8>) {
     push_unknown(text, b"unknown pci class: 0x", class, 2);
 }
 
-/// Says `what` and the number in hexadecimal; as with Go's verbs a sign counts as one of the digits.
+/// Says `what` and the number in hexadecimal; as with Go's verbs a sign counts as one of the
+/// digits.
 fn push_unknown(text: &mut Vec<u8>, what: &[u8], number: i64, width: usize) {
     text.extend_from_slice(what);
     if number < 0 {

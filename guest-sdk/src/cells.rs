@@ -1,4 +1,5 @@
-//! Columns of byte strings, laid end to end as they cross the boundary: two lists per column, whatever the number of rows.
+//! Columns of byte strings, laid end to end as they cross the boundary: two lists per column,
+//! whatever the number of rows.
 
 /// N byte strings in two allocations: cell i is `bytes[ends[i - 1]..ends[i]]`.
 ///
@@ -76,7 +77,8 @@ impl Cells {
         self.bytes.get(start as usize..end as usize)
     }
 
-    /// The cells in order. Ends that don't ascend within the bytes give empty cells: a batch is never worth a trap.
+    /// The cells in order. Ends that don't ascend within the bytes give empty cells: a batch is
+    /// never worth a trap.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
@@ -96,7 +98,8 @@ impl Cells {
     }
 }
 
-/// As `extend_from_slice`. In Wasm a copy of unknown length is a call into the engine; nearly all cells are short.
+/// As `extend_from_slice`. In Wasm a copy of unknown length is a call into the engine; nearly all
+/// cells are short.
 #[inline]
 fn extend(bytes: &mut Vec<u8>, cell: &[u8]) {
     const SHORT: usize = 16;

@@ -1,4 +1,5 @@
-//! What an author implements to collect: families when asked, from files, from the network, from the kernel.
+//! What an author implements to collect: families when asked, from files, from the network, from
+//! the kernel.
 
 use std::fmt;
 use std::time::Duration;
@@ -43,8 +44,9 @@ use crate::net::Net;
 /// assert_eq!(text, "# HELP node_load1 1m load average.\n# TYPE node_load1 gauge\nnode_load1 0.25\n");
 /// ```
 ///
-/// Trouble that leaves most of the answer intact goes to [`log::warn`](crate::log::warn): the host tags and rate-limits the line. A
-/// [`Failure`] fails the whole answer: none of its families is served.
+/// Trouble that leaves most of the answer intact goes to [`log::warn`](crate::log::warn): the host
+/// tags and rate-limits the line. A [`Failure`] fails the whole answer: none of its families is
+/// served.
 pub trait Collector: Sized + 'static {
     /// The name in the YAML.
     const NAME: &'static str;
@@ -52,16 +54,20 @@ pub trait Collector: Sized + 'static {
     const SUMMARY: &'static str;
     /// A JSON schema of the options; empty: there are none.
     const OPTIONS_SCHEMA: &'static str = "";
-    /// The collector's options. A field that this type does not name is an error that the SDK reports.
+    /// The collector's options. A field that this type does not name is an error that the SDK
+    /// reports.
     type Options: DeserializeOwned;
 
-    /// Called once per use in a config. An error is shown to the operator beside the place in the YAML.
+    /// Called once per use in a config. An error is shown to the operator beside the place in the
+    /// YAML.
     fn open(options: Self::Options) -> Result<Self, Error>;
 
-    /// Adds to `families`, which come empty. Each scrape and each probe is a call, and each call has an instance of the plugin to itself,
-    /// opened for it: what one leaves in `self` is not there in the next. So a counter has to come from where it is counted.
+    /// Adds to `families`, which come empty. Each scrape and each probe is a call, and each call
+    /// has an instance of the plugin to itself, opened for it: what one leaves in `self` is not
+    /// there in the next. So a counter has to come from where it is counted.
     ///
-    /// `host` is a type parameter and no trait object so that a plugin imports only the interfaces that it uses.
+    /// `host` is a type parameter and no trait object so that a plugin imports only the interfaces
+    /// that it uses.
     fn collect(
         &self,
         host: &impl Host,

@@ -1,4 +1,5 @@
-//! What an author implements to decode labels: [`Decoder`] cell by cell, [`BatchDecoder`] to see a whole column at once.
+//! What an author implements to decode labels: [`Decoder`] cell by cell, [`BatchDecoder`] to see a
+//! whole column at once.
 
 use serde::de::DeserializeOwned;
 
@@ -11,13 +12,15 @@ use crate::kernel::Kernel;
 pub enum Answer {
     /// This text belongs to these bytes for good: the host remembers it.
     Known,
-    /// This text may change, as with an interface that has no name yet: the host asks again at the next scrape.
+    /// This text may change, as with an interface that has no name yet: the host asks again at the
+    /// next scrape.
     Provisional,
     /// Leave the whole series out. What was written is thrown away.
     Drop,
 }
 
-/// Turns the bytes of one label into text (or into the bytes for the next decoder of the chain), one cell at a time.
+/// Turns the bytes of one label into text (or into the bytes for the next decoder of the chain),
+/// one cell at a time.
 ///
 /// ```
 /// use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};
@@ -50,18 +53,21 @@ pub trait Decoder: Sized + 'static {
     const SUMMARY: &'static str;
     /// A JSON schema of the options; empty: there are none.
     const OPTIONS_SCHEMA: &'static str = "";
-    /// The decoder's YAML less its name. A field that this type does not name is an error that the SDK reports.
+    /// The decoder's YAML less its name. A field that this type does not name is an error that the
+    /// SDK reports.
     type Options: DeserializeOwned;
 
-    /// Called once per use in a config. An error is shown to the operator beside the place in the YAML.
+    /// Called once per use in a config. An error is shown to the operator beside the place in the
+    /// YAML.
     fn open(options: Self::Options) -> Result<Self, Error>;
 
-    /// Writes the text of `input` to `out`, which comes empty. An error leaves this row out and no other one.
+    /// Writes the text of `input` to `out`, which comes empty. An error leaves this row out and no
+    /// other one.
     fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error>;
 }
 
-/// As [`Decoder`], a whole column at a time: for decoders that ask the kernel, so that one call serves the batch.
-/// Every [`Decoder`] is one.
+/// As [`Decoder`], a whole column at a time: for decoders that ask the kernel, so that one call
+/// serves the batch. Every [`Decoder`] is one.
 ///
 /// ```
 /// use exporter_guest_sdk::kernel::Answers;
@@ -107,7 +113,8 @@ pub trait BatchDecoder: Sized + 'static {
 
     /// Calls [`Decoded::row`] or [`Decoded::known`] once per cell of `input`, in order.
     ///
-    /// `kernel` is a type parameter and no trait object so that a plugin that never asks does not import the kernel interface.
+    /// `kernel` is a type parameter and no trait object so that a plugin that never asks does not
+    /// import the kernel interface.
     fn decode_batch(&self, kernel: &impl Kernel, input: &Cells, out: &mut Decoded);
 }
 
@@ -115,7 +122,8 @@ pub trait BatchDecoder: Sized + 'static {
 #[derive(Debug, Default)]
 pub struct Decoded {
     cells: Cells,
-    /// What a row is written to first: whatever an author does to it, the rows before stay. One buffer serves the batch.
+    /// What a row is written to first: whatever an author does to it, the rows before stay. One
+    /// buffer serves the batch.
     scratch: Vec<u8>,
     dropped: Vec<u32>,
     provisional: Vec<u32>,
@@ -153,8 +161,8 @@ impl Decoded {
         }
     }
 
-    /// Answers the next row: `write` is given an empty buffer for its text. After an error or [`Answer::Drop`] the text is thrown
-    /// away.
+    /// Answers the next row: `write` is given an empty buffer for its text. After an error or
+    /// [`Answer::Drop`] the text is thrown away.
     #[inline]
     pub fn row(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<Answer, Error>) {
         self.scratch.clear();

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a plugin cannot be opened, or why a row got no answer: one sentence, shown to the operator as it is.
+/// Why a plugin cannot be opened, or why a row got no answer: one sentence, shown to the operator
+/// as it is.
 ///
 /// House style: lower case, no full stop; what was expected, what was found, what to do.
 ///

@@ -1,7 +1,8 @@
 //! `export_plugin!`: from a list of types to a component.
 
-/// Makes a component of decoders, shapers and collectors, listed in this order. Any list may be left out: then the component does not
-/// export that interface. Once per crate; natively it only checks that the types fit.
+/// Makes a component of decoders, shapers and collectors, listed in this order. Any list may be
+/// left out: then the component does not export that interface. Once per crate; natively it only
+/// checks that the types fit.
 ///
 /// ```
 /// use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};

@@ -16,8 +16,9 @@ pub enum Kind {
 
 /// The families of one answer, in the order in which they were first named.
 ///
-/// Naming a family again adds to it: parts of a collector need not know of each other. Names are given in full, as they appear in text
-/// format 0.0.4: a counter's with `_total`, an info's with `_info`.
+/// Naming a family again adds to it: parts of a collector need not know of each other. Names are
+/// given in full, as they appear in text format 0.0.4: a counter's with `_total`, an info's with
+/// `_info`.
 ///
 /// ```
 /// use exporter_guest_sdk::Families;
@@ -88,7 +89,8 @@ pub enum Value {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Histogram {
-    /// Finite upper bounds, ascending, each with the number of observations up to it, those of the buckets before included.
+    /// Finite upper bounds, ascending, each with the number of observations up to it, those of the
+    /// buckets before included.
     pub buckets: Vec<(f64, u64)>,
     /// Of all observations.
     pub sum: f64,
@@ -210,8 +212,8 @@ impl FamilyMut<'_> {
         self
     }
 
-    /// Adds a sample with labels as (name, value). The order of the names is that of the first sample; a name that another sample lacks
-    /// is empty there, which is the same as absent.
+    /// Adds a sample with labels as (name, value). The order of the names is that of the first
+    /// sample; a name that another sample lacks is empty there, which is the same as absent.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Into<Value>) -> &mut Self {
         let value = value.into();
         if !value.fits(self.family.kind) && self.mistake.is_none() {

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::collector::Failure;
 
-/// Reads granted files. Everything else is [`FileProblem::Denied`]; so is a path with `..`, and a link that leads out of the grant.
+/// Reads granted files. Everything else is [`FileProblem::Denied`]; so is a path with `..`, and a
+/// link that leads out of the grant.
 ///
 /// In a component this is the imported `files` interface; tests take `testing::FakeFiles`.
 pub trait Files {
@@ -13,12 +14,14 @@ pub trait Files {
     fn read(&self, path: &str) -> Result<Vec<u8>, FileError>;
     /// What a granted path is.
     fn metadata(&self, path: &str) -> Result<Metadata, FileError>;
-    /// The names in a directory that some grant could be about, sorted: those of `/sys/class/net` where `/sys/class/net/*/mtu` is granted.
+    /// The names in a directory that some grant could be about, sorted: those of `/sys/class/net`
+    /// where `/sys/class/net/*/mtu` is granted.
     fn list_dir(&self, path: &str) -> Result<Vec<String>, FileError>;
     /// The file system that a granted path is on.
     fn file_system(&self, path: &str) -> Result<Usage, FileError>;
 
-    /// As [`read`](Self::read), as text. Bytes that are no UTF-8 become U+FFFD: a process may call itself anything.
+    /// As [`read`](Self::read), as text. Bytes that are no UTF-8 become U+FFFD: a process may call
+    /// itself anything.
     fn read_to_string(&self, path: &str) -> Result<String, FileError> {
         let bytes = self.read(path)?;
         Ok(String::from_utf8(bytes)

@@ -42,7 +42,8 @@ pub trait Kernel {
 
 /// The answers to a batch of questions, each distinct question asked once.
 ///
-/// A column names the same few interfaces or stack frames thousands of times; asking each once keeps the call small.
+/// A column names the same few interfaces or stack frames thousands of times; asking each once
+/// keeps the call small.
 #[derive(Debug)]
 pub struct Answers<Q, A> {
     /// Ascending.
@@ -50,7 +51,8 @@ pub struct Answers<Q, A> {
     answers: Vec<Option<A>>,
 }
 
-/// Questions per call: large enough that the call's price does not matter, small enough for any budget of the host.
+/// Questions per call: large enough that the call's price does not matter, small enough for any
+/// budget of the host.
 const QUESTIONS_PER_CALL: usize = 16 * 1024;
 
 impl<Q: Ord + Copy, A> Answers<Q, A> {

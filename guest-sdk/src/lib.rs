@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
-// Where things are: `decoder`, `shaper` and `collector` hold the traits authors implement, `cells`, `families`, `files`, `net`, `kernel`,
-// `options`, `text` and `log` what they use for it, `registry` what stands between the traits and the component's exports, `wasm` the exports themselves. Only
-// `wasm` knows generated code, and only Wasm targets build it: everything else runs and is tested natively.
+// Where things are: `decoder`, `shaper` and `collector` hold the traits authors implement, `cells`,
+// `families`, `files`, `net`, `kernel`, `options`, `text` and `log` what they use for it,
+// `registry` what stands between the traits and the component's exports, `wasm` the exports
+// themselves. Only `wasm` knows generated code, and only Wasm targets build it: everything else
+// runs and is tested natively.
 
 pub mod cells;
 pub mod collector;

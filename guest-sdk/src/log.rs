@@ -1,5 +1,5 @@
-//! Lines for the host's log: rate-limited there, cut to length and tagged with the plugin's name. Natively they are kept for
-//! `testing::take_log`.
+//! Lines for the host's log: rate-limited there, cut to length and tagged with the plugin's name.
+//! Natively they are kept for `testing::take_log`.
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,16 @@
-//! Connections to targets that the operator granted. The host resolves names, checks every address and connects to that one.
+//! Connections to targets that the operator granted. The host resolves names, checks every address
+//! and connects to that one.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::collector::Failure;
 
-/// Opens connections. An endpoint is `host:port`; the host is a name, an IPv4 address or an IPv6 address in brackets.
+/// Opens connections. An endpoint is `host:port`; the host is a name, an IPv4 address or an IPv6
+/// address in brackets.
 ///
-/// No operation outlives the call's deadline, whatever its own timeout: near the end it answers [`NetProblem::Timeout`] early enough to
-/// give what is there.
+/// No operation outlives the call's deadline, whatever its own timeout: near the end it answers
+/// [`NetProblem::Timeout`] early enough to give what is there.
 ///
 /// In a component this is the imported `net` interface; tests take `testing::FakeNet`.
 pub trait Net {
@@ -25,7 +27,8 @@ pub trait Net {
 
 /// A connection; dropping it closes it.
 pub trait TcpStream {
-    /// What has come, at most `max` bytes, waiting for the first one. Empty: the other side has closed its half.
+    /// What has come, at most `max` bytes, waiting for the first one. Empty: the other side has
+    /// closed its half.
     fn read(&mut self, max: u32, timeout: Duration) -> Result<Vec<u8>, NetError>;
     /// Sends all of `bytes`.
     fn write_all(&mut self, bytes: &[u8], timeout: Duration) -> Result<(), NetError>;

@@ -1,4 +1,5 @@
-//! Options: from the JSON that the host made of the YAML to an author's type, with sentences an operator can act on.
+//! Options: from the JSON that the host made of the YAML to an author's type, with sentences an
+//! operator can act on.
 
 use std::fmt;
 
@@ -14,7 +15,8 @@ use crate::error::Error;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct NoOptions {}
 
-/// A text that may have been written as a number or a boolean: YAML makes `200: OK` a number and nobody quotes it.
+/// A text that may have been written as a number or a boolean: YAML makes `200: OK` a number and
+/// nobody quotes it.
 ///
 /// ```
 /// use exporter_guest_sdk::options::Text;
@@ -25,7 +27,8 @@ pub struct NoOptions {}
 #[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(String);
 
-/// Reads `json` as the options of `what`. `schema` only serves to name the known options in an error.
+/// Reads `json` as the options of `what`. `schema` only serves to name the known options in an
+/// error.
 pub(crate) fn parse<T: DeserializeOwned>(what: &str, schema: &str, json: &str) -> Result<T, Error> {
     read(what, schema, parse_object(what, json)?)
 }
@@ -75,7 +78,8 @@ pub(crate) fn read<T: DeserializeOwned>(
     })
 }
 
-/// ebpf_exporter's YAML lets every decoder carry these, and configs do: a decoder that has no use for them ignores them.
+/// ebpf_exporter's YAML lets every decoder carry these, and configs do: a decoder that has no use
+/// for them ignores them.
 const ANYWHERE: [&str; 3] = ["static_map", "regexps", "allow_unknown"];
 
 fn unknown_option(what: &str, schema: &str, name: &str) -> String {

@@ -1,5 +1,6 @@
-//! What stands between the authors' types and the component's exports: entries of a catalogue, and open things behind handles.
-//! Not part of the public interface; only `export_plugin!` and `wasm` use it.
+//! What stands between the authors' types and the component's exports: entries of a catalogue, and
+//! open things behind handles. Not part of the public interface; only `export_plugin!` and `wasm`
+//! use it.
 
 use crate::cells::Cells;
 use crate::collector::{Collector, Failure, Host, Request};
@@ -40,8 +41,9 @@ pub trait OpenCollector<H> {
     fn collect(&self, host: &H, request: &Request) -> Result<Vec<Family>, Failure>;
 }
 
-/// Open things by handle. A handle is an index; opening the same thing with the same options again gives the same handle, so that a
-/// host that reloads its configs for months does not fill the plugin's memory.
+/// Open things by handle. A handle is an index; opening the same thing with the same options again
+/// gives the same handle, so that a host that reloads its configs for months does not fill the
+/// plugin's memory.
 #[derive(Debug)]
 pub struct Handles<T> {
     slots: Vec<Slot<T>>,

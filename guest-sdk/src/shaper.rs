@@ -1,4 +1,5 @@
-//! What an author implements to shape maps: told once per key where its number goes; the host does the adding, every scrape.
+//! What an author implements to shape maps: told once per key where its number goes; the host does
+//! the adding, every scrape.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -45,14 +46,14 @@ pub trait Shaper: Sized + 'static {
     /// Called once per metric. An error is shown to the operator beside the place in the YAML.
     fn open(options: Self::Options, metric: &Metric) -> Result<(Self, Shape), Error>;
 
-    /// Where the number of every key goes, if that is the same for all: then [`Shaper::place`] is not called. The `row` of these placements
-    /// means nothing.
+    /// Where the number of every key goes, if that is the same for all: then [`Shaper::place`] is
+    /// not called. The `row` of these placements means nothing.
     fn uniform(&self) -> Vec<Placement> {
         Vec::new()
     }
 
-    /// Places a batch of new keys. `labels` has one column per label of the metric; a column may be missing only if the metric
-    /// has no such label.
+    /// Places a batch of new keys. `labels` has one column per label of the metric; a column may be
+    /// missing only if the metric has no such label.
     fn place(&self, rows: u32, keys: &Cells, labels: &[Cells], out: &mut Placed);
 }
 
@@ -120,7 +121,8 @@ pub struct Number {
 pub enum Slot {
     /// The value of a counter or gauge.
     Value,
-    /// Observations in this bucket alone, not cumulated; the number of bounds means the +Inf bucket.
+    /// Observations in this bucket alone, not cumulated; the number of bounds means the +Inf
+    /// bucket.
     Bucket(u32),
     /// The sum of a histogram.
     Sum,
@@ -218,8 +220,8 @@ impl Placed {
         });
     }
 
-    /// Adds a label column of the shaper's own: one cell per row. One for each family label that is no decoded label, in the order
-    /// in which the families first name them.
+    /// Adds a label column of the shaper's own: one cell per row. One for each family label that is
+    /// no decoded label, in the order in which the families first name them.
     pub fn add_label(&mut self, column: Cells) {
         self.labels.push(column);
     }

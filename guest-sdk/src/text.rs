@@ -1,4 +1,5 @@
-//! Writing and reading numbers without the formatting machinery: a decoder runs these once per cell.
+//! Writing and reading numbers without the formatting machinery: a decoder runs these once per
+//! cell.
 
 /// Appends a number in decimal.
 ///

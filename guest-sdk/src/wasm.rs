@@ -1,4 +1,5 @@
-//! The component's exports and imports: generated code, and the glue between it and the registry. Only Wasm targets build this.
+//! The component's exports and imports: generated code, and the glue between it and the registry.
+//! Only Wasm targets build this.
 
 mod conversions;
 mod imports;
@@ -22,7 +23,8 @@ use decoder_world::exports::exporter::plugin::decoding;
 pub use imports::{HostTcpStream, HostUdpSocket};
 use shaper_world::exports::exporter::plugin::{shaping, uniform_shaping};
 
-/// Three worlds rather than one that has everything: a plugin's exports are those whose macro it calls.
+/// Three worlds rather than one that has everything: a plugin's exports are those whose macro it
+/// calls.
 #[allow(
     unsafe_code,
     missing_docs,

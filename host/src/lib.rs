@@ -1,4 +1,5 @@
-//! exporter-host: a Prometheus exporter for one Linux node. BPF objects count in the kernel, sandboxed WebAssembly components decode and shape.
+//! exporter-host: a Prometheus exporter for one Linux node. BPF objects count in the kernel,
+//! sandboxed WebAssembly components decode and shape.
 
 mod bpf;
 mod cli;
@@ -41,7 +42,8 @@ const MAINS: Mains = Mains {
     server_thread: server::run_as_thread,
 };
 
-/// The program: does what the command line says. Gives the exit code: 0, 1 for what failed, 2 for a command line that can't be read.
+/// The program: does what the command line says. Gives the exit code: 0, 1 for what failed, 2 for a
+/// command line that can't be read.
 pub fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,

@@ -1,5 +1,5 @@
-//! The form in which entries of a map come: `bpf` makes it and `rows` reads it. It lies beside both,
-//! since neither knows the other.
+//! The form in which entries of a map come: `bpf` makes it and `rows` reads it. It lies beside
+//! both, since neither knows the other.
 
 /// A run of entries: keys one after the other, and their values in the same order.
 #[derive(Debug, Clone, Copy)]

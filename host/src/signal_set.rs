@@ -1,7 +1,7 @@
 //! Sets of signals: which are held back from a thread, and a descriptor that tells of them.
 //!
-//! Neither std nor rustix has them. All of this room's `unsafe` is here, behind functions that cannot
-//! be called wrongly.
+//! Neither std nor rustix has them. All of this room's `unsafe` is here, behind functions that
+//! cannot be called wrongly.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -48,7 +48,8 @@ impl SignalSet {
         }
     }
 
-    /// signalfd(2), which does not block: becomes readable when one of these comes that is held back.
+    /// signalfd(2), which does not block: becomes readable when one of these comes that is held
+    /// back.
     pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
         #[expect(unsafe_code, reason = "neither std nor rustix has signalfd")]
         // SAFETY: reads an initialised set; nobody else owns the new descriptor.

@@ -1,10 +1,12 @@
-//! What decoding through Wasm costs, beside the same decoders run natively, and what a plugin costs that does nothing.
+//! What decoding through Wasm costs, beside the same decoders run natively, and what a plugin costs
+//! that does nothing.
 //!
 //! ```text
 //! tests/languages.sh && cargo build --release -p exporter-host && cargo bench -p exporter-host-tests --bench plugins
 //! ```
 //!
-//! prints Markdown. The Wasm side is `exporter-host plugin run --bench`: the host's own path, with its limits and checks.
+//! prints Markdown. The Wasm side is `exporter-host plugin run --bench`: the host's own path, with
+//! its limits and checks.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

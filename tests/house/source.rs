@@ -61,8 +61,8 @@ impl Source {
         parts
     }
 
-    /// What is named with `crate::` or `super::` outside of `#[cfg(test)] mod tests { … }`, with the
-    /// line's number: paths below `crate`.
+    /// What is named with `crate::` or `super::` outside of `#[cfg(test)] mod tests { … }`, with
+    /// the line's number: paths below `crate`.
     pub(crate) fn imports(&self) -> impl Iterator<Item = (usize, Vec<String>)> {
         let module = self.module();
         let mut found = Vec::new();
@@ -94,8 +94,10 @@ impl Source {
 }
 
 impl Line {
-    pub(crate) fn starts_comment(&self) -> bool {
-        self.text.trim_start().starts_with("//")
+    /// What follows the slashes, if there is nothing before them.
+    pub(crate) fn comment(&self) -> Option<&str> {
+        let comment = self.text.trim_start().strip_prefix("//")?;
+        Some(comment.trim_start_matches(['/', '!']))
     }
 
     /// Whether `word` is given to something here: a function, type, field, parameter or variable.

@@ -110,7 +110,8 @@ fn it_heals_without_a_change() {
     only_bpf_and_perfmon(&host);
 }
 
-/// The interface comes after the program. The kernel asks for CAP_NET_ADMIN when an XDP program is loaded, not when it is linked.
+/// The interface comes after the program. The kernel asks for CAP_NET_ADMIN when an XDP program is
+/// loaded, not when it is linked.
 #[test]
 fn a_program_is_attached_when_what_it_wants_is_there() {
     network::in_own_namespace(|| {

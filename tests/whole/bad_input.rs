@@ -1,4 +1,5 @@
-//! Everything that can be wrong with what the operator hands over: a sentence for each, and all else goes on.
+//! Everything that can be wrong with what the operator hands over: a sentence for each, and all
+//! else goes on.
 
 use std::fs;
 use std::net::TcpListener;
@@ -27,7 +28,8 @@ fn serves_good(host: &Host) {
     assert_eq!(host.get("/-/healthy", &[]).status, 200);
 }
 
-/// The unit `bad` fails with a line that has all these words, and costs nobody else anything. Alone or with --config.strict, the host ends.
+/// The unit `bad` fails with a line that has all these words, and costs nobody else anything. Alone
+/// or with --config.strict, the host ends.
 fn fails(bad: impl Fn(Setup) -> Setup, words: &[&str]) {
     let host = bad(Setup::new().unit("good", "maps", GOOD)).start();
     serves_good(&host);
@@ -216,7 +218,8 @@ fn an_object_that_is_cut_short() {
 
 #[test]
 fn an_object_that_is_damaged() {
-    // Neither of these is to take the host down, and the good unit is served. What the damage does to the bad one is not foreseeable.
+    // Neither of these is to take the host down, and the good unit is served. What the damage does
+    // to the bad one is not foreseeable.
     let whole = fs::read(object("maps")).unwrap();
     for step in [7, 64, 333] {
         let mut damaged = whole.clone();

@@ -20,7 +20,8 @@ pub(crate) fn lab() -> &'static PathBuf {
     LAB.get_or_init(|| component("lab", include_str!("collectors/lab.rs"), "lab", &[]))
 }
 
-/// A host with the lab and a unit `unit` of these collectors. `grants`: the lab's sidecar; empty for none.
+/// A host with the lab and a unit `unit` of these collectors. `grants`: the lab's sidecar; empty
+/// for none.
 fn with_lab(collectors: &str, grants: &str) -> Setup {
     let setup = Setup::new()
         .file("lab.wasm", fs::read(lab()).unwrap())

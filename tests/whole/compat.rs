@@ -1,4 +1,5 @@
-//! A unit as ebpf_exporter has them: an object with nothing of ours in it, and a YAML of that exporter's schema.
+//! A unit as ebpf_exporter has them: an object with nothing of ours in it, and a YAML of that
+//! exporter's schema.
 
 use std::process::Command;
 
@@ -49,7 +50,8 @@ fn an_object_for_ebpf_exporter_runs_unchanged() {
         .argument("--config.strict")
         .start();
     let me = std::process::id().to_string();
-    // A shell that forks three times. All of this test's own forks are in the counter of another parent.
+    // A shell that forks three times. All of this test's own forks are in the counter of another
+    // parent.
     let mut shell = Command::new("sh")
         .args(["-c", "(:); (:); (:)"])
         .spawn()

@@ -10,7 +10,8 @@ use crate::harness::{Host, names, series};
 /// A row and the label it becomes; `None`: the row is left out.
 type Row<'a> = (&'a [u8], Option<&'a str>);
 
-/// Puts one entry per row into a map with keys of `size` bytes and compares the labels that come out. `decoders` is a YAML flow sequence.
+/// Puts one entry per row into a map with keys of `size` bytes and compares the labels that come
+/// out. `decoders` is a YAML flow sequence.
 fn decodes(size: usize, decoders: &str, rows: &[Row<'_>]) -> Host {
     let yaml = format!(
         "metrics: {{counters: [{{name: k{size}_total, help: Test., labels: [{{name: it, size: {size}, decoders: {decoders}}}]}}]}}"

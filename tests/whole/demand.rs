@@ -1,4 +1,5 @@
-//! Units on demand: started by who asks for them, stopped when nobody does, all of it after the capabilities have been dropped.
+//! Units on demand: started by who asks for them, stopped when nobody does, all of it after the
+//! capabilities have been dropped.
 
 use std::fs;
 use std::io::Write as _;
@@ -280,7 +281,8 @@ fn a_start_that_fails_says_why_and_the_next_one_may_succeed() {
     );
     assert_eq!(state(&host), "failed");
     assert!(host.get("/", &[]).text().contains("failed, on demand"));
-    // The reason also where everybody asks at once, and nobody starts it more often than once a second.
+    // The reason also where everybody asks at once, and nobody starts it more often than once a
+    // second.
     let mut lines = host.log_from_now();
     for _ in 0..20 {
         assert_eq!(host.get(PATH, &[]).status, 503);

@@ -1,5 +1,5 @@
-//! The files of examples/deploy: that they can be read, and agree with the program and with each other. tests/image.sh builds and
-//! runs the image, tests/systemd.sh the unit.
+//! The files of examples/deploy: that they can be read, and agree with the program and with each
+//! other. tests/image.sh builds and runs the image, tests/systemd.sh the unit.
 
 use std::fs;
 use std::process::Command;
@@ -201,7 +201,8 @@ fn the_systemd_unit_is_as_tight_as_it_says() {
         let out = String::from_utf8_lossy(&output.stdout).into_owned();
         out + &String::from_utf8_lossy(&output.stderr)
     };
-    // A server that is killed for memory is replaced by the loader, which is told of a stop alone, and has to give signs of life.
+    // A server that is killed for memory is replaced by the loader, which is told of a stop alone,
+    // and has to give signs of life.
     for line in ["KillMode=mixed", "OOMPolicy=continue", "WatchdogSec="] {
         assert!(unit.lines().any(|found| found.starts_with(line)), "{line}");
     }

@@ -1,6 +1,6 @@
-//! The halves of a host: the loader, which holds the kernel, and the server, which holds the network,
-//! with the starter between them and the compilers beside the server. What each may do, and what
-//! becomes of the host when one of them dies.
+//! The halves of a host: the loader, which holds the kernel, and the server, which holds the
+//! network, with the starter between them and the compilers beside the server. What each may do,
+//! and what becomes of the host when one of them dies.
 
 mod bombs;
 mod deaths;

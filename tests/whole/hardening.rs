@@ -1,5 +1,5 @@
-//! What a running host may still do, seen from outside (/proc, HTTP, the log) and from inside (`--hardening.check`, which tries it), for every
-//! way to start it.
+//! What a running host may still do, seen from outside (/proc, HTTP, the log) and from inside
+//! (`--hardening.check`, which tries it), for every way to start it.
 
 mod doctor;
 mod files;
@@ -15,7 +15,8 @@ use crate::harness::{Host, Setup};
 
 /// Nobody in particular, and no user of the machine.
 pub(crate) const USER: u32 = 64_123;
-/// setpriv(1) so that the program runs as systemd would run it: not root, and with the ambient capabilities that stand for `{}`.
+/// setpriv(1) so that the program runs as systemd would run it: not root, and with the ambient
+/// capabilities that stand for `{}`.
 const CAPABILITIES: [&str; 3] = ["--inh-caps", "--ambient-caps", "--bounding-set"];
 /// No hardening at all.
 const OFF: [&str; 4] = [
@@ -33,7 +34,8 @@ pub(crate) fn setup() -> Setup {
     Setup::new().unit("unit", "events", YAML)
 }
 
-/// Readable for everybody, as a package would install it, with a cache for compiled plugins that is the user's.
+/// Readable for everybody, as a package would install it, with a cache for compiled plugins that is
+/// the user's.
 pub(crate) fn for_everybody() -> Setup {
     let setup = setup();
     let cache = setup.path().join("cache");
@@ -45,7 +47,8 @@ pub(crate) fn for_everybody() -> Setup {
     setup.argument(format!("--plugin.cache-dir={cache}"))
 }
 
-/// The words with which the host is started as [`USER`] with these ambient capabilities, as in `,+bpf,+perfmon`.
+/// The words with which the host is started as [`USER`] with these ambient capabilities, as in
+/// `,+bpf,+perfmon`.
 fn user_with(capabilities: &str) -> Vec<String> {
     let user = USER.to_string();
     let set = format!("-all{capabilities}");

@@ -228,7 +228,8 @@ fn a_device_is_served_as_in_2018_and_better() {
     );
 }
 
-/// Text, and some of the series that it has to become; a name that begins with `!` must not be there.
+/// Text, and some of the series that it has to become; a name that begins with `!` must not be
+/// there.
 const GENERATIONS: [(&str, &[(&str, f64)]); 7] = [
     (
         "tun: ch=qam:33 lock=qam256 ss=84 snq=88 seq=100 dbg=22081-6930\ndev: resync=0 overflow=0\n\

@@ -19,7 +19,8 @@ fn with(mut labels: Labels, name: &str, value: &str) -> Labels {
     labels
 }
 
-/// What the histogram with these labels is, in both formats: cumulated buckets, in order, and the sum. The last bucket is +Inf.
+/// What the histogram with these labels is, in both formats: cumulated buckets, in order, and the
+/// sum. The last bucket is +Inf.
 fn expect(host: &Host, map: &str, base: &[(&str, &str)], buckets: &[(&str, f64)], sum: f64) {
     let count = buckets.last().unwrap().1;
     let name = format!("ebpf_exporter_{map}");

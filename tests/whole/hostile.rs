@@ -1,4 +1,5 @@
-//! Plugins that do what they can to harm the host (tests/hostile): each costs its own series, and nothing else.
+//! Plugins that do what they can to harm the host (tests/hostile): each costs its own series, and
+//! nothing else.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,8 +20,8 @@ use crate::harness::{Body, Host, Setup};
 const GOOD: &str = "metrics: {counters: [{name: kind_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
 /// What a scrape may take, as Prometheus would say it.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// Memory of the host beyond what it had before the plugin's first call: twice the plugin's own limit (its memory, and what the host makes of
-/// an answer), and some for compiled code.
+/// Memory of the host beyond what it had before the plugin's first call: twice the plugin's own
+/// limit (its memory, and what the host makes of an answer), and some for compiled code.
 const SLACK_KIB: u64 = 64 << 10;
 
 /// The component, with what no host has among its imports or without.
@@ -62,7 +63,8 @@ fn build(armed: bool) -> PathBuf {
     kept
 }
 
-/// A host with the plugin, a BPF unit that has nothing to do with it, and a unit of the standard decoders.
+/// A host with the plugin, a BPF unit that has nothing to do with it, and a unit of the standard
+/// decoders.
 fn with_hostile(sidecar: &str) -> Setup {
     let setup = Setup::new()
         .file("hostile.wasm", fs::read(hostile(false)).unwrap())
@@ -120,7 +122,8 @@ fn peak(host: &Host) -> u64 {
     host.tree().peak() >> 10
 }
 
-/// Runs the host with the unit `bad` through several scrapes; `reason` must be counted, and the log has a line with the plugin and these words.
+/// Runs the host with the unit `bad` through several scrapes; `reason` must be counted, and the log
+/// has a line with the plugin and these words.
 fn costs_only_itself(sidecar: &str, bad: Bad<'_>, reason: &str, words: &[&str]) -> Host {
     let setup = with_hostile(sidecar);
     let host = match bad {
@@ -176,7 +179,8 @@ fn endless_loop() {
     costs_only_itself("", Bad::Collector("{do: loop}"), "deadline", &["CPU"]);
 }
 
-/// A decoder's sleep is over at once: nothing waits in a scrape of maps. A collector may wait, until its deadline.
+/// A decoder's sleep is over at once: nothing waits in a scrape of maps. A collector may wait,
+/// until its deadline.
 #[test]
 fn sleep() {
     let host = with_hostile("")
@@ -221,7 +225,8 @@ fn a_trap_in_every_call() {
     costs_only_itself("", Bad::Collector("{do: trap}"), "trap", &["unreachable"]);
 }
 
-/// An instance that has trapped is thrown away, so that the third call of each fails: two of three answers come.
+/// An instance that has trapped is thrown away, so that the third call of each fails: two of three
+/// answers come.
 #[test]
 fn a_trap_in_every_third_call() {
     let host = with_hostile("")

@@ -322,7 +322,8 @@ fn slow_clients_are_shown_the_door_and_delay_nobody() {
     );
     for stream in &mut slow {
         let mut answer = Vec::new();
-        // The client's own patience is a minute: Ok or a reset means that the host has closed the connection.
+        // The client's own patience is a minute: Ok or a reset means that the host has closed the
+        // connection.
         if let Err(error) = stream.read_to_end(&mut answer) {
             assert_eq!(
                 error.kind(),

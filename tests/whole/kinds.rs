@@ -1,5 +1,6 @@
-//! Every kind of program on whatever kernel this is: it counts exactly, or the host says why not and serves on. What the kernel of each row of
-//! the README's table is expected to do is in tests/kernels/expected; `tests/kernels.sh` compares.
+//! Every kind of program on whatever kernel this is: it counts exactly, or the host says why not
+//! and serves on. What the kernel of each row of the README's table is expected to do is in
+//! tests/kernels/expected; `tests/kernels.sh` compares.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -120,7 +121,8 @@ fn sees_calls(kind: &str) {
     });
 }
 
-/// Kernels attach LSM programs also where `bpf` is not among their security modules; then nobody calls them.
+/// Kernels attach LSM programs also where `bpf` is not among their security modules; then nobody
+/// calls them.
 fn never_fires(kind: &str) -> bool {
     let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     kind == "lsm" && !modules.split(',').any(|module| module.trim() == "bpf")

@@ -4,7 +4,8 @@ use crate::harness::host::assert_says;
 use crate::harness::maps::possible_cpus;
 use crate::harness::{Host, Setup, labels, series};
 
-/// As the compiler lays it out: command, port, 2 bytes, direction, priority, peer.kind, peer.address, 3 bytes.
+/// As the compiler lays it out: command, port, 2 bytes, direction, priority, peer.kind,
+/// peer.address, 3 bytes.
 fn flow(command: &str, port: u16, direction: i32, priority: i32, kind: u8) -> Vec<u8> {
     let mut key = command.as_bytes().to_vec();
     key.resize(16, 0);

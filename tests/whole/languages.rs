@@ -1,4 +1,5 @@
-//! Plugins in four languages: what `plugin new` writes builds, passes its test and works, in a host too.
+//! Plugins in four languages: what `plugin new` writes builds, passes its test and works, in a host
+//! too.
 
 use std::fs;
 use std::path::Path;

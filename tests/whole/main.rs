@@ -1,7 +1,8 @@
 //! Whole-program tests: the built `exporter-host`, real BPF objects, the running kernel, real HTTP.
 //!
-//! They need root, clang and Python's `prometheus_client`: `tests/run.sh` provides all of that. Each test starts a host of its own on a port of
-//! its own with a config directory of its own, so all of them run at the same time.
+//! They need root, clang and Python's `prometheus_client`: `tests/run.sh` provides all of that.
+//! Each test starts a host of its own on a port of its own with a config directory of its own, so
+//! all of them run at the same time.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

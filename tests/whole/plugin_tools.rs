@@ -1,4 +1,5 @@
-//! `exporter-host plugin …` as an operator and an author use it: no root, no kernel, no running host.
+//! `exporter-host plugin …` as an operator and an author use it: no root, no kernel, no running
+//! host.
 
 use std::fs;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! The units of examples/probes, which want kprobes or fentry. On kernels that have them (see `tests/kernels.sh`) what they show is checked; on
-//! others it is that the host says why not.
+//! The units of examples/probes, which want kprobes or fentry. On kernels that have them (see
+//! `tests/kernels.sh`) what they show is checked; on others it is that the host says why not.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -113,7 +113,8 @@ fn tcp_retransmits() {
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        // Room for one connection (and one more: so the kernel counts). Who comes then is not answered, and asks again after a second.
+        // Room for one connection (and one more: so the kernel counts). Who comes then is not
+        // answered, and asks again after a second.
         set_backlog(&listener, 0).unwrap();
         let clients: Vec<_> = (0..4).map(|_| knock(address)).collect();
         eventually("a SYN is sent again", || {

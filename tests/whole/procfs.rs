@@ -1,4 +1,5 @@
-//! The collectors cpustat, procfs and filesystem, against the files they read and against Debian's node_exporter beside them.
+//! The collectors cpustat, procfs and filesystem, against the files they read and against Debian's
+//! node_exporter beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -73,7 +74,8 @@ fn without_its_grant_cpustat_fails_and_nothing_else() {
     assert!(log.contains("/proc/stat"), "{log}");
 }
 
-/// The families of a collector that node_exporter names; how each of the two says that it went is not among them.
+/// The families of a collector that node_exporter names; how each of the two says that it went is
+/// not among them.
 fn families(body: &Body) -> BTreeMap<&str, &Family> {
     let families = body.families.iter().filter(|family| {
         family.name.starts_with("node_")
@@ -92,7 +94,8 @@ fn samples<'a>(families: &BTreeMap<&'a str, &'a Family>) -> BTreeMap<(&'a str, &
         .collect()
 }
 
-/// Our collector and node_exporter's, in turns, until each value of theirs has once been between two of ours.
+/// Our collector and node_exporter's, in turns, until each value of theirs has once been between
+/// two of ours.
 fn agrees(example: &str, collectors: &[&str], only_ours: &[&str], only_theirs: &[&str]) {
     let host = Setup::new().example(example).start();
     let theirs = NodeExporter::start(collectors);
@@ -269,7 +272,8 @@ fn processes_are_grouped_by_name() {
     assert!(bytes.is_some_and(|bytes| bytes > 100_000.0), "{bytes:?}");
 }
 
-/// What options or processes say may make a collector ask for more. It does not get more than its sidecar grants.
+/// What options or processes say may make a collector ask for more. It does not get more than its
+/// sidecar grants.
 #[test]
 fn wider_options_do_not_widen_what_is_read() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Units and plugins that come, change and go while the host runs, all of it after its capabilities have been dropped.
+//! Units and plugins that come, change and go while the host runs, all of it after its capabilities
+//! have been dropped.
 
 mod asked;
 mod counts;
@@ -69,7 +70,8 @@ fn reload_fails(host: &Host, words: &[&str]) {
     crate::capabilities::only_bpf_and_perfmon(host);
 }
 
-/// Waits for the end of a reload that had something to do. Those that found nothing changed are skipped: files that are written slowly make some.
+/// Waits for the end of a reload that had something to do. Those that found nothing changed are
+/// skipped: files that are written slowly make some.
 fn changed(host: &Host, lines: &mut LogLines<'_>) -> (usize, usize) {
     loop {
         let reloaded = outcome(&lines.next(&["msg=reloaded"]));

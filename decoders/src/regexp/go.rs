@@ -1,13 +1,14 @@
-//! Go's regular expressions in terms of the regex crate's: the same engine idea (RE2), with small differences of syntax and of what a
-//! character is.
+//! Go's regular expressions in terms of the regex crate's: the same engine idea (RE2), with small
+//! differences of syntax and of what a character is.
 //!
-//! Go's `\d \s \w \b` are ASCII, its classes know no nesting and no set operations, `\Q…\E` quotes, `\<` is a `<`, and a brace that is
-//! no repetition is a brace.
+//! Go's `\d \s \w \b` are ASCII, its classes know no nesting and no set operations, `\Q…\E` quotes,
+//! `\<` is a `<`, and a brace that is no repetition is a brace.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// The pattern as the regex crate takes it. What Go would refuse is left to the regex crate to refuse.
+/// The pattern as the regex crate takes it. What Go would refuse is left to the regex crate to
+/// refuse.
 pub(super) fn translate(pattern: &str) -> String {
     let mut translator = Translator {
         rest: pattern.chars().peekable(),
@@ -192,7 +193,8 @@ impl Translator<'_> {
         }
     }
 
-    /// Whether the character just read starts a range: `-` follows, and something that is not the end of the class.
+    /// Whether the character just read starts a range: `-` follows, and something that is not the
+    /// end of the class.
     fn is_range(&self) -> bool {
         let mut rest = self.rest.clone();
         rest.next() == Some('-') && rest.next().is_some_and(|next| next != ']')

@@ -9,7 +9,8 @@ use exporter_guest_sdk::{Answer, Decoder, Error};
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use serde::Deserialize;
 
-/// The first pattern that matches decides: its first group, or all it matched if it has no group. No match drops the row.
+/// The first pattern that matches decides: its first group, or all it matched if it has no group.
+/// No match drops the row.
 #[derive(Debug)]
 pub struct Regexp {
     patterns: Vec<Pattern>,
@@ -51,8 +52,8 @@ impl Decoder for Regexp {
     }
 
     fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
-        // Go reads a byte that is no UTF-8 as the character U+FFFD: so does what is searched here, but the answer is the bytes
-        // themselves.
+        // Go reads a byte that is no UTF-8 as the character U+FFFD: so does what is searched here,
+        // but the answer is the bytes themselves.
         let repaired = go::Repaired::new(input);
         let searched = repaired.as_ref().map_or(input, go::Repaired::text);
         let Some((start, end)) = self
@@ -99,7 +100,8 @@ impl Pattern {
     }
 }
 
-/// The last line of the error: those before draw the pattern as it was translated, which the operator did not write.
+/// The last line of the error: those before draw the pattern as it was translated, which the
+/// operator did not write.
 fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default();

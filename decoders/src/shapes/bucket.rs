@@ -1,6 +1,7 @@
 //! Buckets: the bounds of each kind of histogram, and which key goes where.
 //!
-//! BPF code counts in keys: key i is the bucket whose bound the formulas below give, the key after the last one holds the sum.
+//! BPF code counts in keys: key i is the bucket whose bound the formulas below give, the key after
+//! the last one holds the sum.
 
 use exporter_guest_sdk::Error;
 use exporter_guest_sdk::shaper::Slot;
@@ -8,7 +9,8 @@ use serde::Deserialize;
 
 use super::number::Place;
 
-/// Options of every histogram; each kind looks at its own and leaves the others alone, as ebpf_exporter does.
+/// Options of every histogram; each kind looks at its own and leaves the others alone, as
+/// ebpf_exporter does.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Options {
@@ -159,7 +161,8 @@ impl Scale {
     }
 }
 
-/// Exactly 2^exponent, infinite above what a double holds and zero below: library functions may be off by a bit.
+/// Exactly 2^exponent, infinite above what a double holds and zero below: library functions may be
+/// off by a bit.
 fn power_of_two(exponent: i64) -> f64 {
     match exponent {
         ..-1074 => 0.0,

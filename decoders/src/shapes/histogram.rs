@@ -1,4 +1,5 @@
-//! `exp2`, `exp2zero`, `linear`, `fixed`: the last label of the key says which bucket a count belongs to.
+//! `exp2`, `exp2zero`, `linear`, `fixed`: the last label of the key says which bucket a count
+//! belongs to.
 
 use exporter_guest_sdk::shaper::{Family, Kind, Metric, Placed, Placement, Slot};
 use exporter_guest_sdk::{Cells, Error, Shape, Shaper, log};

@@ -1,6 +1,7 @@
 //! Bucket keys: what a bucket label says, as Go's ParseUint reads it with base 0.
 
-/// `0x1f`, `0o17`, `017`, `0b11` or `31`, with underscores between digits and after the prefix; up to 2^64 - 1.
+/// `0x1f`, `0o17`, `017`, `0b11` or `31`, with underscores between digits and after the prefix; up
+/// to 2^64 - 1.
 pub(super) fn parse(text: &[u8]) -> Option<u64> {
     let (radix, digits) = match text {
         [b'0', b'x' | b'X', digits @ ..] if !digits.is_empty() => (16, digits),

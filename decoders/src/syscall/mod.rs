@@ -13,7 +13,8 @@ use serde::Deserialize;
 #[derive(Debug)]
 pub struct Syscall {
     options: Options,
-    /// By number; empty: unknown. Made when the first cell comes, since the host says what machine this is.
+    /// By number; empty: unknown. Made when the first cell comes, since the host says what machine
+    /// this is.
     names: OnceCell<Vec<&'static str>>,
 }
 
@@ -51,7 +52,8 @@ pub struct Options {
 
 /// The last number ebpf_exporter knows.
 const LAST_COMPATIBLE: u16 = 461;
-/// What lies between the calls an architecture started with and the numbers that all share: ebpf_exporter knows none of it.
+/// What lies between the calls an architecture started with and the numbers that all share:
+/// ebpf_exporter knows none of it.
 const FIRST_SHARED: u16 = 424;
 /// The last call of x86_64 before the gap, as far as ebpf_exporter knows.
 const LAST_BEFORE_GAP: u16 = 334;

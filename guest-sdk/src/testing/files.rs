@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::files::{FileError, FileKind, FileProblem, Files, Metadata, Usage};
 
-/// Files that were added; directories are there as far as files lie in them. Keeps the paths that were asked for.
+/// Files that were added; directories are there as far as files lie in them. Keeps the paths that
+/// were asked for.
 ///
 /// ```
 /// use exporter_guest_sdk::Files;
@@ -59,7 +60,8 @@ impl FakeFiles {
         self
     }
 
-    /// The paths that were read, listed or asked about, each once, sorted: a test can hold them against the grants.
+    /// The paths that were read, listed or asked about, each once, sorted: a test can hold them
+    /// against the grants.
     pub fn asked(&self) -> Vec<String> {
         self.asked.borrow().iter().cloned().collect()
     }

@@ -1,4 +1,5 @@
-//! For an author's unit tests, which run natively: opening as the host does it, files, network and kernel made of tables, and the log.
+//! For an author's unit tests, which run natively: opening as the host does it, files, network and
+//! kernel made of tables, and the log.
 
 mod files;
 mod net;
@@ -109,7 +110,8 @@ pub fn decode_one<D: BatchDecoder>(
     Ok((answer, cells.into_parts().0))
 }
 
-/// Opens a shaper with options as JSON text, `metric` included, through the same checks as in the host.
+/// Opens a shaper with options as JSON text, `metric` included, through the same checks as in the
+/// host.
 pub fn open_shaper<S: Shaper>(options: &str) -> Result<(S, Shape), Error> {
     registry::open_typed_shaper(options)
 }

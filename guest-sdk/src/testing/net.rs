@@ -85,7 +85,8 @@ impl FakeNet {
         self
     }
 
-    /// Serves an endpoint by TCP whose server speaks first, and says nothing more unless it is also [served](Self::serve).
+    /// Serves an endpoint by TCP whose server speaks first, and says nothing more unless it is also
+    /// [served](Self::serve).
     pub fn greet(&mut self, endpoint: &str, replies: Vec<Reply>) -> &mut Self {
         let mut state = self.state.borrow_mut();
         state.greetings.insert(endpoint.to_owned(), replies);
@@ -93,7 +94,8 @@ impl FakeNet {
         self
     }
 
-    /// Serves an endpoint by UDP. The function is called with each datagram; what it gives is received by the sender.
+    /// Serves an endpoint by UDP. The function is called with each datagram; what it gives is
+    /// received by the sender.
     pub fn serve_udp(
         &mut self,
         endpoint: &str,
@@ -106,7 +108,8 @@ impl FakeNet {
         self
     }
 
-    /// Makes connecting or sending to this endpoint fail. Unknown endpoints refuse TCP, and are silent by UDP.
+    /// Makes connecting or sending to this endpoint fail. Unknown endpoints refuse TCP, and are
+    /// silent by UDP.
     pub fn fail(&mut self, endpoint: &str, problem: NetProblem) -> &mut Self {
         let mut state = self.state.borrow_mut();
         state.problems.insert(endpoint.to_owned(), problem);

@@ -1,4 +1,5 @@
-//! Families as text format 0.0.4, so that a test can say what it expects as an operator would see it.
+//! Families as text format 0.0.4, so that a test can say what it expects as an operator would see
+//! it.
 
 use std::fmt::{Display, Write};
 

@@ -5,8 +5,8 @@ use exporter_host::test_support::bench::{Bodies, Coding, Rows, Shape, Wire};
 
 use crate::Criterion;
 
-/// What does a series of a map's body (of some 73 bytes) cost to compress, beside what it costs to write; in a short body, where setting up counts,
-/// and in a long one?
+/// What does a series of a map's body (of some 73 bytes) cost to compress, beside what it costs to
+/// write; in a short body, where setting up counts, and in a long one?
 pub fn compress(criterion: &mut Criterion) {
     let mut group = crate::group(criterion, "compress");
     for entries in [1000, 100_000] {

@@ -1,4 +1,5 @@
-//! The processor's time instead of the clock's: a machine that is busy with other things delays a benchmark, but does not make it work more.
+//! The processor's time instead of the clock's: a machine that is busy with other things delays a
+//! benchmark, but does not make it work more.
 
 use std::time::Duration;
 

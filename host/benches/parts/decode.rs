@@ -12,8 +12,9 @@ use crate::{Criterion, Group};
 
 const BATCHES: [u32; 5] = [1, 16, 256, 1024, 4096];
 
-/// What does a label cost through Wasm, with its limits and checks, against the same code natively; and from which batch on is the call itself paid off?
-/// The host asks about 1024 keys at once. Not `regexp`: natively it would be built with the engines of the host's own regex crate, which the
+/// What does a label cost through Wasm, with its limits and checks, against the same code natively;
+/// and from which batch on is the call itself paid off? The host asks about 1024 keys at once. Not
+/// `regexp`: natively it would be built with the engines of the host's own regex crate, which the
 /// component leaves out (tests/benches/plugins.rs has it).
 pub fn decode(criterion: &mut Criterion) {
     let mut group = crate::group(criterion, "decode");

@@ -10,8 +10,8 @@ const COLLECTORS: u32 = 5;
 const FAMILIES: u32 = 40;
 const SAMPLES: u32 = 25;
 
-/// What does a sample cost to write: of collectors, where each owns its labels, in families of a few; of a map, where all lie in columns; and a
-/// histogram of ten buckets (20 in the map)?
+/// What does a sample cost to write: of collectors, where each owns its labels, in families of a
+/// few; of a map, where all lie in columns; and a histogram of ten buckets (20 in the map)?
 pub fn exposition(criterion: &mut Criterion) {
     let mut group = crate::group(criterion, "exposition");
     type Case = (&'static str, u32, fn() -> Bodies);
@@ -53,8 +53,8 @@ fn of_map(shape: Shape, entries: u32) -> Bodies {
     Bodies::of_map(&mut Rows::new(&crate::STANDARD, shape, entries).unwrap())
 }
 
-/// What does a sample cost when all sources' families are sorted and joined: where no two sources have a family in common, and where all have the same,
-/// as the targets of one collector do?
+/// What does a sample cost when all sources' families are sorted and joined: where no two sources
+/// have a family in common, and where all have the same, as the targets of one collector do?
 pub fn merge(criterion: &mut Criterion) {
     let mut group = crate::group(criterion, "merge");
     group.throughput(Throughput::Elements(

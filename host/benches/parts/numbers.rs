@@ -5,7 +5,8 @@ use exporter_host::test_support::bench::{Bodies, Wire};
 
 use crate::Criterion;
 
-/// What does a sample's line cost, by kind of number, in Go's form for text and for OpenMetrics? Its labels are short.
+/// What does a sample's line cost, by kind of number, in Go's form for text and for OpenMetrics?
+/// Its labels are short.
 pub fn numbers(criterion: &mut Criterion) {
     const COUNT: u32 = 1000;
     let mut group = crate::group(criterion, "numbers");

@@ -11,8 +11,10 @@ use crate::cpu_time::CpuTime;
 
 const SIZES: [u32; 2] = [1000, 100_000];
 
-/// What does a warm entry cost behind the walk: where the kernel's order is that of the last scrape, which is nearly always, and where every key has to
-/// be looked up; where an entry is one row, a row for each CPU, or a bucket? `and out again`: with taking the numbers of all series for the body.
+/// What does a warm entry cost behind the walk: where the kernel's order is that of the last
+/// scrape, which is nearly always, and where every key has to be looked up; where an entry is one
+/// row, a row for each CPU, or a bucket? `and out again`: with taking the numbers of all series for
+/// the body.
 pub fn rows(criterion: &mut Criterion) {
     let mut group = crate::group(criterion, "rows");
     let cases = [
@@ -46,8 +48,8 @@ pub fn rows(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What does an entry cost that nobody knows, up to its line of the body: decoded, remembered, put in its place, written? `second`: what the scrape after it
-/// costs, which finds all of them.
+/// What does an entry cost that nobody knows, up to its line of the body: decoded, remembered, put
+/// in its place, written? `second`: what the scrape after it costs, which finds all of them.
 pub fn first(criterion: &mut Criterion) {
     let mut group = crate::group(criterion, "first scrape");
     group.measurement_time(Duration::from_secs(2));

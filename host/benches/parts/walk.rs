@@ -105,7 +105,8 @@ impl Kind {
     }
 }
 
-/// What does an entry cost, by kind of map, and how many should be asked for at once? The host asks for 4096.
+/// What does an entry cost, by kind of map, and how many should be asked for at once? The host asks
+/// for 4096.
 pub fn walk(criterion: &mut Criterion) {
     if let Err(error) = KINDS[0].create(1) {
         eprintln!("walk: left out, since no BPF map can be made here (root?): {error}");

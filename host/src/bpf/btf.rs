@@ -1,4 +1,5 @@
-//! A look at an object's BTF before libbpf gets it: libbpf follows types without end where a damaged file has them contain themselves.
+//! A look at an object's BTF before libbpf gets it: libbpf follows types without end where a
+//! damaged file has them contain themselves.
 //!
 //! Layout: struct btf_header, btf_type and what follows each, in <linux/btf.h>.
 
@@ -22,7 +23,8 @@ const RESTRICT: u32 = 11;
 const VAR: u32 = 14;
 const TYPE_TAG: u32 = 18;
 
-/// What is wrong with the types of an object, if they have no end. Whatever else may be wrong is libbpf's to say.
+/// What is wrong with the types of an object, if they have no end. Whatever else may be wrong is
+/// libbpf's to say.
 pub(super) fn endless(elf: &[u8]) -> Option<String> {
     let file = ElfFile::<FileHeader64<Endianness>>::parse(elf).ok()?;
     let sections = file.sections();

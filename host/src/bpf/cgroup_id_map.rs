@@ -1,7 +1,9 @@
-//! Tells a map which cgroups match the unit's regular expressions, and keeps it told while cgroups come and go.
+//! Tells a map which cgroups match the unit's regular expressions, and keeps it told while cgroups
+//! come and go.
 //!
-//! A thread watches the cgroup2 tree with inotify. A full look at the tree follows soon after anything was made (sub-directories may have been made before the watch was on)
-//! and now and then anyway; where inotify does not work, that is all there is, more often.
+//! A thread watches the cgroup2 tree with inotify. A full look at the tree follows soon after
+//! anything was made (sub-directories may have been made before the watch was on) and now and then
+//! anyway; where inotify does not work, that is all there is, more often.
 
 #[cfg(test)]
 mod tests;
@@ -122,7 +124,8 @@ impl CgroupIdKeeper {
             stats: Arc::clone(&stats),
             complained: false,
         };
-        // Reading the root itself must work; what goes wrong below it is a cgroup that has just gone.
+        // Reading the root itself must work; what goes wrong below it is a cgroup that has just
+        // gone.
         fs::read_dir(&root).map_err(|source| KeeperError::Walk {
             map: members.map.info().name.clone(),
             path: root.display().to_string(),
@@ -136,7 +139,8 @@ impl CgroupIdKeeper {
         })
     }
 
-    /// Begins to follow the cgroups as they come and go, in a thread of its own: see `SampleCounter::run`.
+    /// Begins to follow the cgroups as they come and go, in a thread of its own: see
+    /// `SampleCounter::run`.
     pub(crate) fn run(&mut self) -> Result<(), KeeperError> {
         let Some((mut members, root)) = self.idle.take() else {
             return Ok(());

@@ -1,4 +1,5 @@
-//! Which CPUs there are: the possible ones (per-CPU maps have a value for each) and those online now.
+//! Which CPUs there are: the possible ones (per-CPU maps have a value for each) and those online
+//! now.
 
 use std::fs;
 use std::io;
@@ -32,7 +33,8 @@ fn read(path: &Path) -> io::Result<Vec<u32>> {
     })
 }
 
-/// The kernel's cpulist format: numbers and inclusive ranges, separated by commas. `None` for anything else, an empty list included.
+/// The kernel's cpulist format: numbers and inclusive ranges, separated by commas. `None` for
+/// anything else, an empty list included.
 fn parse(list: &str) -> Option<Vec<u32>> {
     /// Far above the kernel's NR_CPUS: only there to bound what a broken file makes us allocate.
     const MOST: u32 = 1 << 16;

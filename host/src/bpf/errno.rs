@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::io;
 
-/// The kernel's internal "operation not supported", which leaks out of some bpf() commands. Not in any header of user space.
+/// The kernel's internal "operation not supported", which leaks out of some bpf() commands. Not in
+/// any header of user space.
 pub(super) const ENOTSUPP: i32 = 524;
 
 /// `ret` of a libbpf function: negative error numbers.
@@ -30,7 +31,8 @@ pub(super) fn of(error: &libbpf_rs::Error) -> i32 {
         .unwrap_or(0)
 }
 
-/// What an error number means. Covers libbpf's own numbers (4000 and up), which the C library does not know.
+/// What an error number means. Covers libbpf's own numbers (4000 and up), which the C library does
+/// not know.
 pub(super) fn text(errno: i32) -> String {
     let own = match errno {
         0 => "unknown error",

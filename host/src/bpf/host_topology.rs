@@ -1,4 +1,5 @@
-//! What programs are attached to that is added and removed while the process runs: CPUs and interfaces.
+//! What programs are attached to that is added and removed while the process runs: CPUs and
+//! interfaces.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +16,8 @@ use super::attach::interfaces_present;
 use super::cpus;
 use crate::kernel::interface_index;
 
-/// The CPUs that are online and the interfaces of this network namespace, to be compared with an earlier look.
+/// The CPUs that are online and the interfaces of this network namespace, to be compared with an
+/// earlier look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostTopology {
     cpus: Vec<u32>,
@@ -42,11 +44,13 @@ impl HostTopology {
     }
 }
 
-/// The kernel's word that CPUs or interfaces of this network namespace may have been added or removed. Needs no privileges.
+/// The kernel's word that CPUs or interfaces of this network namespace may have been added or
+/// removed. Needs no privileges.
 #[derive(Debug)]
 pub(crate) struct MachineEvents {
     interfaces: File,
-    /// Its events about devices. In a user namespace of its own, as rootless containers have it, there are none.
+    /// Its events about devices. In a user namespace of its own, as rootless containers have it,
+    /// there are none.
     devices: File,
 }
 

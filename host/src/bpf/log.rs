@@ -1,6 +1,7 @@
 //! What libbpf says while it works: to tracing (debug), and into the error of the call that failed.
 //!
-//! libbpf has one print callback per process and calls it on the thread that is inside it, so a thread-local buffer catches exactly the lines of one call.
+//! libbpf has one print callback per process and calls it on the thread that is inside it, so a
+//! thread-local buffer catches exactly the lines of one call.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

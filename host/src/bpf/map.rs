@@ -1,6 +1,8 @@
-//! One map in the kernel: what it is, and single entries of it. Walking over all entries is reader/.
+//! One map in the kernel: what it is, and single entries of it. Walking over all entries is
+//! reader/.
 //!
-//! A [`Map`] owns a descriptor of its own, so it outlives the object it came from, and works after capabilities have been dropped (kernel 6.1 and newer).
+//! A [`Map`] owns a descriptor of its own, so it outlives the object it came from, and works after
+//! capabilities have been dropped (kernel 6.1 and newer).
 
 use std::ffi::c_void;
 use std::io;
@@ -29,7 +31,8 @@ pub(crate) struct MapInfo {
     pub(crate) max_entries: usize,
     /// BPF_F_… flags of the map's creation.
     pub(crate) flags: u32,
-    /// Made by libbpf out of `.bss`, `.data`, `.rodata` or `.kconfig`: global variables, not a map anyone exports.
+    /// Made by libbpf out of `.bss`, `.data`, `.rodata` or `.kconfig`: global variables, not a map
+    /// anyone exports.
     pub(crate) internal: bool,
 }
 
@@ -125,7 +128,8 @@ impl Map {
         }
     }
 
-    /// Sets the value of `key`, making the entry if there is none. `value` has [`Self::value_len`] bytes.
+    /// Sets the value of `key`, making the entry if there is none. `value` has [`Self::value_len`]
+    /// bytes.
     pub(crate) fn update(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         self.expect(key.len() == self.info.key_size && value.len() == self.value_len())?;
         let (key, value) = (key.as_ptr().cast(), value.as_ptr().cast());
@@ -158,7 +162,8 @@ impl Map {
         }
     }
 
-    /// Like [`Self::lookup`] into `value`, which has [`Self::value_len`] bytes. ENOENT if there is no such entry.
+    /// Like [`Self::lookup`] into `value`, which has [`Self::value_len`] bytes. ENOENT if there is
+    /// no such entry.
     pub(super) fn lookup_into(&self, key: &[u8], value: &mut [u8]) -> io::Result<()> {
         self.expect(key.len() == self.info.key_size && value.len() == self.value_len())?;
         #[expect(unsafe_code, reason = "raw system call, see update")]
@@ -173,27 +178,32 @@ impl Map {
         errno::check(ret).map(drop)
     }
 
-    /// Writes the key after `previous` into `next`; the first without `previous`, and in hash maps also when `previous` is gone. ENOENT after the last.
+    /// Writes the key after `previous` into `next`; the first without `previous`, and in hash maps
+    /// also when `previous` is gone. ENOENT after the last.
     pub(super) fn next_key(&self, previous: Option<&[u8]>, next: &mut [u8]) -> io::Result<()> {
         let size = self.info.key_size;
         self.expect(next.len() == size && previous.is_none_or(|key| key.len() == size))?;
         let previous = previous.map_or(std::ptr::null(), |key| key.as_ptr().cast());
         #[expect(unsafe_code, reason = "raw system call, see update")]
-        // SAFETY: both keys have the length the kernel reads and writes, checked above; null asks for the first key.
+        // SAFETY: both keys have the length the kernel reads and writes, checked above; null asks
+        // for the first key.
         let ret = unsafe {
             libbpf_sys::bpf_map_get_next_key(self.raw_fd(), previous, next.as_mut_ptr().cast())
         };
         errno::check(ret).map(drop)
     }
 
-    /// Bytes of the position that [`Self::lookup_batch`] reads and writes: a bucket's number in hash maps, a key in all others.
+    /// Bytes of the position that [`Self::lookup_batch`] reads and writes: a bucket's number in
+    /// hash maps, a key in all others.
     pub(super) fn cursor_len(&self) -> usize {
         self.info.key_size.max(8)
     }
 
-    /// Copies up to `most` entries after the position `from` (`None`: the start) into `keys` and `values`, and the new position into `to`.
+    /// Copies up to `most` entries after the position `from` (`None`: the start) into `keys` and
+    /// `values`, and the new position into `to`.
     ///
-    /// Returns how many were copied and the kernel's verdict: ENOENT comes with the last entries, ENOSPC with none (a bucket has more than `most`).
+    /// Returns how many were copied and the kernel's verdict: ENOENT comes with the last entries,
+    /// ENOSPC with none (a bucket has more than `most`).
     pub(super) fn lookup_batch(
         &self,
         from: Option<&mut [u8]>,
@@ -220,7 +230,8 @@ impl Map {
             unsafe_code,
             reason = "libbpf-rs' batch iterator ends early and loses entries"
         )]
-        // SAFETY: the kernel writes at most `count` keys and values, for which there is room, and a position of at most max(key size, 4) bytes; checked above.
+        // SAFETY: the kernel writes at most `count` keys and values, for which there is room, and a
+        // position of at most max(key size, 4) bytes; checked above.
         let ret = unsafe {
             libbpf_sys::bpf_map_lookup_batch(
                 self.raw_fd(),

@@ -1,10 +1,13 @@
-//! The hook that ebpf_exporter calls `post_attach_mark`: an empty function that is entered once all programs of all units are attached.
+//! The hook that ebpf_exporter calls `post_attach_mark`: an empty function that is entered once all
+//! programs of all units are attached.
 //!
-//! A program in `SEC("uprobe//proc/self/exe:post_attach_mark")` runs at that moment, e.g. to read a starting value that later events only change.
+//! A program in `SEC("uprobe//proc/self/exe:post_attach_mark")` runs at that moment, e.g. to read a
+//! starting value that later events only change.
 
 /// Call once, after the last unit has been attached.
 ///
-/// The symbol has this very name, is never inlined, and is exported (host/build.rs), so that it is found even in a stripped binary.
+/// The symbol has this very name, is never inlined, and is exported (host/build.rs), so that it is
+/// found even in a stripped binary.
 #[expect(
     unsafe_code,
     reason = "the name is the interface: a uprobe finds the function by its symbol"

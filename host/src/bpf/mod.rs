@@ -1,8 +1,10 @@
-//! Everything that touches the kernel's BPF side: objects, attached programs, maps read in batches, perf event arrays, the cgroup id map.
+//! Everything that touches the kernel's BPF side: objects, attached programs, maps read in batches,
+//! perf event arrays, the cgroup id map.
 //!
 //! Owns file descriptors, links and nearly all `unsafe` code of the host. Does not know labels,
 //! series or metrics: it hands out bytes (`MapBatch`) and sentences (errors).
-//! Calls block (system calls, compilation in the kernel): from async code they belong into `spawn_blocking`. Nothing here needs a runtime.
+//! Calls block (system calls, compilation in the kernel): from async code they belong into
+//! `spawn_blocking`. Nothing here needs a runtime.
 
 mod attach;
 mod btf;

@@ -1,4 +1,5 @@
-//! A unit's BPF object: opened (what is in it), filled in (kaddrs), loaded (in the kernel). Attaching its programs is attach/.
+//! A unit's BPF object: opened (what is in it), filled in (kaddrs), loaded (in the kernel).
+//! Attaching its programs is attach/.
 
 mod error;
 mod globals;
@@ -71,8 +72,9 @@ pub(crate) struct OpenObject {
     types: Types,
 }
 
-/// The map in which libbpf tells USDT programs where their arguments are, declared by usdt.bpf.h; and `sizeof(struct usdt_spec)` as libbpf
-/// 1.7 writes it. Before 1.7 it was smaller, and libbpf does not notice.
+/// The map in which libbpf tells USDT programs where their arguments are, declared by usdt.bpf.h;
+/// and `sizeof(struct usdt_spec)` as libbpf 1.7 writes it. Before 1.7 it was smaller, and libbpf
+/// does not notice.
 const USDT_SPECS: &str = "__bpf_usdt_specs";
 const USDT_SPEC_SIZE: usize = 304;
 
@@ -163,8 +165,9 @@ impl OpenObject {
         self.digest
     }
 
-    /// Takes over maps of a loaded object: those of the same name and definition. Gives the names of the others, whose entries begin anew.
-    /// Perf event arrays are among those: their entries are the buffers of one version, which takes them out when it goes.
+    /// Takes over maps of a loaded object: those of the same name and definition. Gives the names
+    /// of the others, whose entries begin anew. Perf event arrays are among those: their entries
+    /// are the buffers of one version, which takes them out when it goes.
     pub(crate) fn reuse_maps(&mut self, shared: &SharedMaps) -> Vec<String> {
         let mut anew = Vec::new();
         for mut map in self.object.maps_mut() {
@@ -191,7 +194,8 @@ impl OpenObject {
         anew
     }
 
-    /// Takes over a map that is pinned, if its definition is the same. Gives the reason if it is not.
+    /// Takes over a map that is pinned, if its definition is the same. Gives the reason if it is
+    /// not.
     pub(crate) fn reuse_pinned(&mut self, name: &str, pinned: &MapHandle) -> Result<(), String> {
         let wanted = self.map(name).map_err(|error| error.to_string())?;
         if let Some(why) = pins::differs(pinned, wanted) {
@@ -436,7 +440,8 @@ fn read(path: &Path) -> Result<Vec<u8>, ObjectError> {
     fs::read(path).map_err(unreadable)
 }
 
-/// What libbpf would call the object if it opened the file itself: the internal maps' names begin with it.
+/// What libbpf would call the object if it opened the file itself: the internal maps' names begin
+/// with it.
 fn object_name(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     file.split('.')
@@ -471,7 +476,8 @@ fn map_info(map: &libbpf_rs::OpenMap<'_>) -> MapInfo {
     }
 }
 
-/// Only maps made of global variables have an initial value before loading (and struct_ops maps and arenas).
+/// Only maps made of global variables have an initial value before loading (and struct_ops maps and
+/// arenas).
 fn is_internal(map: &libbpf_rs::OpenMap<'_>) -> bool {
     !matches!(map.map_type(), MapType::StructOps | MapType::Arena) && map.initial_value().is_some()
 }

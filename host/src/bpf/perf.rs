@@ -1,4 +1,5 @@
-//! Perf events, each of one CPU: those whose overflow runs a program, and those whose buffers programs send samples through.
+//! Perf events, each of one CPU: those whose overflow runs a program, and those whose buffers
+//! programs send samples through.
 
 use std::io;
 use std::mem;
@@ -16,7 +17,8 @@ pub(super) enum Sampling {
     Period(u64),
 }
 
-/// Opens a perf event for all processes on one CPU, kernel and user space. It counts from the start, and runs a program once one is attached.
+/// Opens a perf event for all processes on one CPU, kernel and user space. It counts from the
+/// start, and runs a program once one is attached.
 pub(super) fn open_event(
     kind: u32,
     config: u64,
@@ -39,8 +41,9 @@ pub(super) fn open_event(
     open(attr, cpu)
 }
 
-/// Opens the event through which programs on one CPU send samples (bpf_perf_event_output). It takes them from the start, once it has a buffer; each
-/// wakes who waits. It has no period, as libbpf's has none: it never overflows.
+/// Opens the event through which programs on one CPU send samples (bpf_perf_event_output). It takes
+/// them from the start, once it has a buffer; each wakes who waits. It has no period, as libbpf's
+/// has none: it never overflows.
 pub(super) fn open_output(cpu: u32) -> io::Result<OwnedFd> {
     let mut attr = libbpf_sys::perf_event_attr {
         type_: libbpf_sys::PERF_TYPE_SOFTWARE,

@@ -1,6 +1,8 @@
-//! Maps that outlive the process: pinned in bpffs, `<directory>/<unit>/<map>`, and taken up by the next process.
+//! Maps that outlive the process: pinned in bpffs, `<directory>/<unit>/<map>`, and taken up by the
+//! next process.
 //!
-//! Pinning needs CAP_BPF and write permission in the directory, which its owner has without any capability.
+//! Pinning needs CAP_BPF and write permission in the directory, which its owner has without any
+//! capability.
 
 use std::fs;
 use std::fs::File;
@@ -72,7 +74,8 @@ impl Pins {
         }
     }
 
-    /// Makes the directory, so that units can be given theirs later. To be called while there is the privilege.
+    /// Makes the directory, so that units can be given theirs later. To be called while there is
+    /// the privilege.
     pub(crate) fn prepare(&self) -> Result<(), String> {
         make(&self.directory).map_err(|error| self.explain(&error))?;
         let kind = rustix::fs::statfs(&self.directory)

@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 
 use super::sys;
 
-/// How long a program has run, in nanoseconds, and how often, by a descriptor of it. 0 while `kernel.bpf_stats_enabled` is 0. Needs no capability on
-/// kernel 6.1 and newer.
+/// How long a program has run, in nanoseconds, and how often, by a descriptor of it. 0 while
+/// `kernel.bpf_stats_enabled` is 0. Needs no capability on kernel 6.1 and newer.
 pub(crate) fn program_counts(program: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     sys::program_info(program).map(|info| (info.run_time_ns, info.run_cnt))
 }

@@ -1,4 +1,5 @@
-//! Memory that the kernel shares with us: the pages of a map, a perf event or a ring buffer, mapped until the value is dropped.
+//! Memory that the kernel shares with us: the pages of a map, a perf event or a ring buffer, mapped
+//! until the value is dropped.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -7,7 +8,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 
-/// What the mapping may be used for. A store into one that is for reading ends the process (SIGSEGV).
+/// What the mapping may be used for. A store into one that is for reading ends the process
+/// (SIGSEGV).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
@@ -23,9 +25,11 @@ pub(super) struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// Maps `bytes`, which are more than 0 and whole words, from `offset`, a multiple of the page size.
+    /// Maps `bytes`, which are more than 0 and whole words, from `offset`, a multiple of the page
+    /// size.
     ///
-    /// The descriptor's memory must not become shorter, as a file's may: what is gone may not be touched (SIGBUS). That of maps and events does not.
+    /// The descriptor's memory must not become shorter, as a file's may: what is gone may not be
+    /// touched (SIGBUS). That of maps and events does not.
     pub(super) fn map(
         of: BorrowedFd<'_>,
         offset: usize,
@@ -43,7 +47,8 @@ impl SharedMemory {
             Access::ReadAndWrite => libc::PROT_READ | libc::PROT_WRITE,
         };
         #[expect(unsafe_code, reason = "mapping shared memory")]
-        // SAFETY: a new mapping at an address of the kernel's choice touches nothing of ours; the kernel refuses lengths beyond what there is to map.
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing of ours; the
+        // kernel refuses lengths beyond what there is to map.
         let address = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -65,7 +70,8 @@ impl SharedMemory {
 
     pub(super) fn words(&self) -> &[AtomicU64] {
         #[expect(unsafe_code, reason = "shared memory as a slice")]
-        // SAFETY: the mapping is page-aligned, has `words` words, and lives as long as `self`. Others write it meanwhile, which is what atomics are for.
+        // SAFETY: the mapping is page-aligned, has `words` words, and lives as long as `self`.
+        // Others write it meanwhile, which is what atomics are for.
         unsafe {
             std::slice::from_raw_parts(self.start.as_ptr(), self.words)
         }
@@ -84,7 +90,8 @@ impl SharedMemory {
 impl Drop for SharedMemory {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "unmapping what was mapped")]
-        // SAFETY: this is the mapping made in `map`; no reference to it outlives `self`. A failure would leave it mapped, which harms nobody.
+        // SAFETY: this is the mapping made in `map`; no reference to it outlives `self`. A failure
+        // would leave it mapped, which harms nobody.
         unsafe {
             libc::munmap(self.start.as_ptr().cast(), self.words * size_of::<u64>());
         }

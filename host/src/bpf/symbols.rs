@@ -20,7 +20,8 @@ pub(super) struct Global {
     pub(super) size: usize,
 }
 
-/// All global variables in sections that become maps. Empty if the file is not an ELF file: opening it tells more.
+/// All global variables in sections that become maps. Empty if the file is not an ELF file: opening
+/// it tells more.
 pub(super) fn globals(elf: &[u8]) -> Vec<Global> {
     let Ok(file) = ElfFile::<FileHeader64<Endianness>>::parse(elf) else {
         return Vec::new();

@@ -28,8 +28,9 @@ use super::errno;
 static DEBUG_LINES: AtomicBool = AtomicBool::new(false);
 static PRINTER: OnceLock<fn(PrintLevel, &str)> = OnceLock::new();
 
-/// Has libbpf's lines handed to `receive`, on the thread that is inside libbpf. Not by libbpf-rs: it panics, and so ends the process, at a line
-/// that is not UTF-8, as those about damaged objects may be.
+/// Has libbpf's lines handed to `receive`, on the thread that is inside libbpf. Not by libbpf-rs:
+/// it panics, and so ends the process, at a line that is not UTF-8, as those about damaged objects
+/// may be.
 pub(super) fn print_to(receive: fn(PrintLevel, &str)) {
     let _ = PRINTER.set(receive);
     type Callback = unsafe extern "C" fn(u32, *const c_char, *mut c_void) -> c_int;
@@ -37,8 +38,8 @@ pub(super) fn print_to(receive: fn(PrintLevel, &str)) {
         unsafe_code,
         reason = "libbpf's type names the C compiler's va_list, which differs between machines"
     )]
-    // SAFETY: the two types differ in the last argument alone, which is passed as a pointer on x86-64 and aarch64; a function pointer is as
-    // large as an optional one.
+    // SAFETY: the two types differ in the last argument alone, which is passed as a pointer on
+    // x86-64 and aarch64; a function pointer is as large as an optional one.
     let callback = unsafe { mem::transmute::<Callback, libbpf_sys::libbpf_print_fn_t>(print) };
     #[expect(unsafe_code, reason = "libbpf-rs offers only its own callback")]
     // SAFETY: the callback lives as long as the process, and libbpf may call it on any thread.
@@ -62,7 +63,8 @@ unsafe extern "C" fn print(level: u32, format: *const c_char, arguments: *mut c_
     if (level != PrintLevel::Debug || DEBUG_LINES.load(Ordering::Relaxed))
         && let Some(receive) = PRINTER.get()
     {
-        // SAFETY: libbpf gives a format and the arguments that belong to it, valid during this call.
+        // SAFETY: libbpf gives a format and the arguments that belong to it, valid during this
+        // call.
         if let Ok(line) = unsafe { vsprintf::vsprintf_raw(format, arguments) } {
             receive(level, &String::from_utf8_lossy(&line));
         }
@@ -87,7 +89,8 @@ pub(super) fn program_info(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
         unsafe_code,
         reason = "libbpf-rs has this only with all instructions and line infos copied out"
     )]
-    // SAFETY: `info` is valid for writes of `len` bytes; being all zero it asks for no further buffers.
+    // SAFETY: `info` is valid for writes of `len` bytes; being all zero it asks for no further
+    // buffers.
     let ret =
         unsafe { libbpf_sys::bpf_prog_get_info_by_fd(fd.as_raw_fd(), &raw mut info, &raw mut len) };
     errno::check(ret)?;
@@ -99,7 +102,8 @@ pub(super) fn program_info(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     })
 }
 
-/// A map's type before loading. libbpf-rs 0.27 takes BPF_MAP_TYPE_CGRP_STORAGE for unknown on the way from the number, so we go by the number.
+/// A map's type before loading. libbpf-rs 0.27 takes BPF_MAP_TYPE_CGRP_STORAGE for unknown on the
+/// way from the number, so we go by the number.
 pub(super) fn declared_map_type(map: &libbpf_rs::OpenMap<'_>) -> MapType {
     #[expect(unsafe_code, reason = "libbpf-rs does not hand out the number")]
     // SAFETY: the pointer is that of a live map: `map` borrows it.
@@ -109,7 +113,8 @@ pub(super) fn declared_map_type(map: &libbpf_rs::OpenMap<'_>) -> MapType {
 /// An object's own BTF; none if it has none.
 pub(super) fn object_btf(object: &libbpf_rs::OpenObject) -> Option<Btf<'_>> {
     #[expect(unsafe_code, reason = "libbpf-rs does not hand out the reference")]
-    // SAFETY: the pointer is that of a live object: `object` is borrowed for as long as the BTF lives.
+    // SAFETY: the pointer is that of a live object: `object` is borrowed for as long as the BTF
+    // lives.
     let raw = unsafe { object.as_libbpf_object().as_ref() };
     Btf::from_bpf_object(raw).ok().flatten()
 }
@@ -123,7 +128,8 @@ pub(super) fn map_type(number: u32) -> MapType {
     }
 }
 
-/// Makes a program of a section that libbpf does not know one for tcx links. `attach_type`: BPF_TCX_INGRESS or BPF_TCX_EGRESS.
+/// Makes a program of a section that libbpf does not know one for tcx links. `attach_type`:
+/// BPF_TCX_INGRESS or BPF_TCX_EGRESS.
 pub(super) fn load_for_tcx(program: &mut OpenProgramMut<'_>, attach_type: u32) {
     program.set_prog_type(ProgramType::SchedCls);
     #[expect(unsafe_code, reason = "libbpf-rs has no word for these attach types")]

@@ -1,4 +1,5 @@
-//! The C types of an object's globals and of its maps' keys and values, out of its BTF: sizes, signs and members, less names and qualifiers.
+//! The C types of an object's globals and of its maps' keys and values, out of its BTF: sizes,
+//! signs and members, less names and qualifiers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,8 +80,8 @@ pub(crate) struct EntryTypes {
 }
 
 impl CType {
-    /// A member of a struct, nested ones with dots: its offset in bytes, and its type. `Err`: the rest of a sentence that begins with what the
-    /// struct is.
+    /// A member of a struct, nested ones with dots: its offset in bytes, and its type. `Err`: the
+    /// rest of a sentence that begins with what the struct is.
     pub(crate) fn member(&self, path: &str) -> Result<(usize, &Self), String> {
         let (mut offset, mut ty) = (0, self);
         for name in path.split('.') {

@@ -1,7 +1,8 @@
 //! What this kernel and these privileges allow, and what to do about what they don't.
 //!
-//! Owns the checks and their sentences. Does not own the command (`cli::doctor`) nor the ways to find out (`bpf::probe`, `privileges`,
-//! `kernel`). Changes nothing: programs are loaded and let go at once.
+//! Owns the checks and their sentences. Does not own the command (`cli::doctor`) nor the ways to
+//! find out (`bpf::probe`, `privileges`, `kernel`). Changes nothing: programs are loaded and let go
+//! at once.
 
 mod kernel;
 mod needs;

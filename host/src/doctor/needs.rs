@@ -13,8 +13,8 @@ use crate::kernel::Release;
 
 /// Why a unit is not for this kernel. None: it is, or nobody can tell.
 ///
-/// Kinds of programs are tried, once each for the process. Where only a capability is missing, which says nothing about the kernel, the kind
-/// counts as there: loading says what is missing.
+/// Kinds of programs are tried, once each for the process. Where only a capability is missing,
+/// which says nothing about the kernel, the kind counts as there: loading says what is missing.
 pub(crate) fn unmet(needs: &KernelNeeds) -> Option<String> {
     if needs.min.is_some() || needs.max.is_some() {
         let running = Release::running()?;

@@ -160,7 +160,8 @@ pub(crate) fn label_block(labels: &[(&str, &str)]) -> Arc<str> {
     out.into()
 }
 
-/// The label pairs as they are written, sorted by label name, without the braces: `cpu="0",kind="a\"b"`.
+/// The label pairs as they are written, sorted by label name, without the braces:
+/// `cpu="0",kind="a\"b"`.
 #[cfg(test)]
 pub(crate) fn labels<N: AsRef<str>, V: AsRef<str>>(names: &[N], values: &[V]) -> String {
     let mut out = String::new();

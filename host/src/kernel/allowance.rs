@@ -1,4 +1,5 @@
-//! The allowance by which expensive reading is limited: once per scrape and source, however many questions go unanswered.
+//! The allowance by which expensive reading is limited: once per scrape and source, however many
+//! questions go unanswered.
 
 /// The number of a scrape, as handed out by `KernelFacts::begin_scrape`.
 pub(super) type Scrape = u64;

@@ -1,6 +1,7 @@
 //! Names of block devices by device number, from /proc/partitions.
 //!
-//! The file is small, so it is read in each scrape that asks at all (once): a number that went to another device is noticed.
+//! The file is small, so it is read in each scrape that asks at all (once): a number that went to
+//! another device is noticed.
 
 use std::collections::HashMap;
 use std::fs;

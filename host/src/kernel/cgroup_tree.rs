@@ -1,7 +1,9 @@
-//! The cgroup2 mount: where it is, which path a cgroup id has now, and which cgroups there are. Remembering is done in `cgroups`.
+//! The cgroup2 mount: where it is, which path a cgroup id has now, and which cgroups there are.
+//! Remembering is done in `cgroups`.
 //!
-//! A cgroup's id is its inode number in cgroup2's file system, and at the same time the whole of its file handle (kernfs, `FILEID_KERNFS`
-//! in linux/exportfs.h). So with CAP_DAC_READ_SEARCH an id is resolved by opening its handle, without it by walking the tree.
+//! A cgroup's id is its inode number in cgroup2's file system, and at the same time the whole of
+//! its file handle (kernfs, `FILEID_KERNFS` in linux/exportfs.h). So with CAP_DAC_READ_SEARCH an id
+//! is resolved by opening its handle, without it by walking the tree.
 
 use std::fs::{self, File};
 use std::io;
@@ -94,7 +96,8 @@ impl CgroupTree for MountedTree {
             }
         };
         match fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())) {
-            // A cgroup outside of a mount that shows a part of the tree has a path relative to that part, which names something else.
+            // A cgroup outside of a mount that shows a part of the tree has a path relative to that
+            // part, which names something else.
             Ok(path) if path.starts_with(&self.path) && !is_deleted(&path) => {
                 Resolution::Path(path)
             }
@@ -125,18 +128,20 @@ impl CgroupTree for MountedTree {
     }
 }
 
-/// Removed between opening its handle and reading its path. A living cgroup whose name ends like that is told apart by being there.
+/// Removed between opening its handle and reading its path. A living cgroup whose name ends like
+/// that is told apart by being there.
 fn is_deleted(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b" (deleted)") && !path.exists()
 }
 
-/// Where the cgroup2 hierarchy is mounted: `/sys/fs/cgroup`, on hybrid hosts below it. `None`: nowhere.
+/// Where the cgroup2 hierarchy is mounted: `/sys/fs/cgroup`, on hybrid hosts below it. `None`:
+/// nowhere.
 pub(crate) fn cgroup2_mount() -> io::Result<Option<PathBuf>> {
     Ok(find_mount(&fs::read_to_string("/proc/self/mountinfo")?))
 }
 
-/// The mount point of cgroup2 in the text of /proc/self/mountinfo (proc(5)). Of several, one that shows the whole tree, then one below
-/// /sys/fs/cgroup, then the first.
+/// The mount point of cgroup2 in the text of /proc/self/mountinfo (proc(5)). Of several, one that
+/// shows the whole tree, then one below /sys/fs/cgroup, then the first.
 fn find_mount(mountinfo: &str) -> Option<PathBuf> {
     mountinfo
         .lines()
@@ -156,7 +161,8 @@ fn find_mount(mountinfo: &str) -> Option<PathBuf> {
         .map(|(_, _, point)| point)
 }
 
-/// The kernel writes blanks, tabs, newlines and backslashes of a path as `\` and three octal digits.
+/// The kernel writes blanks, tabs, newlines and backslashes of a path as `\` and three octal
+/// digits.
 fn unescape(field: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
 

@@ -1,8 +1,9 @@
 //! Paths of cgroups by id, and what is remembered of them.
 //!
-//! A path once known stays known for ten minutes after its cgroup is gone, because what a cgroup did is often read after its end. An id is
-//! never given to another cgroup and a cgroup2 directory can't be renamed, so a known path is right for as long as it is kept, and an id that
-//! a walk begun after the question didn't find belongs to a cgroup that is gone for good.
+//! A path once known stays known for ten minutes after its cgroup is gone, because what a cgroup
+//! did is often read after its end. An id is never given to another cgroup and a cgroup2 directory
+//! can't be renamed, so a known path is right for as long as it is kept, and an id that a walk
+//! begun after the question didn't find belongs to a cgroup that is gone for good.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -19,7 +20,8 @@ const KEPT_AFTER_REMOVAL: Duration = Duration::from_secs(600);
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// Paths remembered. Beyond that an id is still resolved by handle, each time anew.
 const MAX_KNOWN: usize = 65_536;
-/// Ids remembered as gone, for 8 bytes each. Beyond that all are forgotten, which costs one more walk.
+/// Ids remembered as gone, for 8 bytes each. Beyond that all are forgotten, which costs one more
+/// walk.
 const MAX_ABSENT: usize = 65_536;
 
 #[derive(Debug)]
@@ -31,7 +33,8 @@ pub(super) struct Cgroups<T = MountedTree> {
 #[derive(Debug, Default)]
 struct State {
     known: HashMap<u64, Known>,
-    /// The kernel refused to open a handle. Privilege doesn't come back, so from then on the tree is walked.
+    /// The kernel refused to open a handle. Privilege doesn't come back, so from then on the tree
+    /// is walked.
     walking: bool,
     walked: OncePerScrape,
     /// Ids that a walk did not find.
@@ -92,7 +95,8 @@ impl<T: CgroupTree> Cgroups<T> {
         paths
     }
 
-    /// Forgets what has been gone for ten minutes. Called at each scrape, does something once a minute.
+    /// Forgets what has been gone for ten minutes. Called at each scrape, does something once a
+    /// minute.
     pub(super) fn check(&self, scrape: Scrape, now: Instant) {
         let Some(tree) = &self.tree else {
             return;
@@ -271,7 +275,8 @@ mod tests {
                 cgroups.check(scrape, at);
                 cgroups.paths(&[7], scrape, at).remove(0)
             };
-            // Alive for an hour, asked at its start and end only: still known as it was checked in between.
+            // Alive for an hour, asked at its start and end only: still known as it was checked in
+            // between.
             assert_eq!(ask(0, start).as_deref(), Some("/cg/a"));
             let gone = start + minutes(60);
             cgroups.check(1, gone);

@@ -1,4 +1,5 @@
-//! /proc/kallsyms: the open file and its format. Which symbols to read when is decided in `symbols`.
+//! /proc/kallsyms: the open file and its format. Which symbols to read when is decided in
+//! `symbols`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,13 +10,14 @@ use super::names::{Names, NamesBuilder};
 
 pub(super) const PATH: &str = "/proc/kallsyms";
 
-/// The kernel's symbols by address. Of several names of one address the first listed wins: that is the one the kernel itself prints in a
-/// stack trace (kallsyms sorts weak names and names with more leading underscores behind their better aliases).
+/// The kernel's symbols by address. Of several names of one address the first listed wins: that is
+/// the one the kernel itself prints in a stack trace (kallsyms sorts weak names and names with more
+/// leading underscores behind their better aliases).
 #[derive(Debug, Default)]
 pub(super) struct SymbolTable {
     names: Names<u64>,
-    /// From the first to the last symbol that belongs to no module. The kernel's own image never changes while it runs, so whatever is
-    /// found in here is final.
+    /// From the first to the last symbol that belongs to no module. The kernel's own image never
+    /// changes while it runs, so whatever is found in here is final.
     image: Option<RangeInclusive<u64>>,
     /// Every symbol has address zero: the kernel hides them from whoever opened the file.
     hidden: bool,
@@ -28,7 +30,8 @@ pub(super) struct Nearest<'a> {
     pub(super) offset: u64,
 }
 
-/// One line: `ffffffff81000000 T _text` or `ffffffffc0201000 t function<TAB>[module]`. Lines with more or fewer parts are not symbols.
+/// One line: `ffffffff81000000 T _text` or `ffffffffc0201000 t function<TAB>[module]`. Lines with
+/// more or fewer parts are not symbols.
 fn parse_line(line: &[u8]) -> Option<(u64, &[u8])> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (address, _kind, name) = (parts.next()?, parts.next()?, parts.next()?);
@@ -70,7 +73,8 @@ pub(super) fn read_table(file: &File) -> io::Result<SymbolTable> {
     SymbolTable::parse(FromStart::new(file))
 }
 
-/// The addresses of some symbols without building a table. Of symbols with the same name the last listed wins.
+/// The addresses of some symbols without building a table. Of symbols with the same name the last
+/// listed wins.
 pub(super) fn read_addresses(file: &File, names: &[&str]) -> io::Result<Vec<Option<u64>>> {
     addresses(FromStart::new(file), names)
 }
@@ -95,7 +99,8 @@ impl SymbolTable {
         let mut image: Option<RangeInclusive<u64>> = None;
         let mut zeros = 0_usize;
         scan(source, |address, name| {
-            // Zero is either a hidden address or the start of the per-CPU area, and no question's answer.
+            // Zero is either a hidden address or the start of the per-CPU area, and no question's
+            // answer.
             if address == 0 {
                 zeros += 1;
                 return;
@@ -126,9 +131,10 @@ impl SymbolTable {
         })
     }
 
-    /// Could a newer table have no better answer? So it is for an exact hit, inside the kernel's image, and between two symbols of one
-    /// module (each BPF program is a symbol of the one module `[bpf]`, so that one says nothing). And where addresses are hidden, as that
-    /// was decided when the file was opened.
+    /// Could a newer table have no better answer? So it is for an exact hit, inside the kernel's
+    /// image, and between two symbols of one module (each BPF program is a symbol of the one module
+    /// `[bpf]`, so that one says nothing). And where addresses are hidden, as that was decided when
+    /// the file was opened.
     pub(super) fn is_settled(&self, address: u64) -> bool {
         let in_image = |image: &RangeInclusive<u64>| image.contains(&address);
         if self.hidden || self.image.as_ref().is_some_and(in_image) {

@@ -1,12 +1,15 @@
-//! Facts about the running kernel: symbols, cgroup paths, network interfaces, block devices, PCI names, and the machine's architecture.
+//! Facts about the running kernel: symbols, cgroup paths, network interfaces, block devices, PCI
+//! names, and the machine's architecture.
 //!
-//! Owns the handles opened at start (so that the facts stay readable after the process has given its privilege away), what is remembered of
-//! each fact and for how long, and the rule that an unanswered question causes at most one expensive re-read per scrape.
+//! Owns the handles opened at start (so that the facts stay readable after the process has given
+//! its privilege away), what is remembered of each fact and for how long, and the rule that an
+//! unanswered question causes at most one expensive re-read per scrape.
 //!
-//! Does not own: who may ask (grants, room `plugin`), what a fact is called in a label (the decoders), BTF and the CPUs (room `bpf`).
+//! Does not own: who may ask (grants, room `plugin`), what a fact is called in a label (the
+//! decoders), BTF and the CPUs (room `bpf`).
 //!
-//! All of it is synchronous and may block: the first question about symbols takes about 0.1 s, all others less than a millisecond unless a
-//! large cgroup tree has to be walked.
+//! All of it is synchronous and may block: the first question about symbols takes about 0.1 s, all
+//! others less than a millisecond unless a large cgroup tree has to be walked.
 
 mod allowance;
 mod arch;
@@ -38,8 +41,8 @@ pub(crate) use pci::{PciKind, open as open_pci_ids};
 pub(crate) use release::{KernelVersion, Release};
 pub(crate) use symbols::{Symbol, open as open_kallsyms};
 
-/// What is known of the running kernel. One per process, shared. Questions come in batches: answer i belongs to question i, and `None` means
-/// not known now.
+/// What is known of the running kernel. One per process, shared. Questions come in batches: answer
+/// i belongs to question i, and `None` means not known now.
 #[derive(Debug)]
 pub(crate) struct KernelFacts {
     scrape: AtomicU64,
@@ -52,8 +55,8 @@ pub(crate) struct KernelFacts {
 // === impl KernelFacts ===
 
 impl KernelFacts {
-    /// Opens what needs privilege to be opened, so call this before any is dropped. Nothing is read yet. What cannot be opened is logged and
-    /// has no answers.
+    /// Opens what needs privilege to be opened, so call this before any is dropped. Nothing is read
+    /// yet. What cannot be opened is logged and has no answers.
     pub(crate) fn open() -> Self {
         Self {
             scrape: AtomicU64::new(0),
@@ -76,26 +79,29 @@ impl KernelFacts {
         }
     }
 
-    /// Renews the allowances for re-reading and, once a minute, forgets cgroups that have been gone for ten. Call once at the start of each
-    /// scrape.
+    /// Renews the allowances for re-reading and, once a minute, forgets cgroups that have been gone
+    /// for ten. Call once at the start of each scrape.
     pub(crate) fn begin_scrape(&self) {
         let scrape = self.scrape.fetch_add(1, Ordering::Relaxed) + 1;
         self.cgroups.check(scrape, Instant::now());
     }
 
-    /// The symbol each address lies in: the nearest at or below it. Of several at one address the first in /proc/kallsyms.
+    /// The symbol each address lies in: the nearest at or below it. Of several at one address the
+    /// first in /proc/kallsyms.
     pub(crate) fn symbols(&self, addresses: &[u64]) -> Vec<Option<Symbol>> {
         self.symbols
             .symbols(addresses, self.scrape(), Instant::now())
     }
 
-    /// The addresses of kernel symbols by name, with `<TAB>[module]` for a module's; the last in /proc/kallsyms of that name. `Some(0)` means
-    /// that the kernel hides addresses from this process. Reads the file anew each time.
+    /// The addresses of kernel symbols by name, with `<TAB>[module]` for a module's; the last in
+    /// /proc/kallsyms of that name. `Some(0)` means that the kernel hides addresses from this
+    /// process. Reads the file anew each time.
     pub(crate) fn addresses_of(&self, names: &[&str]) -> io::Result<Vec<Option<u64>>> {
         self.symbols.addresses_of(names)
     }
 
-    /// Absolute paths of cgroups (v2), also of those removed in the last ten minutes if they were asked for before.
+    /// Absolute paths of cgroups (v2), also of those removed in the last ten minutes if they were
+    /// asked for before.
     pub(crate) fn cgroup_paths(&self, ids: &[u64]) -> Vec<Option<String>> {
         self.cgroups.paths(ids, self.scrape(), Instant::now())
     }

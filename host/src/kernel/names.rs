@@ -1,4 +1,5 @@
-//! A table of names by number: one string arena and one sorted list, instead of a hundred thousand small strings.
+//! A table of names by number: one string arena and one sorted list, instead of a hundred thousand
+//! small strings.
 //!
 //! Of several names with one number the one added first wins.
 

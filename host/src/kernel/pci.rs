@@ -1,7 +1,8 @@
 //! The tables of pci.ids: names of PCI vendors, devices, classes and subclasses.
 //!
-//! The file is opened at start, read when somebody first asks, and is then about 1.5 MB of names. Its format is described in its own head:
-//! lines of a hexadecimal number, two blanks and a name, indented by tabs; classes start with `C `.
+//! The file is opened at start, read when somebody first asks, and is then about 1.5 MB of names.
+//! Its format is described in its own head: lines of a hexadecimal number, two blanks and a name,
+//! indented by tabs; classes start with `C `.
 
 use std::env;
 use std::fs::File;

@@ -1,8 +1,10 @@
-//! Kernel symbols: when the table is read, and answering from it. The file's format is in `kallsyms`.
+//! Kernel symbols: when the table is read, and answering from it. The file's format is in
+//! `kallsyms`.
 //!
-//! The handle is opened at start, with the privilege of the start. The table (about 5 MB) is built when somebody first asks. A full read
-//! takes the kernel about 80 ms, so an address without a certain answer buys at most one re-read per scrape, and an address for which a
-//! re-read brought nothing buys none for a minute.
+//! The handle is opened at start, with the privilege of the start. The table (about 5 MB) is built
+//! when somebody first asks. A full read takes the kernel about 80 ms, so an address without a
+//! certain answer buys at most one re-read per scrape, and an address for which a re-read brought
+//! nothing buys none for a minute.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,7 +19,8 @@ use super::kallsyms::{self, SymbolTable};
 
 /// For so long an address that stayed doubtful after a re-read is taken as it is.
 const DOUBT_RENEWED_AFTER: Duration = Duration::from_secs(60);
-/// Doubtful addresses remembered; of more than these, none causes a re-read until the minute is over.
+/// Doubtful addresses remembered; of more than these, none causes a re-read until the minute is
+/// over.
 const MAX_DOUBTS: usize = 4096;
 
 /// The symbol an address lies in.
@@ -94,7 +97,8 @@ impl Symbols {
             .collect()
     }
 
-    /// The addresses of symbols by name, module suffix included. `Some(0)`: the kernel hides addresses from this process.
+    /// The addresses of symbols by name, module suffix included. `Some(0)`: the kernel hides
+    /// addresses from this process.
     pub(super) fn addresses_of(&self, names: &[&str]) -> io::Result<Vec<Option<u64>>> {
         let Some(source) = &self.source else {
             return Err(io::Error::other(format!(

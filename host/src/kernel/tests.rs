@@ -1,4 +1,5 @@
-//! The facts of the kernel this test runs on. Tests that need root end in `_root` and say so where they can't run.
+//! The facts of the kernel this test runs on. Tests that need root end in `_root` and say so where
+//! they can't run.
 
 use std::fs;
 use std::io::Write;
@@ -134,7 +135,8 @@ fn a_cgroup_resolves_by_walking_without_privilege_root() {
     let first = without_capabilities(|| facts.cgroup_paths(&[cgroup.id(), u64::MAX, 1]));
     assert_eq!(first, [cgroup.text(), None, root.map(str::to_owned)]);
     let later = OwnCgroup::new("walk-later").unwrap();
-    // Once walking, always walking: with the privilege that this thread has the handle would have opened.
+    // Once walking, always walking: with the privilege that this thread has the handle would have
+    // opened.
     assert_eq!(
         facts.cgroup_paths(&[later.id()]),
         [None],

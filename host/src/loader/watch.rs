@@ -1,4 +1,5 @@
-//! Noticing that the directories have changed: a change counts once they have been quiet for a while, and is then one reload.
+//! Noticing that the directories have changed: a change counts once they have been quiet for a
+//! while, and is then one reload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -11,11 +12,14 @@ use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, Recursiv
 
 use crate::cli::settings::Watch;
 
-/// How often a watched directory is compared with what its path leads to, where nobody tells: a link may lead elsewhere, a directory come back.
+/// How often a watched directory is compared with what its path leads to, where nobody tells: a
+/// link may lead elsewhere, a directory come back.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// And where its own removal is an event: a directory above it may be moved, or something mounted over it.
+/// And where its own removal is an event: a directory above it may be moved, or something mounted
+/// over it.
 const LOOK_SELDOM: Duration = Duration::from_secs(10);
-/// Whoever only looks knows that nothing has changed only when two looks in a row have found the same.
+/// Whoever only looks knows that nothing has changed only when two looks in a row have found the
+/// same.
 const QUIET_TO_LOOKS: Duration = Duration::from_millis(2500);
 /// A directory that never gets quiet is read all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -52,8 +56,8 @@ fn add(directory: &Path, depth: usize, seen: &mut Seen) {
     }
 }
 
-/// Calls `reload` whenever `directories` have changed and been quiet for `quiet`; also if they are not as in `before` any more. Runs for as
-/// long as the process.
+/// Calls `reload` whenever `directories` have changed and been quiet for `quiet`; also if they are
+/// not as in `before` any more. Runs for as long as the process.
 pub(super) fn start(
     directories: Vec<PathBuf>,
     before: Seen,
@@ -156,7 +160,8 @@ fn sign(event: notify::Result<Event>, how: Watch) -> Option<Sign> {
     })
 }
 
-/// Configs, objects and plugins: that another file is kept open, a log perhaps, is no reason to wait.
+/// Configs, objects and plugins: that another file is kept open, a log perhaps, is no reason to
+/// wait.
 fn is_ours(path: &Path) -> bool {
     let extension = path.extension().and_then(std::ffi::OsStr::to_str);
     matches!(extension, Some("yaml" | "yml" | "o" | "wasm"))
@@ -216,7 +221,8 @@ impl Watched {
         }
     }
 
-    /// Sets the watches that are missing or on what is not there any more. True if one was on something else.
+    /// Sets the watches that are missing or on what is not there any more. True if one was on
+    /// something else.
     fn look(&mut self) -> bool {
         let mut changed = false;
         for (path, seen) in &mut self.directories {

@@ -1,7 +1,7 @@
 //! A collector's answer, checked: what comes out can stand in a body.
 //!
-//! One fault makes the whole answer an error: a collector that lies about one family cannot be trusted about the next, and half an answer
-//! would look like series that are gone.
+//! One fault makes the whole answer an error: a collector that lies about one family cannot be
+//! trusted about the next, and half an answer would look like series that are gone.
 
 use std::sync::Arc;
 
@@ -28,8 +28,9 @@ pub(crate) struct Answer {
     pub(crate) series: usize,
 }
 
-/// Checks and converts. `limit`: how many series there may be, as a scraper counts them: a histogram is as many as it has buckets, and three
-/// more. `labels`, no two of one name, are added to every series.
+/// Checks and converts. `limit`: how many series there may be, as a scraper counts them: a
+/// histogram is as many as it has buckets, and three more. `labels`, no two of one name, are added
+/// to every series.
 pub(super) fn checked(
     answer: Vec<collecting::Family>,
     limit: usize,
@@ -75,7 +76,8 @@ pub(super) fn checked(
     })
 }
 
-/// What the names and labels come to when they are written. The output limit has counted names once that stand on every line.
+/// What the names and labels come to when they are written. The output limit has counted names once
+/// that stand on every line.
 fn text_bytes(answer: &[collecting::Family], labels: &[(&str, &str)]) -> usize {
     let added: usize = labels
         .iter()

@@ -27,7 +27,8 @@ impl LogBudget {
         }))
     }
 
-    /// Whether a line may be written now; then with the number of lines that were not since the last one.
+    /// Whether a line may be written now; then with the number of lines that were not since the
+    /// last one.
     pub(super) fn take(&self) -> Option<u64> {
         self.take_at(Instant::now())
     }

@@ -10,9 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::CallError;
 
-/// Collectors spend their time waiting, each with a store of its own: enough for a handful of slow targets at once.
+/// Collectors spend their time waiting, each with a store of its own: enough for a handful of slow
+/// targets at once.
 const COLLECTORS: usize = 8;
-/// How long a decoder's call waits for its turn: those before it are ended by their CPU limit at the latest.
+/// How long a decoder's call waits for its turn: those before it are ended by their CPU limit at
+/// the latest.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]

@@ -24,7 +24,8 @@ pub(crate) enum CellsError {
 }
 
 impl Cells {
-    /// A column handed over by a component: as many cells as asked for, ends ascending and inside the bytes.
+    /// A column handed over by a component: as many cells as asked for, ends ascending and inside
+    /// the bytes.
     pub(crate) fn checked(
         bytes: Vec<u8>,
         ends: Vec<u32>,
@@ -87,7 +88,8 @@ impl Cells {
         start as usize..end as usize
     }
 
-    /// As `push`, of a cell that is short: of constant size where that is usual, a few moves in place of a call.
+    /// As `push`, of a cell that is short: of constant size where that is usual, a few moves in
+    /// place of a call.
     #[inline]
     pub(crate) fn push_short(&mut self, cell: &[u8]) -> bool {
         match cell.len() {

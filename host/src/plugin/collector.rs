@@ -1,7 +1,8 @@
 //! Calling a collector: one call, one store, one instance.
 //!
-//! A fresh instance cannot carry anything from one target to the next, and a call that is given up is ended by dropping it. What a call may
-//! take is bounded twice: by the plugin's CPU limit while its code runs, and by the deadline whatever it does.
+//! A fresh instance cannot carry anything from one target to the next, and a call that is given up
+//! is ended by dropping it. What a call may take is bounded twice: by the plugin's CPU limit while
+//! its code runs, and by the deadline whatever it does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use super::instance::classify;
 use super::meter::Meter;
 use super::session::Breaker;
 
-/// Targets whose failures are remembered. A probe's targets come from whoever asks, so there has to be an end.
+/// Targets whose failures are remembered. A probe's targets come from whoever asks, so there has to
+/// be an end.
 const MAX_BREAKERS: usize = 1024;
 /// Of connections and sockets at once.
 const MAX_HANDLES: usize = 256;
@@ -36,7 +38,8 @@ pub(crate) struct Collector {
     /// As the plugin calls it.
     name: String,
     options: String,
-    /// Of targets that fail. One device whose answers make the plugin trap must not stop the others' calls.
+    /// Of targets that fail. One device whose answers make the plugin trap must not stop the
+    /// others' calls.
     breakers: Mutex<HashMap<Option<String>, Breaker>>,
 }
 
@@ -110,7 +113,8 @@ impl Collector {
         }
     }
 
-    /// A turn among the plugin's calls, which every `collect` needs. To be had before anything that other plugins' calls wait for, too.
+    /// A turn among the plugin's calls, which every `collect` needs. To be had before anything that
+    /// other plugins' calls wait for, too.
     pub(crate) async fn turn(&self, deadline: Instant) -> Result<CallPermit, CallError> {
         let call_permit = self.plugin.call_permits.take_until(deadline).await;
         call_permit.inspect_err(|error| self.plugin.stats.failed(error))
@@ -157,7 +161,8 @@ impl Collector {
         breaker.map_or(Ok(()), |breaker| breaker.check(Instant::now()))
     }
 
-    /// What a target does to a plugin counts, not what a target is like: a device that is off opens no breaker.
+    /// What a target does to a plugin counts, not what a target is like: a device that is off opens
+    /// no breaker.
     fn settle<T>(&self, target: Option<&str>, answer: &Result<T, CallError>) {
         let key = target.map(str::to_owned);
         let mut breakers = self.breakers.lock();

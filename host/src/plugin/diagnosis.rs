@@ -1,4 +1,5 @@
-//! What a file is that is no plugin of ours: told before the compiler's and the linker's own words would.
+//! What a file is that is no plugin of ours: told before the compiler's and the linker's own words
+//! would.
 
 use semver::{Version, VersionReq};
 use wasmtime::component::Component;
@@ -126,7 +127,8 @@ fn core_module(bytes: &[u8]) -> LoadError {
     }
 }
 
-/// Versions that are compatible by the rules of semantic versioning: the same minor while the major is 0.
+/// Versions that are compatible by the rules of semantic versioning: the same minor while the major
+/// is 0.
 fn is_understood(version: &str) -> bool {
     let known = VersionReq::parse(INTERFACE_VERSION);
     let found = Version::parse(version);

@@ -87,7 +87,8 @@ impl Hasher for Bytes {
     }
 }
 
-/// An OS thread, not a task: a runtime that is stuck must not stop the clock. It ends with the engine, at its next tick.
+/// An OS thread, not a task: a runtime that is stuck must not stop the clock. It ends with the
+/// engine, at its next tick.
 fn start_ticker(engine: &wasmtime::Engine) -> Result<(), LoadError> {
     let engine = engine.weak();
     std::thread::Builder::new()
@@ -107,14 +108,16 @@ fn start_ticker(engine: &wasmtime::Engine) -> Result<(), LoadError> {
         .map_err(LoadError::Thread)
 }
 
-/// How often the epoch advances while no component runs, so that an idle host stays idle: only to notice that the engine is gone.
+/// How often the epoch advances while no component runs, so that an idle host stays idle: only to
+/// notice that the engine is gone.
 const IDLE_TICK: Duration = Duration::from_secs(600);
 
 /// How many are inside of components, of any engine.
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static BEGUN: Condvar = Condvar::new();
 
-/// Somebody is inside of a component: the clock ticks. Whoever enters one holds this until it is out.
+/// Somebody is inside of a component: the clock ticks. Whoever enters one holds this until it is
+/// out.
 pub(super) struct Ticking(());
 
 impl Ticking {
@@ -134,7 +137,8 @@ impl Drop for Ticking {
     }
 }
 
-/// Epochs after which a call that may run for `budget` is ended: one more than the budget, for the tick that has partly gone by.
+/// Epochs after which a call that may run for `budget` is ended: one more than the budget, for the
+/// tick that has partly gone by.
 pub(super) fn epochs(budget: Duration) -> u64 {
     let ticks = budget.as_nanos().div_ceil(TICK.as_nanos()) + 1;
     u64::try_from(ticks).unwrap_or(u64::MAX / 2)

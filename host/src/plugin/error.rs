@@ -197,7 +197,8 @@ impl CollectError {
     }
 }
 
-/// A call that gave no answer. After each of these but `Busy` and `BackOff` the instance is thrown away.
+/// A call that gave no answer. After each of these but `Busy` and `BackOff` the instance is thrown
+/// away.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error("it ran for more than its {} ms of CPU time", .0.as_millis())]

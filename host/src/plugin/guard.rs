@@ -1,4 +1,5 @@
-//! Panics of the WebAssembly compiler and runtime, and of what components call: errors here, so that no file can end or harm who reads it.
+//! Panics of the WebAssembly compiler and runtime, and of what components call: errors here, so
+//! that no file can end or harm who reads it.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -20,7 +21,8 @@ static GUARDS: AtomicUsize = AtomicUsize::new(0);
 /// As `PLACE`, of the compiler's helpers.
 static FAR_PLACE: Mutex<Option<String>> = Mutex::new(None);
 
-/// What `work` gives, or what it panicked with and where. Whatever `work` was changing is to be thrown away then.
+/// What `work` gives, or what it panicked with and where. Whatever `work` was changing is to be
+/// thrown away then.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
@@ -44,7 +46,8 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Whether this thread works for one that is in a guard, and hands its panic on to it. All threads but the compiler's helpers have a name.
+/// Whether this thread works for one that is in a guard, and hands its panic on to it. All threads
+/// but the compiler's helpers have a name.
 fn is_helper() -> bool {
     GUARDS.load(Ordering::Relaxed) > 0 && thread::current().name().is_none()
 }
@@ -121,7 +124,8 @@ mod tests {
         );
     }
 
-    /// Without multi-memory, wasmtime 48 panics at a component that passes text from one memory to another.
+    /// Without multi-memory, wasmtime 48 panics at a component that passes text from one memory to
+    /// another.
     #[test]
     fn a_panic_of_the_compiler() {
         let mut config = wasmtime::Config::new();

@@ -1,5 +1,5 @@
-//! One live instance in a store of its own, and the rules of every call into it: a deadline, a memory limit, an output limit, and no second
-//! chance after an error.
+//! One live instance in a store of its own, and the rules of every call into it: a deadline, a
+//! memory limit, an output limit, and no second chance after an error.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -273,7 +273,8 @@ fn unharmed<T>(enter: impl FnOnce() -> wasmtime::Result<T>) -> wasmtime::Result<
     guarded(enter).unwrap_or_else(|why| Err(HostFailed(why).into()))
 }
 
-/// Why a call gave no answer. Refused memory comes first: the abort that follows looks like any trap.
+/// Why a call gave no answer. Refused memory comes first: the abort that follows looks like any
+/// trap.
 pub(super) fn classify(
     error: &wasmtime::Error,
     store: &Store<HostState>,

@@ -1,4 +1,5 @@
-//! How long a guest has run that also waits: an asynchronous call counts only while it is being polled.
+//! How long a guest has run that also waits: an asynchronous call counts only while it is being
+//! polled.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

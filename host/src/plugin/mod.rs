@@ -1,7 +1,9 @@
-//! Running plugins: the engine, components and where they come from, instances with their budgets, and the worlds they export.
+//! Running plugins: the engine, components and where they come from, instances with their budgets,
+//! and the worlds they export.
 //!
-//! Everything a component answers is checked here; what leaves this room can be trusted to have the shape it should have. What labels and
-//! slots mean is the business of `rows`, which plugins a unit uses that of `unit`.
+//! Everything a component answers is checked here; what leaves this room can be trusted to have the
+//! shape it should have. What labels and slots mean is the business of `rows`, which plugins a unit
+//! uses that of `unit`.
 
 mod answer;
 mod bindings;

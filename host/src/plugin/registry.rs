@@ -170,7 +170,8 @@ impl Registry {
         current.is_some_and(|entry| Arc::ptr_eq(&entry.plugin, plugin))
     }
 
-    /// The plugin that offers `name`, and what it calls it. `name` is the bare name, or `plugin/name`.
+    /// The plugin that offers `name`, and what it calls it. `name` is the bare name, or
+    /// `plugin/name`.
     pub(crate) fn find<'a>(
         &self,
         offer: Offer,

@@ -1,7 +1,7 @@
 //! A unit's use of one plugin: the handles it has opened, kept alive across traps.
 //!
-//! After an error the instance is dead; the next call makes a new one and opens everything again. After three failures in a row calls are
-//! refused for a while that doubles each time.
+//! After an error the instance is dead; the next call makes a new one and opens everything again.
+//! After three failures in a row calls are refused for a while that doubles each time.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -45,7 +45,8 @@ struct Request {
 }
 
 impl Live {
-    /// The instance's handle of a shaper that the session has opened, and what its answers are checked against.
+    /// The instance's handle of a shaper that the session has opened, and what its answers are
+    /// checked against.
     fn shaper<'a>(
         &self,
         opened: &'a [(Request, ShapeLimits)],
@@ -108,7 +109,8 @@ impl Session {
         Ok(DecoderId(self.decoders.len() - 1))
     }
 
-    /// Opens a shaper. `decoded`: the names of the metric's decoded labels; whatever else the families declare has to come from `place`.
+    /// Opens a shaper. `decoded`: the names of the metric's decoded labels; whatever else the
+    /// families declare has to come from `place`.
     pub(crate) fn open_shaper(
         &mut self,
         name: &str,
@@ -198,7 +200,8 @@ impl Session {
             return Ok(());
         }
         self.breaker.check(Instant::now())?;
-        // Being made is no success: a plugin that starts well and fails at every call has to be left alone too.
+        // Being made is no success: a plugin that starts well and fails at every call has to be
+        // left alone too.
         match Self::start(&self.plugin, &self.decoders, &self.shapers) {
             Ok(live) => {
                 self.live = Some(live);
@@ -268,7 +271,8 @@ impl Session {
     }
 }
 
-/// The labels that families declare beyond the decoded ones, in the order in which they are first named.
+/// The labels that families declare beyond the decoded ones, in the order in which they are first
+/// named.
 pub(crate) fn new_labels<'a>(families: &'a [ShapedFamily], decoded: &[&str]) -> Vec<&'a str> {
     let mut new: Vec<&str> = Vec::new();
     for label in families.iter().flat_map(|family| &family.labels) {

@@ -103,8 +103,9 @@ fn count(counts: &Mutex<Vec<(&'static str, u64)>>, what: &'static str) {
 }
 
 impl Snapshot {
-    /// What has come since an earlier snapshot of the plugin of that name. A plugin that was removed and comes back counts from 0 again: what
-    /// is lower than before then has come since as a whole. What is not a count stays what it is.
+    /// What has come since an earlier snapshot of the plugin of that name. A plugin that was
+    /// removed and comes back counts from 0 again: what is lower than before then has come since as
+    /// a whole. What is not a count stays what it is.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
         type Counts = Vec<(&'static str, u64)>;

@@ -1,7 +1,8 @@
 //! Which files the process may still open once landlock is on.
 //!
-//! Landlock's rules hold for what lies beneath a directory, by inode and not by name. Two things follow. A directory that is replaced as a
-//! whole is another inode: the rule has to be on its parent. And a file that is replaced by renaming another one over it needs a rule on its
+//! Landlock's rules hold for what lies beneath a directory, by inode and not by name. Two things
+//! follow. A directory that is replaced as a whole is another inode: the rule has to be on its
+//! parent. And a file that is replaced by renaming another one over it needs a rule on its
 //! directory, not on itself.
 
 use std::io;
@@ -15,7 +16,8 @@ const RESOLVER: &str = "/etc/resolv.conf";
 pub(crate) struct Access {
     /// Written to, made in, removed from.
     pub(super) write: Vec<PathBuf>,
-    /// The same, but only some units need it: that it cannot be written to is no reason not to start.
+    /// The same, but only some units need it: that it cannot be written to is no reason not to
+    /// start.
     pub(super) write_if_needed: Vec<PathBuf>,
 }
 
@@ -35,7 +37,8 @@ pub(crate) fn denied(error: &io::Error) -> &'static str {
     }
 }
 
-/// Where resolv.conf really is: systemd-resolved, resolvconf and NetworkManager keep it elsewhere, and replace it there.
+/// Where resolv.conf really is: systemd-resolved, resolvconf and NetworkManager keep it elsewhere,
+/// and replace it there.
 pub(super) fn resolver_directory() -> Option<PathBuf> {
     let real = Path::new(RESOLVER).canonicalize().ok()?;
     let directory = real.parent()?;
@@ -59,7 +62,8 @@ impl Access {
         self.write.push(path.into());
     }
 
-    /// A directory to keep files in that not everybody needs, as that of pinned maps. Where `--user` cannot write to it the start goes on.
+    /// A directory to keep files in that not everybody needs, as that of pinned maps. Where
+    /// `--user` cannot write to it the start goes on.
     pub(crate) fn write_if_needed(&mut self, path: impl Into<PathBuf>) {
         self.write_if_needed.push(path.into());
     }
@@ -71,7 +75,8 @@ impl Access {
     }
 }
 
-/// The components of a pattern before the first one with `*` or its like: all of it if there is none.
+/// The components of a pattern before the first one with `*` or its like: all of it if there is
+/// none.
 pub(super) fn literal_prefix(pattern: &str) -> PathBuf {
     let wild = |byte: &u8| matches!(byte, b'*' | b'?' | b'[');
     Path::new(pattern)
@@ -80,8 +85,8 @@ pub(super) fn literal_prefix(pattern: &str) -> PathBuf {
         .collect()
 }
 
-/// The directory that `path` lies in, if it is so deep down that it holds nothing else that matters: not `/`, `/etc`, `/root`, `/var/lib`
-/// or somebody's home.
+/// The directory that `path` lies in, if it is so deep down that it holds nothing else that
+/// matters: not `/`, `/etc`, `/root`, `/var/lib` or somebody's home.
 pub(super) fn dedicated_parent(path: &Path) -> Option<PathBuf> {
     let parent = path.canonicalize().ok()?.parent()?.to_owned();
     let names: Vec<&str> = parent

@@ -10,11 +10,13 @@ use super::drop::set_own;
 use super::set::CapabilitySet;
 use super::status::Privileges;
 
-/// Whether the server has to keep CAP_BPF to read its maps: before Linux 5.19 wherever unprivileged bpf(2) is disabled. Makes a small map and
-/// reads it with no capability in force, so what is in force has to be what is permitted ([`super::raise`]), and stays so. It needs no CAP_BPF
-/// where this process has none or cannot make a map: then there is nothing to be read.
+/// Whether the server has to keep CAP_BPF to read its maps: before Linux 5.19 wherever unprivileged
+/// bpf(2) is disabled. Makes a small map and reads it with no capability in force, so what is in
+/// force has to be what is permitted ([`super::raise`]), and stays so. It needs no CAP_BPF where
+/// this process has none or cannot make a map: then there is nothing to be read.
 ///
-/// Capabilities in force belong to a thread: this one's are gone for the moment, those of others are not touched.
+/// Capabilities in force belong to a thread: this one's are gone for the moment, those of others
+/// are not touched.
 pub(crate) fn server_needs_cap_bpf() -> bool {
     let Ok(now) = Privileges::current() else {
         return false;

@@ -22,7 +22,8 @@ pub(super) struct Report {
     pub(crate) dropped: CapabilitySet,
     /// To be kept, but the process never had them.
     pub(crate) missing: CapabilitySet,
-    /// Still in the bounding set beyond `kept`, as shrinking it needs CAP_SETPCAP. Harmless under no_new_privs.
+    /// Still in the bounding set beyond `kept`, as shrinking it needs CAP_SETPCAP. Harmless under
+    /// no_new_privs.
     pub(crate) bounding_left: CapabilitySet,
     pub(crate) no_new_privs: bool,
     /// The process had no capability to begin with.
@@ -53,8 +54,9 @@ pub(crate) enum DropError {
     NewPrivileges,
 }
 
-/// Puts in force what is permitted. A program file with capabilities "permitted" but not "effective" can be started with fewer than it
-/// names (in a container, say), where one with both could not be started at all; but then it is up to the program.
+/// Puts in force what is permitted. A program file with capabilities "permitted" but not
+/// "effective" can be started with fewer than it names (in a container, say), where one with both
+/// could not be started at all; but then it is up to the program.
 pub(crate) fn raise() -> Result<(), DropError> {
     let now = Privileges::current().map_err(DropError::Read)?;
     if now.permitted.without(now.effective).is_empty() {
@@ -64,13 +66,16 @@ pub(crate) fn raise() -> Result<(), DropError> {
         .map_err(failed("put the permitted capabilities in force"))
 }
 
-/// Keeps at most what `keep` names: permitted and effective are cut down to it, the bounding set too, inheritable and ambient sets are emptied
-/// (the host starts no other program), and no_new_privs is set if so wanted. Then looks whether the kernel says the same.
+/// Keeps at most what `keep` names: permitted and effective are cut down to it, the bounding set
+/// too, inheritable and ambient sets are emptied (the host starts no other program), and
+/// no_new_privs is set if so wanted. Then looks whether the kernel says the same.
 ///
-/// Linux has these per thread and hands them on to threads started later. So this has to be called while the process has one thread and fails
-/// otherwise: that way it holds for all threads there will ever be, without signalling threads of which libraries know nothing.
+/// Linux has these per thread and hands them on to threads started later. So this has to be called
+/// while the process has one thread and fails otherwise: that way it holds for all threads there
+/// will ever be, without signalling threads of which libraries know nothing.
 ///
-/// With [`Keep::All`] no capability is touched. After an error the process may have lost some privilege and should end.
+/// With [`Keep::All`] no capability is touched. After an error the process may have lost some
+/// privilege and should end.
 pub(super) fn drop_to(keep: Keep, no_new_privs: bool) -> Result<Report, DropError> {
     if keep != Keep::All || no_new_privs {
         check_single_threaded()?;
@@ -118,7 +123,8 @@ pub(crate) fn check_single_threaded() -> Result<(), DropError> {
     Err(DropError::Threads(names.collect()))
 }
 
-/// Cuts the bounding set down. That needs CAP_SETPCAP, so it comes before the effective set is cut down; without it the set stays as it is.
+/// Cuts the bounding set down. That needs CAP_SETPCAP, so it comes before the effective set is cut
+/// down; without it the set stays as it is.
 pub(super) fn shrink_bounding(before: &Privileges, kept: CapabilitySet) -> Result<(), DropError> {
     if !before.permitted.contains(Capability::CAP_SETPCAP) {
         return Ok(());
@@ -172,7 +178,8 @@ pub(super) fn verify(
     Ok(())
 }
 
-/// Sets three of the sets of this thread by one system call. (rustix changes the calling thread alone, which is all threads there are here.)
+/// Sets three of the sets of this thread by one system call. (rustix changes the calling thread
+/// alone, which is all threads there are here.)
 pub(super) fn set_own(
     effective: CapabilitySet,
     permitted: CapabilitySet,

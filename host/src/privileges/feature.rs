@@ -1,8 +1,10 @@
-//! What became of each part of the hardening: for the log, the status page and `exporter_host_hardening`.
+//! What became of each part of the hardening: for the log, the status page and
+//! `exporter_host_hardening`.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// Every feature there is. One that comes over a socket has to be among them: its name becomes a label's value.
+/// Every feature there is. One that comes over a socket has to be among them: its name becomes a
+/// label's value.
 const NAMES: [&str; 7] = [
     "capabilities",
     "unprivileged_user",
@@ -34,8 +36,8 @@ struct Received {
     failed: bool,
 }
 
-/// The features of both halves as one list. What both have is active only where it is active in both, and its detail says both; what only one
-/// of them has is taken as it is. `split` comes last.
+/// The features of both halves as one list. What both have is active only where it is active in
+/// both, and its detail says both; what only one of them has is taken as it is. `split` comes last.
 pub(crate) fn combined(loader: &[Feature], server: &[Feature], split: Feature) -> Vec<Feature> {
     let other = |features: &[Feature], name| -> Option<Feature> {
         features.iter().find(|one| one.name == name).cloned()

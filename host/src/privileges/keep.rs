@@ -41,7 +41,8 @@ impl Default for Keep {
 impl FromStr for Keep {
     type Err = KeepError;
 
-    /// `all`, `none` or a list like `cap_bpf,PERFMON`: any case, with or without `cap_`, blanks allowed.
+    /// `all`, `none` or a list like `cap_bpf,PERFMON`: any case, with or without `cap_`, blanks
+    /// allowed.
     fn from_str(text: &str) -> Result<Self, KeepError> {
         let names: Vec<String> = text
             .split(',')

@@ -1,5 +1,5 @@
-//! Landlock: which files this process may open from now on, and whom it may reach otherwise (landlock(7)). Linux 5.13 and newer, if it is among
-//! the active LSMs.
+//! Landlock: which files this process may open from now on, and whom it may reach otherwise
+//! (landlock(7)). Linux 5.13 and newer, if it is among the active LSMs.
 
 use std::io;
 use std::mem;
@@ -19,7 +19,8 @@ use super::status::Privileges;
 
 const NAME: &str = "landlock";
 
-/// What is asked for files where named sockets are to be reached, over which systemd and name services are spoken to: ABI 9 guards them.
+/// What is asked for files where named sockets are to be reached, over which systemd and name
+/// services are spoken to: ABI 9 guards them.
 const WITH_SOCKETS: ABI = ABI::V5;
 const WITHOUT_SOCKETS: ABI = ABI::V9;
 
@@ -100,8 +101,9 @@ impl Handled {
                 BitFlags::EMPTY,
                 Scope::Signal.into(),
             ),
-            // What is not handled is free. A rule for / would not do: files in another mount namespace, as /proc/PID/root leads to, do not lie
-            // beneath this one's. systemd may be listening on an abstract socket.
+            // What is not handled is free. A rule for / would not do: files in another mount
+            // namespace, as /proc/PID/root leads to, do not lie beneath this one's. systemd may be
+            // listening on an abstract socket.
             Process::Loader => (
                 AccessFs::from_write(WITH_SOCKETS) | AccessFs::Execute,
                 tcp,
@@ -148,7 +150,8 @@ pub(super) fn restrict(
     if mode == Mode::Off {
         return Feature::off(NAME, "off by --hardening.landlock");
     }
-    // Landlock also keeps a process from looking into others, which is all that this capability is for.
+    // Landlock also keeps a process from looking into others, which is all that this capability is
+    // for.
     if mode == Mode::Auto && now.permitted.contains(CAP_SYS_PTRACE) {
         return Feature::off(
             NAME,
@@ -250,8 +253,9 @@ fn add(rules: &mut RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> R
     rules
         .add_rule(PathBeneath::new(&opened, access))
         .map_err(|error| error.to_string())?;
-    // A rule is about an inode. /proc makes new ones for the same names when memory is short, unless somebody has them open. So this one stays
-    // open for as long as the rule holds, which is for ever.
+    // A rule is about an inode. /proc makes new ones for the same names when memory is short,
+    // unless somebody has them open. So this one stays open for as long as the rule holds, which is
+    // for ever.
     if i128::from(of.f_type) == PROC {
         mem::forget(opened);
     }

@@ -17,7 +17,8 @@ pub(crate) struct LimitError {
     source: io::Error,
 }
 
-/// Lets this process have as many open descriptors as the kernel lets it ask for: the soft limit becomes the hard one. Children inherit it.
+/// Lets this process have as many open descriptors as the kernel lets it ask for: the soft limit
+/// becomes the hard one. Children inherit it.
 pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
@@ -30,14 +31,16 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
-/// Keeps other processes of the same user out of this one: its memory and its descriptors, by ptrace and by /proc. A change of the user may
-/// undo it (fs.suid_dumpable), so it comes after that.
+/// Keeps other processes of the same user out of this one: its memory and its descriptors, by
+/// ptrace and by /proc. A change of the user may undo it (fs.suid_dumpable), so it comes after
+/// that.
 pub(crate) fn hide_process() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// Limits a compiler for good. `memory`: bytes that it may have of its own, and bytes of a file that it writes; `cpu`: of all its threads
-/// together, rounded up to a second. Beyond the first an allocation fails, beyond the others the kernel ends it. No core is dumped.
+/// Limits a compiler for good. `memory`: bytes that it may have of its own, and bytes of a file
+/// that it writes; `cpu`: of all its threads together, rounded up to a second. Beyond the first an
+/// allocation fails, beyond the others the kernel ends it. No core is dumped.
 pub(super) fn limit_compiler(memory: u64, cpu: Duration) -> Result<(), LimitError> {
     let seconds = cpu
         .as_secs()

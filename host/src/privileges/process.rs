@@ -3,7 +3,8 @@
 /// What a process is for, and so what is taken from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Process {
-    /// The one process of a host that is not split: it loads programs, runs plugins and answers the network.
+    /// The one process of a host that is not split: it loads programs, runs plugins and answers the
+    /// network.
     Whole,
     /// Holds what needs privilege: objects, maps, links, pins.
     Loader,

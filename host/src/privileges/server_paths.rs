@@ -1,4 +1,5 @@
-//! Which files the server may open: what its plugins were granted, and what it needs itself. Nothing of it can be written or executed.
+//! Which files the server may open: what its plugins were granted, and what it needs itself.
+//! Nothing of it can be written or executed.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -11,9 +12,11 @@ use crate::kernel::cgroup2_mount;
 const ALWAYS: &[&str] = &[
     // Numbers of CPUs: the values of per-CPU maps.
     "/sys/devices/system/cpu",
-    // Paths of cgroups, and how much of the CPUs this process may use, which the standard library asks.
+    // Paths of cgroups, and how much of the CPUs this process may use, which the standard library
+    // asks.
     "/sys/fs/cgroup",
-    // Names of block devices, the time of the boot, the kernel's release, whether run counts are kept, and what the C library's allocator asks.
+    // Names of block devices, the time of the boot, the kernel's release, whether run counts are
+    // kept, and what the C library's allocator asks.
     "/proc/partitions",
     "/proc/stat",
     "/proc/sys/kernel/osrelease",
@@ -51,7 +54,8 @@ const ALWAYS: &[&str] = &[
 const LINKS: [&str; 4] = ["/sys/class", "/sys/block", "/sys/bus", "/sys/dev"];
 const DEVICES: &str = "/sys/devices";
 
-/// What a server may read beyond what every server needs: what the sidecars of its plugins grant, and what the operator names.
+/// What a server may read beyond what every server needs: what the sidecars of its plugins grant,
+/// and what the operator names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ServerPaths {
     /// Files, or everything beneath directories.
@@ -61,8 +65,9 @@ pub(crate) struct ServerPaths {
 // === impl ServerPaths ===
 
 impl ServerPaths {
-    /// Of patterns as sidecars have them, cut down to what landlock can say: everything below the part without wildcards. A file that may be
-    /// replaced by another one of its name is granted with its directory, where that holds nothing else.
+    /// Of patterns as sidecars have them, cut down to what landlock can say: everything below the
+    /// part without wildcards. A file that may be replaced by another one of its name is granted
+    /// with its directory, where that holds nothing else.
     pub(crate) fn of_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         let mut paths = Self::default();
         for pattern in patterns {
@@ -75,7 +80,8 @@ impl ServerPaths {
         paths
     }
 
-    /// With what every server needs. To be asked in the server: /proc/self is another directory in each process.
+    /// With what every server needs. To be asked in the server: /proc/self is another directory in
+    /// each process.
     pub(super) fn all(&self) -> Vec<PathBuf> {
         let always = ALWAYS.iter().map(PathBuf::from);
         let mut all: Vec<PathBuf> = always.chain([PathBuf::from("/proc/self")]).collect();

@@ -11,7 +11,8 @@ use super::user::{GROUP, PASSWD, User, effective_uid};
 
 /// The user that an operator may make for it, with the groups whose files plugins are to read.
 const NAME: &str = "exporter-host";
-/// Where there is no such user: a number that systemd's table of users calls unused. `nobody` would share signals, limits and files with others.
+/// Where there is no such user: a number that systemd's table of users calls unused. `nobody` would
+/// share signals, limits and files with others.
 const NUMBER: u32 = 60943;
 
 /// The user of server, starter and compilers.
@@ -21,8 +22,9 @@ pub(crate) struct ServerUser(User);
 // === impl ServerUser ===
 
 impl ServerUser {
-    /// The user `exporter-host` with its groups, else the number 60943 without any. `None`: this process is not root, or may not become that
-    /// user (it lacks CAP_SETUID or CAP_SETGID, or its user namespace has no such user): the server stays who it is.
+    /// The user `exporter-host` with its groups, else the number 60943 without any. `None`: this
+    /// process is not root, or may not become that user (it lacks CAP_SETUID or CAP_SETGID, or its
+    /// user namespace has no such user): the server stays who it is.
     pub(crate) fn choose() -> Option<Self> {
         let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID];
         let held = Privileges::current().ok()?.permitted;
@@ -68,7 +70,8 @@ impl fmt::Display for ServerUser {
     }
 }
 
-/// Whether an id of this user namespace is in user_namespaces(7)'s uid_map or gid_map: lines of first id, first id outside, count.
+/// Whether an id of this user namespace is in user_namespaces(7)'s uid_map or gid_map: lines of
+/// first id, first id outside, count.
 fn is_mapped(map: &str, id: u32) -> bool {
     map.lines().any(|line| {
         let mut numbers = line

@@ -4,7 +4,8 @@ use std::fmt;
 
 use caps::Capability;
 
-/// A set of capabilities. Bit n is the capability with number n in linux/capability.h; a kernel may know more than have a name here.
+/// A set of capabilities. Bit n is the capability with number n in linux/capability.h; a kernel may
+/// know more than have a name here.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CapabilitySet(u64);
 

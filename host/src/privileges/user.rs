@@ -20,7 +20,8 @@ use super::status::Privileges;
 pub(super) const PASSWD: &str = "/etc/passwd";
 pub(super) const GROUP: &str = "/etc/group";
 
-/// Whom to become. Read from /etc/passwd and /etc/group: an image without a shell has no other user database either.
+/// Whom to become. Read from /etc/passwd and /etc/group: an image without a shell has no other user
+/// database either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
     uid: u32,
@@ -98,7 +99,8 @@ impl User {
         })
     }
 
-    /// Changes all ids of this thread and its successors. The permitted and effective capabilities stay.
+    /// Changes all ids of this thread and its successors. The permitted and effective capabilities
+    /// stay.
     pub(super) fn switch(&self) -> Result<(), UserError> {
         let failed = |step| {
             move |source| UserError::Step {
@@ -135,8 +137,9 @@ impl User {
         raise("make the capabilities effective again")
     }
 
-    /// Groups first: once it is another user, it may not change them. The C library changes the ids of all threads, rustix those of the
-    /// calling one; there is one thread, which whoever calls this has looked at.
+    /// Groups first: once it is another user, it may not change them. The C library changes the ids
+    /// of all threads, rustix those of the calling one; there is one thread, which whoever calls
+    /// this has looked at.
     pub(super) fn set_ids(&self) -> io::Result<()> {
         let groups: Vec<Gid> = self.groups.iter().map(|id| Gid::from_raw(*id)).collect();
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
@@ -146,8 +149,8 @@ impl User {
         Ok(())
     }
 
-    /// Once it is us: what has to be written can be. Gives a sentence for each directory that is written only where a unit asks for it, and
-    /// cannot be.
+    /// Once it is us: what has to be written can be. Gives a sentence for each directory that is
+    /// written only where a unit asks for it, and cannot be.
     pub(super) fn check(&self, paths: &Access) -> Result<Vec<String>, UserError> {
         let refused = |path: &&PathBuf| {
             path.is_dir() && access(*path, Permission::WRITE_OK | Permission::EXEC_OK).is_err()

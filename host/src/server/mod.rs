@@ -1,4 +1,5 @@
-//! The server: one half of the host. It opens plugins and units, answers HTTP, and has no privilege.
+//! The server: one half of the host. It opens plugins and units, answers HTTP, and has no
+//! privilege.
 //!
 //! Everything that it knows of units comes from the loader over one socket: a version of a unit as
 //! descriptors of its maps, and where the unit is in its life. It loads and attaches nothing, and

@@ -114,8 +114,8 @@ fn close_listed(kept: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Blocks what [`ignore_stop_signals`] is about, so that none comes between a fork and it. Gives the
-/// mask of before, to be put back.
+/// Blocks what [`ignore_stop_signals`] is about, so that none comes between a fork and it. Gives
+/// the mask of before, to be put back.
 pub(super) fn block_stop_signals() -> io::Result<SignalSet> {
     SignalSet::of(&IGNORED).block()
 }

@@ -1,6 +1,8 @@
-//! The least that a scrape can cost: walk the map, print the numbers, copy text that is there already, write it to a socket.
+//! The least that a scrape can cost: walk the map, print the numbers, copy text that is there
+//! already, write it to a socket.
 //!
-//! Knows everything beforehand that a host has to find out: which text belongs to the entry that the kernel gives next, and where its number goes.
+//! Knows everything beforehand that a host has to find out: which text belongs to the entry that
+//! the kernel gives next, and where its number goes.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -219,7 +221,8 @@ impl<'a> Floor<'a> {
                 std::ptr::null_mut()
             };
             #[expect(unsafe_code, reason = "the floor is the bare system call")]
-            // SAFETY: there is room for BATCH keys and values, and for a position of at most a key's size.
+            // SAFETY: there is room for BATCH keys and values, and for a position of at most a
+            // key's size.
             let result = unsafe {
                 libbpf_sys::bpf_map_lookup_batch(
                     self.subject.map.as_fd().as_raw_fd(),
@@ -246,8 +249,8 @@ impl<'a> Floor<'a> {
 /// The array in our own memory, until the process ends.
 fn map(subject: &Subject) -> &'static [AtomicU64] {
     #[expect(unsafe_code, reason = "mapping shared memory")]
-    // SAFETY: a new mapping at an address of the kernel's choice; it has so many words of 8 bytes, is never unmapped, and others write it, which is what
-    // atomics are for.
+    // SAFETY: a new mapping at an address of the kernel's choice; it has so many words of 8 bytes,
+    // is never unmapped, and others write it, which is what atomics are for.
     unsafe {
         let address = libc::mmap(
             std::ptr::null_mut(),

@@ -1,8 +1,10 @@
 //! What a scrape costs, beside what it could cost at least.
 //!
-//! Starts the built host on maps that it fills itself, and measures each scrape side by side with the *floor*: the same map walked in batches,
-//! the same text copied and the same numbers printed, written to the same kind of socket, in plain Rust with nothing else (floor.rs). Machines differ and
-//! are busy; the ratio of the two, taken turn by turn in one run, says more than either. All times of a table are CPU time unless it says wall.
+//! Starts the built host on maps that it fills itself, and measures each scrape side by side with
+//! the *floor*: the same map walked in batches, the same text copied and the same numbers printed,
+//! written to the same kind of socket, in plain Rust with nothing else (floor.rs). Machines differ
+//! and are busy; the ratio of the two, taken turn by turn in one run, says more than either. All
+//! times of a table are CPU time unless it says wall.
 //!
 //! ```text
 //! cargo build --release -p exporter-host && cargo bench -p exporter-host-tests --bench scrape
@@ -11,7 +13,8 @@
 //! CPU time and memory are of all processes of a host. `EXPORTER_HOST_BIN` names another program to
 //! compare with; one from before the split takes `EXPORTER_TEST_SPLIT=unknown` too.
 //!
-//! Prints Markdown. After `--`: names of tables (`--bench scrape -- warm idle`), `--sizes 1000,1000000`, `--samples 20`.
+//! Prints Markdown. After `--`: names of tables (`--bench scrape -- warm idle`),
+//! `--sizes 1000,1000000`, `--samples 20`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! The maps that are measured: what their BPF object and YAML say, their entries, and the text that has to come of these.
+//! The maps that are measured: what their BPF object and YAML say, their entries, and the text that
+//! has to come of these.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
@@ -200,7 +201,8 @@ impl Subject {
             .flat_map(u64::to_ne_bytes)
             .collect();
         #[expect(unsafe_code, reason = "libbpf-rs has no batches for per-CPU maps")]
-        // SAFETY: there are `count` keys of the map's size and as many values, each 8 bytes for each possible CPU.
+        // SAFETY: there are `count` keys of the map's size and as many values, each 8 bytes for
+        // each possible CPU.
         let result = unsafe {
             libbpf_sys::bpf_map_update_batch(
                 self.map.as_fd().as_raw_fd(),

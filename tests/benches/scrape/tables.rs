@@ -1,5 +1,6 @@
-//! The tables: each starts hosts of its own and prints what it saw. CPU time and memory are sums over
-//! all processes of a host; memory is what each has for itself and its part of what they share (PSS).
+//! The tables: each starts hosts of its own and prints what it saw. CPU time and memory are sums
+//! over all processes of a host; memory is what each has for itself and its part of what they share
+//! (PSS).
 
 use std::fs;
 use std::sync::Barrier;

@@ -1,5 +1,6 @@
-//! `bindings WIT DIR`: writes the C bindings of the three plugin worlds, WORLD.h and WORLD.c each, into DIR/decoder, DIR/shaper and DIR/collector.
-//! tests/whole/languages.rs compares them with those of the templates.
+//! `bindings WIT DIR`: writes the C bindings of the three plugin worlds, WORLD.h and WORLD.c each,
+//! into DIR/decoder, DIR/shaper and DIR/collector. tests/whole/languages.rs compares them with
+//! those of the templates.
 
 use std::path::Path;
 use std::{env, fs};
@@ -16,7 +17,8 @@ fn main() -> Result<()> {
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_path(&wit)?;
         let world = resolve.select_world(&[package], Some(&format!("{kind}-plugin")))?;
-        // The component's type goes in when the component is made: no binary file among the sources.
+        // The component's type goes in when the component is made: no binary file among the
+        // sources.
         let options = Opts {
             no_object_file: true,
             rename_world: Some("plugin".to_owned()),

@@ -66,7 +66,8 @@ pub fn decoders(data: &[u8]) {
     }
 }
 
-/// Any shaper, in the same way; the cell is the last label of the first row, and half of it that of the second.
+/// Any shaper, in the same way; the cell is the last label of the first row, and half of it that of
+/// the second.
 pub fn shapers(data: &[u8]) {
     let Some((which, options, cell)) = parts(data) else {
         return;

@@ -1,4 +1,5 @@
-//! The fuzz targets by name. A target is a function that takes any bytes and panics where something does not hold.
+//! The fuzz targets by name. A target is a function that takes any bytes and panics where something
+//! does not hold.
 
 use std::path::Path;
 
@@ -46,7 +47,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("yaml", yaml),
 ];
 
-/// The program of one target: with the workspace's wrapper a fuzzer, else one that runs the target over the files that it is given.
+/// The program of one target: with the workspace's wrapper a fuzzer, else one that runs the target
+/// over the files that it is given.
 #[macro_export]
 macro_rules! target {
     ($target:ident) => {

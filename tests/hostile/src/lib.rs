@@ -1,4 +1,5 @@
-//! Everything a plugin must not be able to do any harm with: a decoder and a collector called `hostile`, whose option `do` says which.
+//! Everything a plugin must not be able to do any harm with: a decoder and a collector called
+//! `hostile`, whose option `do` says which.
 //!
 //! Written against the interface itself: the SDK would not let it give such answers.
 #![cfg(target_family = "wasm")]

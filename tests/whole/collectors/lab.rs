@@ -1,4 +1,5 @@
-//! A collector that does what its options say, and one with families of all kinds. Source of a plugin: see `super::lab`.
+//! A collector that does what its options say, and one with families of all kinds. Source of a
+//! plugin: see `super::lab`.
 
 use exporter_guest_sdk::families::{Histogram, Summary};
 use exporter_guest_sdk::net::TcpStream;

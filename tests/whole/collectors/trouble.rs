@@ -1,4 +1,5 @@
-//! Collectors that misbehave beside a unit of maps and a good collector: theirs is missing, everything else is there.
+//! Collectors that misbehave beside a unit of maps and a good collector: theirs is missing,
+//! everything else is there.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -96,7 +97,8 @@ fn each_costs_its_own_families_alone() {
             "family `lab_twice`: series `{a=\\\"1\\\"}` is there twice",
         ],
     );
-    // The next two are as good, and after three the breaker is open: nobody waits for the loop any more.
+    // The next two are as good, and after three the breaker is open: nobody waits for the loop any
+    // more.
     for _ in 0..2 {
         let text = host.fetch(Format::Text);
         assert!(text.contains("\nkinds_unknown 4\n"), "{text}");

@@ -1,5 +1,5 @@
-//! Processes of a host that are killed or hang: the server is replaced and nothing that was counted is
-//! lost; without the loader or the starter there is nothing left.
+//! Processes of a host that are killed or hang: the server is replaced and nothing that was counted
+//! is lost; without the loader or the starter there is nothing left.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +18,8 @@ use crate::lifecycle::{all_kinds, loaded, programs};
 /// Deaths after which the loader's memory and descriptors are what they will be.
 const WARM_UP: usize = 5;
 
-/// How often the server dies, and how long it may take until there is an answer again. An emulated machine is too slow for both.
+/// How often the server dies, and how long it may take until there is an answer again. An emulated
+/// machine is too slow for both.
 fn deaths() -> (usize, Duration) {
     if is_emulated() {
         (10, Duration::from_secs(60))

@@ -1,5 +1,5 @@
-//! Who each process is and what it may do, for the ways to start a host, and after the tenth server.
-//! The image and the systemd unit are looked at by tests/image.sh and tests/systemd.sh.
+//! Who each process is and what it may do, for the ways to start a host, and after the tenth
+//! server. The image and the systemd unit are looked at by tests/image.sh and tests/systemd.sh.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -135,8 +135,8 @@ fn expected_user() -> u32 {
     })
 }
 
-/// The loader: pairs, the kernel's news, the service manager, and the one listener that it has bound
-/// for the server. The starter: its pair.
+/// The loader: pairs, the kernel's news, the service manager, and the one listener that it has
+/// bound for the server. The starter: its pair.
 fn only_its_sockets(host: &Host) {
     let of_loader = sockets::of(host.loader());
     let allowed = ["unix seqpacket", "netlink", "unix datagram", "tcp listen"];

@@ -1,5 +1,5 @@
-//! What the processes try themselves (`--hardening.check`): each thing that the issue names is refused,
-//! to a server that is another user's and to one of the loader's own user.
+//! What the processes try themselves (`--hardening.check`): each thing that the issue names is
+//! refused, to a server that is another user's and to one of the loader's own user.
 
 use crate::hardening::{as_user, for_everybody, setup};
 use crate::harness::tree::one_process;

@@ -39,8 +39,8 @@ fn states(host: &Host) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Each unit that runs has its series. Those that do not say that there were not enough descriptors.
-/// How many run.
+/// Each unit that runs has its series. Those that do not say that there were not enough
+/// descriptors. How many run.
 fn run_or_say_why(host: &Host) -> usize {
     let states = states(host);
     let (body, log) = (host.text(), host.log());
@@ -91,7 +91,8 @@ fn what_fits_below_a_limit_of_descriptors_runs() {
     assert!(running > 10 && running < UNITS, "{running}");
 }
 
-/// The loader has room for all of them, the server has not: it goes on answering, and takes what fits.
+/// The loader has room for all of them, the server has not: it goes on answering, and takes what
+/// fits.
 #[test]
 fn what_the_server_has_no_room_for_says_so() {
     if one_process() {

@@ -1,4 +1,5 @@
-//! Signals that reach all processes, as those of a terminal and of systemd do: only the loader minds.
+//! Signals that reach all processes, as those of a terminal and of systemd do: only the loader
+//! minds.
 
 use super::{EVENTS, setup};
 use crate::harness::event::{fire, watch_me};

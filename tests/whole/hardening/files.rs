@@ -41,8 +41,8 @@ fn a_capability_to_look_into_processes_leaves_landlock_off_unless_it_is_required
     assert_eq!(features(&host)[2], 1.0);
 }
 
-/// The loader, which runs nobody's code and answers nobody, may read all files: what comes later may
-/// lie anywhere.
+/// The loader, which runs nobody's code and answers nobody, may read all files: what comes later
+/// may lie anywhere.
 #[test]
 fn what_comes_later_may_lie_elsewhere() {
     // One process is closed as its server would be.

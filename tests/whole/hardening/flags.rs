@@ -12,7 +12,8 @@ use crate::harness::host::program;
 use crate::harness::identity::{CAP_BPF, CAP_PERFMON, mask};
 use crate::harness::sys::set_xattr;
 
-/// As the image has it: the program file has both "permitted", which a container's user gets as far as `--cap-add` allows.
+/// As the image has it: the program file has both "permitted", which a container's user gets as far
+/// as `--cap-add` allows.
 #[test]
 fn as_a_user_with_capabilities_of_the_file() {
     let setup = for_everybody();

@@ -1,4 +1,5 @@
-//! Every way to start the host, and what works then: the tables of examples/deploy/README.md, played.
+//! Every way to start the host, and what works then: the tables of examples/deploy/README.md,
+//! played.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

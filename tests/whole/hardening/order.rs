@@ -1,4 +1,5 @@
-//! What the host asks of the kernel from its start to its end: in which order, and whether the unit in examples/deploy lets it.
+//! What the host asks of the kernel from its start to its end: in which order, and whether the unit
+//! in examples/deploy lets it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,8 +56,9 @@ fn the_loader_gives_privileges_away_before_there_is_a_server() {
     assert!(compiled.is_empty(), "{compiled:?}");
 }
 
-/// The starter: one thread, and no privilege, before it makes a process. The server: confined before
-/// it has a second thread, runs a component or takes a connection. None of them runs a program.
+/// The starter: one thread, and no privilege, before it makes a process. The server: confined
+/// before it has a second thread, runs a component or takes a connection. None of them runs a
+/// program.
 #[test]
 fn privileges_go_before_anything_runs_that_is_not_ours() {
     if one_process() {
@@ -164,7 +166,8 @@ fn the_systemd_unit_allows_what_the_host_calls() {
 
 const UNIT: &str = "examples/deploy/systemd/exporter-host.service";
 
-/// RestrictSUIDSGID, which DynamicUser brings with it, refuses a call whose arguments systemd's filter cannot see: plugins read all the same.
+/// RestrictSUIDSGID, which DynamicUser brings with it, refuses a call whose arguments systemd's
+/// filter cannot see: plugins read all the same.
 #[test]
 fn plugins_read_files_where_openat2_is_refused() {
     for error in ["ENOSYS", "EPERM"] {
@@ -198,7 +201,8 @@ fn plugins_read_files_where_openat2_is_refused() {
     }
 }
 
-/// What the unit's SystemCallFilter comes to: a list of what is allowed, from which a later line with `~` takes away, as in systemd.exec(5).
+/// What the unit's SystemCallFilter comes to: a list of what is allowed, from which a later line
+/// with `~` takes away, as in systemd.exec(5).
 fn system_calls(unit: &str) -> BTreeSet<String> {
     let mut allowed = BTreeSet::from(["execve".to_owned()]);
     add(&mut allowed, "@default");

@@ -42,7 +42,8 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Runs the host under strace with what comes before its name, lets `work` do something with it and stops it.
+    /// Runs the host under strace with what comes before its name, lets `work` do something with it
+    /// and stops it.
     pub(super) fn of(setup: Setup, wrapper: &[String], work: impl FnOnce(&Host)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("trace");

@@ -35,7 +35,8 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// In each millisecond `each` events of each of four arguments. Returns when the first have happened.
+    /// In each millisecond `each` events of each of four arguments. Returns when the first have
+    /// happened.
     pub(crate) fn start(host: &Host, each: u32) -> Self {
         let targets = host.maps("target");
         let stop = Arc::new(AtomicBool::new(false));

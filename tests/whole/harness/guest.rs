@@ -6,7 +6,8 @@ use std::process::Command;
 
 use super::objects::repository;
 
-/// The component of this source. `variables` are there while it is built, for `env!`; `version` tells several of one name apart.
+/// The component of this source. `variables` are there while it is built, for `env!`; `version`
+/// tells several of one name apart.
 pub(crate) fn component(
     name: &str,
     source: &str,

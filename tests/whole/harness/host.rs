@@ -36,8 +36,8 @@ const ANY: u32 = 0;
 pub(crate) struct Host {
     child: Option<Child>,
     tree: Tree,
-    /// The server of the start, which a test that does not say otherwise ends with: one that dies is
-    /// replaced so soon that hardly anything else would tell.
+    /// The server of the start, which a test that does not say otherwise ends with: one that dies
+    /// is replaced so soon that hardly anything else would tell.
     server: AtomicU32,
     address: SocketAddr,
     log: Arc<Log>,
@@ -149,7 +149,8 @@ impl Host {
         Body::parse(Format::OpenMetrics, &self.fetch(Format::OpenMetrics))
     }
 
-    /// The samples of this name, which have to be the same in both formats: for what does not change meanwhile.
+    /// The samples of this name, which have to be the same in both formats: for what does not
+    /// change meanwhile.
     pub(crate) fn series(&self, name: &str) -> Series {
         let text = self.text().series(name);
         assert_eq!(

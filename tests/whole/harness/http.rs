@@ -76,7 +76,8 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The same for an answer that may be cut short, as by the death of the process that gives it: `None` then.
+/// The same for an answer that may be cut short, as by the death of the process that gives it:
+/// `None` then.
 pub(crate) fn whole(address: SocketAddr, path: &str) -> Option<Response> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     let mut stream = connect(address);

@@ -11,7 +11,8 @@ pub(crate) const CAP_BPF: u32 = 39;
 
 /// What a process may do and could get.
 pub(crate) const USED: [&str; 3] = ["CapPrm", "CapEff", "CapBnd"];
-/// What a program that it starts would be given: nothing beyond what is kept, and nothing at all is fine.
+/// What a program that it starts would be given: nothing beyond what is kept, and nothing at all is
+/// fine.
 pub(crate) const HANDED_ON: [&str; 2] = ["CapInh", "CapAmb"];
 pub(crate) const SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
 /// No process of a host may have this user but where it was started so: it is nobody's.
@@ -78,10 +79,11 @@ fn all_are(pid: u32, field: &str, value: &str) -> Result<(), String> {
     })
 }
 
-/// A starter, server or compiler has no capability in any set, a filter, and a user that is somebody's own.
+/// A starter, server or compiler has no capability in any set, a filter, and a user that is
+/// somebody's own.
 ///
-/// Where the loader was no root, its user cannot be changed and the bounding set cannot be made smaller
-/// (that takes CAP_SETPCAP): what is in it can be gained by nobody, as no_new_privs is set.
+/// Where the loader was no root, its user cannot be changed and the bounding set cannot be made
+/// smaller (that takes CAP_SETPCAP): what is in it can be gained by nobody, as no_new_privs is set.
 pub(crate) fn confined(process: &Process, loader: u32) -> Result<(), String> {
     let pid = process.pid;
     let kept = server_capabilities();

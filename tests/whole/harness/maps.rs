@@ -1,4 +1,5 @@
-//! The maps of a running host, opened by id: entries that a test writes are what a BPF program would have left there.
+//! The maps of a running host, opened by id: entries that a test writes are what a BPF program
+//! would have left there.
 
 use std::fs;
 use std::os::fd::RawFd;

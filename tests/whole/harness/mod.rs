@@ -1,4 +1,5 @@
-//! What the tests stand on: starting a host, asking it over HTTP, parsing what it says, and reaching into its maps.
+//! What the tests stand on: starting a host, asking it over HTTP, parsing what it says, and
+//! reaching into its maps.
 
 pub(crate) mod bombs;
 pub(crate) mod components;
@@ -39,7 +40,8 @@ pub(crate) mod names {
     pub(crate) const DECODER_ERRORS: &str = "ebpf_exporter_decoder_errors_total";
 }
 
-/// Asks until there is an answer. For what the kernel does in its own time (perf buffers, sampling, freeing programs).
+/// Asks until there is an answer. For what the kernel does in its own time (perf buffers, sampling,
+/// freeing programs).
 pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     // Virtual machines without acceleration are slow.
     within(Duration::from_secs(30), what, ask)

@@ -5,7 +5,8 @@ use std::thread;
 
 use super::sys::unshare_network;
 
-/// Runs `test` on a thread in a new namespace, in which loopback is up; processes that it starts are in it too.
+/// Runs `test` on a thread in a new namespace, in which loopback is up; processes that it starts
+/// are in it too.
 pub(crate) fn in_own_namespace(test: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(|| {
         unshare_network().expect("a new network namespace (as root)");
@@ -30,7 +31,8 @@ pub(crate) fn ip(arguments: &str) {
     );
 }
 
-/// Sends Ethernet frames of this type out of the interface, in this thread's namespace. Python has the packet sockets.
+/// Sends Ethernet frames of this type out of the interface, in this thread's namespace. Python has
+/// the packet sockets.
 pub(crate) fn send_frames(interface: &str, ethertype: u16, count: usize) {
     let program = format!(
         "import socket\n\

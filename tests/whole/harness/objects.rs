@@ -28,7 +28,8 @@ pub(crate) fn is_emulated() -> bool {
     env::var_os("EXPORTER_TEST_OBJECTS").is_some_and(|are| are == "built")
 }
 
-/// Where all of them are. `EXPORTER_TEST_OBJECTS=built` in the virtual machines of `tests/kernels.sh`, which have no compiler.
+/// Where all of them are. `EXPORTER_TEST_OBJECTS=built` in the virtual machines of
+/// `tests/kernels.sh`, which have no compiler.
 pub(crate) fn all() -> &'static Path {
     static ALL: OnceLock<PathBuf> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -75,8 +76,8 @@ fn build_usdt(directory: &Path) {
     fs::rename(new, &target).unwrap();
     let source = fs::read_to_string(from("usdt.bpf.c.in")).unwrap();
     let source = source.replace("@TARGET@", target.to_str().unwrap());
-    // Beside its headers, which are found by their place: those of the libbpf that the host has in it, as what a probe's arguments look like in
-    // memory is between the two of them.
+    // Beside its headers, which are found by their place: those of the libbpf that the host has in
+    // it, as what a probe's arguments look like in memory is between the two of them.
     let sources = directory.join("usdt");
     fs::create_dir_all(&sources).unwrap();
     for (name, header) in libbpf_sys::API_HEADERS {

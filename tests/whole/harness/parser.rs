@@ -1,4 +1,5 @@
-//! Bodies, as Python's `prometheus_client` reads them: it has the strictest OpenMetrics parser, and it is not ours.
+//! Bodies, as Python's `prometheus_client` reads them: it has the strictest OpenMetrics parser, and
+//! it is not ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,5 @@
-//! A plugin in several versions, built once: a decoder `spoken` that puts its version before what it is given.
+//! A plugin in several versions, built once: a decoder `spoken` that puts its version before what
+//! it is given.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

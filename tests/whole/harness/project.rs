@@ -1,4 +1,5 @@
-//! Plugin projects as `exporter-host plugin new` writes them, built and tested by their languages' tools (tests/languages.sh).
+//! Plugin projects as `exporter-host plugin new` writes them, built and tested by their languages'
+//! tools (tests/languages.sh).
 
 use std::env;
 use std::fs::{self, File};

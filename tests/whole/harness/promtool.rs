@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// What `promtool check metrics` has to say about a body of the text format: nothing, if all is well.
+/// What `promtool check metrics` has to say about a body of the text format: nothing, if all is
+/// well.
 pub(crate) fn promtool(text: &str) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

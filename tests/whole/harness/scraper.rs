@@ -1,4 +1,5 @@
-//! A Prometheus of our own that never sleeps long: it scrapes all the time while a test does something else, and remembers what was wrong.
+//! A Prometheus of our own that never sleeps long: it scrapes all the time while a test does
+//! something else, and remembers what was wrong.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

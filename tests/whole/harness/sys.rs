@@ -1,4 +1,5 @@
-//! The few system calls that std has no word for. (A crate for them would switch on features of libc, and the host be built twice.)
+//! The few system calls that std has no word for. (A crate for them would switch on features of
+//! libc, and the host be built twice.)
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -32,7 +33,8 @@ pub(crate) fn send(pid: u32, signal: i32) -> io::Result<()> {
     answer(result)
 }
 
-/// CPU time of a process, all its threads together, those that have ended included. None: it has ended.
+/// CPU time of a process, all its threads together, those that have ended included. None: it has
+/// ended.
 pub(crate) fn process_time(pid: u32) -> Option<Duration> {
     // The kernel's name for a process' CPU clock (MAKE_PROCESS_CPUCLOCK with CPUCLOCK_SCHED): what
     // clock_getcpuclockid(3) computes.
@@ -109,7 +111,8 @@ pub(crate) fn set_xattr(file: &Path, name: &CStr, value: &[u8]) -> io::Result<()
     let file = CString::new(file.as_os_str().as_bytes())?;
     let (data, length) = (value.as_ptr().cast(), value.len());
     #[expect(unsafe_code, reason = "std has no extended attributes")]
-    // SAFETY: both strings have an end, and the pointer is to `length` bytes that live; nothing is written through any of them.
+    // SAFETY: both strings have an end, and the pointer is to `length` bytes that live; nothing is
+    // written through any of them.
     let result = unsafe { libc::setxattr(file.as_ptr(), name.as_ptr(), data, length, 0) };
     answer(result)
 }

@@ -143,7 +143,8 @@ impl Tree {
         self.the_only(SERVER, old)
     }
 
-    /// Waits for a process of this name that is not `old`. The loader is all of them where nothing is split.
+    /// Waits for a process of this name that is not `old`. The loader is all of them where nothing
+    /// is split.
     fn the_only(&self, name: &str, old: u32) -> u32 {
         if !self.is_split() {
             return self.loader;
@@ -180,14 +181,15 @@ impl Tree {
         all
     }
 
-    /// Bytes of memory: the proportional set size, in which a page that forked processes share counts once.
+    /// Bytes of memory: the proportional set size, in which a page that forked processes share
+    /// counts once.
     pub(crate) fn memory(&self) -> u64 {
         let processes = self.processes().into_iter();
         processes.filter_map(|process| memory(process.pid)).sum()
     }
 
-    /// The most memory since `forget_peak`: what there is now, and how much more each process has had
-    /// resident at some time.
+    /// The most memory since `forget_peak`: what there is now, and how much more each process has
+    /// had resident at some time.
     pub(crate) fn peak(&self) -> u64 {
         let more = self.processes().into_iter().filter_map(|process| {
             let status = status(process.pid)?;
@@ -217,7 +219,8 @@ impl Tree {
         processes.map(|process| descriptors(process.pid)).sum()
     }
 
-    /// Those that are left of an ended host after this time, at most; none as soon as there are none.
+    /// Those that are left of an ended host after this time, at most; none as soon as there are
+    /// none.
     pub(super) fn left_after(&self, limit: Duration) -> Vec<Process> {
         let deadline = Instant::now() + limit;
         loop {
@@ -229,8 +232,8 @@ impl Tree {
         }
     }
 
-    /// Processes of this host, or of one with the same config directory that has ended: none of them
-    /// is below a loader that lives.
+    /// Processes of this host, or of one with the same config directory that has ended: none of
+    /// them is below a loader that lives.
     fn left(&self) -> Vec<Process> {
         // A host without a config directory ends before it starts anything.
         if self.mark.is_empty() {

@@ -1,5 +1,5 @@
-//! An HDHomeRun device on loopback, and what such devices get wrong. It remembers whatever a collector must never send, and its end fails the
-//! test then.
+//! An HDHomeRun device on loopback, and what such devices get wrong. It remembers whatever a
+//! collector must never send, and its end fails the test then.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -208,7 +208,8 @@ fn read_frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(frame)
 }
 
-/// The variable that a request asks for, or what is wrong with it: a set request, an upgrade, or no frame at all.
+/// The variable that a request asks for, or what is wrong with it: a set request, an upgrade, or no
+/// frame at all.
 fn asked(frame: &[u8]) -> Result<String, String> {
     let (body, sum) = frame.split_at(frame.len() - 4);
     if checksum(body).to_le_bytes() != sum {

@@ -37,7 +37,8 @@ fn listed_targets_are_in_metrics() {
     }
 }
 
-/// Above what a debug build takes for its instances, on a machine with two processors that runs all the other tests too.
+/// Above what a debug build takes for its instances, on a machine with two processors that runs all
+/// the other tests too.
 const MANY: usize = 100;
 const DEAD: usize = 10;
 

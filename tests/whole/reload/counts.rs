@@ -14,12 +14,14 @@ use crate::harness::scraper::{Scraper, has, total};
 use crate::harness::{Host, eventually, http};
 
 const EACH: usize = 50;
-/// Reloads after which memory and descriptors are what they will be: every kind of change has been made.
+/// Reloads after which memory and descriptors are what they will be: every kind of change has been
+/// made.
 const WARM_UP: usize = 20;
 /// What freed memory that the allocator keeps, and the log's and telemetry's series, may add.
 const SLACK_KIB: u64 = 8 << 10;
 
-/// Another version of the counting unit: help, a label's name, decoders and their options, and a plugin take turns.
+/// Another version of the counting unit: help, a label's name, decoders and their options, and a
+/// plugin take turns.
 fn shape(host: &Host, number: usize) {
     let help = format!("Version-{number}.");
     let label = if number % 4 < 2 { "argument" } else { "which" };
@@ -48,7 +50,8 @@ fn shape(host: &Host, number: usize) {
     crate::capabilities::only_bpf_and_perfmon(host);
 }
 
-/// One thing happens to a neighbour: it comes, changes in each way, breaks in each way, is mended, goes.
+/// One thing happens to a neighbour: it comes, changes in each way, breaks in each way, is mended,
+/// goes.
 fn disturb(host: &Host, number: usize) {
     let yaml = host.path().join("neighbour.yaml");
     let object = host.path().join("neighbour.bpf.o");

@@ -12,7 +12,8 @@ use crate::harness::scraper::Scraper;
 use crate::harness::sys::SIGHUP;
 use crate::harness::{Host, Setup, eventually};
 
-/// Maps of one object and the sizes of their keys: a metric each, so that no two units have the same.
+/// Maps of one object and the sizes of their keys: a metric each, so that no two units have the
+/// same.
 const MAPS: [(&str, usize); 10] = [
     ("k1_total", 1),
     ("k2_total", 2),

@@ -1,4 +1,5 @@
-//! Another object: the old version serves until the new one does, and its counts go on where its maps do.
+//! Another object: the old version serves until the new one does, and its counts go on where its
+//! maps do.
 
 use std::fs;
 
@@ -139,7 +140,8 @@ fn a_map_that_has_changed_begins_anew_and_the_log_says_so() {
     assert_ne!(host.map("events_total").id(), map);
 }
 
-/// While one version takes over from the other both are attached for a moment. What comes then may count twice; it is never lost.
+/// While one version takes over from the other both are attached for a moment. What comes then may
+/// count twice; it is never lost.
 #[test]
 fn a_stream_of_events_is_not_interrupted() {
     let host = asked().start();
@@ -165,7 +167,8 @@ fn a_stream_of_events_is_not_interrupted() {
     let counted = count(&host, "argument", "3").unwrap();
     eprintln!("over 10 replacements: {fired} events, {counted} counted");
     assert!(counted >= f64::from(fired), "{counted} of {fired}");
-    // Both versions count only while one is put in the other's place, not while the new one is being loaded.
+    // Both versions count only while one is put in the other's place, not while the new one is
+    // being loaded.
     assert!(counted <= f64::from(fired) * 1.1, "{counted} of {fired}");
     install(
         &host.path().join("unit.yaml"),

@@ -1,4 +1,5 @@
-//! What a sidecar grants, from outside: the file that a collector may read, and what is said when it may not.
+//! What a sidecar grants, from outside: the file that a collector may read, and what is said when
+//! it may not.
 
 use std::fs;
 

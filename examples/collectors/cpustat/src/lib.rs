@@ -1,7 +1,7 @@
 //! `cpustat`: time by CPU and mode, from /proc/stat; the series of the 2018 cpustat_exporter.
 //!
-//! procfs-core's KernelStats does not serve here: it forgets the CPUs' numbers, which have gaps where a CPU is offline, and refuses the
-//! whole file for one bad line.
+//! procfs-core's KernelStats does not serve here: it forgets the CPUs' numbers, which have gaps
+//! where a CPU is offline, and refuses the whole file for one bad line.
 
 mod line;
 #[cfg(test)]
@@ -15,7 +15,8 @@ use serde::Deserialize;
 use line::Cpu;
 
 const PATH: &str = "/proc/stat";
-/// Ticks in a second: what the kernel tells user space is in hundredths on every architecture that Rust's Linux targets have.
+/// Ticks in a second: what the kernel tells user space is in hundredths on every architecture that
+/// Rust's Linux targets have.
 const USER_HZ: f64 = 100.0;
 
 /// The collector.

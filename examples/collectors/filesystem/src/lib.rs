@@ -1,4 +1,5 @@
-//! `filesystem`: sizes and inodes of file systems by mount point, named and left out as by node_exporter.
+//! `filesystem`: sizes and inodes of file systems by mount point, named and left out as by
+//! node_exporter.
 
 mod mounts;
 #[cfg(test)]
@@ -12,7 +13,8 @@ use serde::Deserialize;
 
 use mounts::Mount;
 
-/// PID 1's, as node_exporter has it: the machine's mounts and not those of a service manager's sandbox.
+/// PID 1's, as node_exporter has it: the machine's mounts and not those of a service manager's
+/// sandbox.
 const PATH: &str = "/proc/1/mounts";
 
 /// The defaults of Debian's prometheus-node-exporter 1.5.

@@ -1,6 +1,7 @@
 //! /proc/PID/mounts: one mount a line, `device mountpoint fstype options 0 0`, see fstab(5).
 //!
-//! Not procfs-core's MountEntry, which leaves `\040`, a space, as it is, and refuses the whole file for one bad line.
+//! Not procfs-core's MountEntry, which leaves `\040`, a space, as it is, and refuses the whole file
+//! for one bad line.
 
 /// One mount.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +27,8 @@ impl Mount {
     }
 }
 
-/// The kernel writes space, tab, newline, backslash and hash as `\` and three octal digits (seq_file.c: mangle_path).
+/// The kernel writes space, tab, newline, backslash and hash as `\` and three octal digits
+/// (seq_file.c: mangle_path).
 fn unescape(field: &str) -> String {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();

@@ -6,10 +6,12 @@ use crate::device::Device;
 use crate::report::Report;
 use crate::target::endpoint;
 
-/// Asks the target for all that it tells of itself, over one connection, within the request's deadline.
+/// Asks the target for all that it tells of itself, over one connection, within the request's
+/// deadline.
 ///
-/// What the device says may be odd or incomplete: then the rest is served. Once the connection itself cannot be trusted or is lost, the
-/// probe fails as a whole, so that half a device is never taken for all of it.
+/// What the device says may be odd or incomplete: then the rest is served. Once the connection
+/// itself cannot be trusted or is lost, the probe fails as a whole, so that half a device is never
+/// taken for all of it.
 #[derive(Debug)]
 pub(crate) struct HdHomeRun;
 

@@ -1,4 +1,5 @@
-//! The text of `/tunerN/debug`, in the shapes that it has had since 2009: lines of a section's name and pairs.
+//! The text of `/tunerN/debug`, in the shapes that it has had since 2009: lines of a section's name
+//! and pairs.
 //!
 //! ```text
 //! tun: ch=qam:33 lock=qam256 ss=83(-10dBmV) snq=90(29dB) seq=100 dbg=22081-6930
@@ -9,8 +10,8 @@
 //! net: bps=9367360 pps=802 err=0 stop=0
 //! ```
 //!
-//! A line without a section is that of `/tunerN/status`: `ch= lock= ss= snq= seq= bps= pps=`. Nothing here fails: a token that cannot be
-//! understood is counted, and the others are read.
+//! A line without a section is that of `/tunerN/status`: `ch= lock= ss= snq= seq= bps= pps=`.
+//! Nothing here fails: a token that cannot be understood is counted, and the others are read.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +34,8 @@ pub(crate) enum Section {
 pub(crate) struct Debug {
     /// `none`, or as the device writes it: `8vsb:575000000`, `atsc3:33:0+16`.
     pub(crate) channel: Option<String>,
-    /// `none`, a modulation, or a text in parentheses: a signal of a kind that the tuner does not support.
+    /// `none`, a modulation, or a text in parentheses: a signal of a kind that the tuner does not
+    /// support.
     pub(crate) lock: Option<String>,
     numbers: BTreeMap<(Section, &'static str), i64>,
     has_cable_card: bool,
@@ -104,7 +106,8 @@ impl Debug {
         debug
     }
 
-    /// The number called `name` in this section's line, as the device counts it; None if it isn't there or no number.
+    /// The number called `name` in this section's line, as the device counts it; None if it isn't
+    /// there or no number.
     pub(crate) fn number(&self, section: Section, name: &'static str) -> Option<i64> {
         self.numbers.get(&(section, name)).copied()
     }

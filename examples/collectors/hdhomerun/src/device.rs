@@ -16,7 +16,8 @@ const CHUNK: u32 = 1 << 17;
 pub(crate) struct Device<T> {
     stream: T,
     endpoint: String,
-    /// Of the whole probe. Each operation is given all of it: the host ends them at the call's deadline, so that no clock is needed here.
+    /// Of the whole probe. Each operation is given all of it: the host ends them at the call's
+    /// deadline, so that no clock is needed here.
     timeout: Duration,
 }
 
@@ -44,7 +45,8 @@ impl<T: TcpStream> Device<T> {
         })
     }
 
-    /// Asks for one variable. After a failure the connection is of no more use: nobody knows where the next answer begins.
+    /// Asks for one variable. After a failure the connection is of no more use: nobody knows where
+    /// the next answer begins.
     pub(crate) fn get(&mut self, variable: Variable) -> Result<Answer, Failure> {
         let request = Request::get(variable);
         self.stream

@@ -12,7 +12,8 @@ use crate::reply::{Found, is_device_id};
 use crate::request;
 use crate::target::{PORT, endpoint};
 
-/// As libhdhomerun: the question is asked twice, since datagrams get lost, and each time there is this much quiet after the last answer.
+/// As libhdhomerun: the question is asked twice, since datagrams get lost, and each time there is
+/// this much quiet after the last answer.
 const ATTEMPTS: u32 = 2;
 const QUIET: Duration = Duration::from_millis(200);
 /// More answers to one question are not read: whoever sends them is no network of tuners.

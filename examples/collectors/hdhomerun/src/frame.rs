@@ -1,5 +1,5 @@
-//! Frames: `u16 BE type | u16 BE payload length | payload | u32 LE CRC-32 of all before it`. The protocol is SiliconDust's, as libhdhomerun
-//! has it in hdhomerun_pkt.h.
+//! Frames: `u16 BE type | u16 BE payload length | payload | u32 LE CRC-32 of all before it`. The
+//! protocol is SiliconDust's, as libhdhomerun has it in hdhomerun_pkt.h.
 
 /// Type and length.
 const HEADER: usize = 4;
@@ -33,7 +33,8 @@ pub(crate) enum FrameError {
     Type { expected: ReplyType, found: u16 },
 }
 
-/// The size of the whole frame that starts with these bytes: None until its header is there. At most 65543, as the length has 16 bits.
+/// The size of the whole frame that starts with these bytes: None until its header is there. At
+/// most 65543, as the length has 16 bits.
 pub(crate) fn frame_len(bytes: &[u8]) -> Option<usize> {
     let header: &[u8; HEADER] = bytes.first_chunk()?;
     let [_, _, high, low] = *header;
@@ -45,7 +46,8 @@ pub(crate) fn frame_type(bytes: &[u8]) -> Option<u16> {
     bytes.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
-/// Puts a frame around a payload. Only `request` makes frames to send: the tests below and the fake devices make the others.
+/// Puts a frame around a payload. Only `request` makes frames to send: the tests below and the fake
+/// devices make the others.
 pub(crate) fn seal(kind: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(HEADER + payload.len() + CHECKSUM);
     frame.extend_from_slice(&kind.to_be_bytes());

@@ -19,7 +19,8 @@ use crate::tlv::{Tags, push};
 const DISCOVER_REPLY: u16 = 3;
 const GET_REPLY: u16 = 5;
 
-/// As a frame, as the payload of one, as a text, as what a device sends in pieces, and as a datagram.
+/// As a frame, as the payload of one, as a text, as what a device sends in pieces, and as a
+/// datagram.
 pub fn hdhomerun(data: &[u8]) {
     frame(data);
     for kind in [DISCOVER_REPLY, GET_REPLY] {
@@ -77,7 +78,8 @@ fn debug(text: &str) {
     assert_eq!(debug.is_locked().is_some(), debug.lock.is_some());
 }
 
-/// A device that answers with these bytes, cut at every 0xfe: the pieces of a stream, sealed where they are said to be a payload.
+/// A device that answers with these bytes, cut at every 0xfe: the pieces of a stream, sealed where
+/// they are said to be a payload.
 fn conversation(data: &[u8]) {
     let pieces: Vec<Vec<u8>> = data
         .split(|byte| *byte == 0xfe)

@@ -19,7 +19,8 @@ pub(crate) enum Answer {
     Error(String),
 }
 
-/// A device that answered a discover request. Its authorization string is a secret and not looked at.
+/// A device that answered a discover request. Its authorization string is a secret and not looked
+/// at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
     pub(crate) id: u32,
@@ -139,7 +140,8 @@ fn host_of(address: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
-/// Old firmware does not say how many tuners there are: libhdhomerun knows by the model, which the id begins with.
+/// Old firmware does not say how many tuners there are: libhdhomerun knows by the model, which the
+/// id begins with.
 fn tuners_by_id(id: u32) -> Option<u8> {
     match id >> 20 {
         0x102 => Some(1),
@@ -148,7 +150,8 @@ fn tuners_by_id(id: u32) -> Option<u8> {
     }
 }
 
-/// Whether the check digit of a device id is right: xor over its nibbles, every other one through a table.
+/// Whether the check digit of a device id is right: xor over its nibbles, every other one through a
+/// table.
 pub(crate) fn is_device_id(id: u32) -> bool {
     const TABLE: [u8; 16] = [
         0xa, 0x5, 0xf, 0x6, 0x7, 0xc, 0x1, 0xb, 0x9, 0x2, 0x8, 0xd, 0x4, 0x3, 0xe, 0x0,

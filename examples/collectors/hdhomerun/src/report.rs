@@ -1,6 +1,7 @@
 //! What one probe learns of a device, and the series it becomes.
 //!
-//! The first ten families are those of the 2018 hdhomerun_exporter: same names, types, help texts and values.
+//! The first ten families are those of the 2018 hdhomerun_exporter: same names, types, help texts
+//! and values.
 
 use exporter_guest_sdk::families::Kind;
 use exporter_guest_sdk::net::TcpStream;
@@ -11,7 +12,8 @@ use crate::device::Device;
 use crate::reply::Answer;
 use crate::request::Variable;
 
-/// No device has more than eight. A limit, because a device that knows every name would be asked for ever.
+/// No device has more than eight. A limit, because a device that knows every name would be asked
+/// for ever.
 const MAX_TUNERS: u8 = 32;
 /// What libhdhomerun takes a device for that is too old to have the variable.
 const OLDEST_MODEL: &str = "hdhomerun_atsc";
@@ -118,7 +120,8 @@ const CABLE_CARD: [NumberFamily; 3] = [
     },
 ];
 
-/// By tuner, of our own. The device's counters begin anew with each channel change, which is what counters do.
+/// By tuner, of our own. The device's counters begin anew with each channel change, which is what
+/// counters do.
 const FURTHER: [NumberFamily; 9] = [
     NumberFamily {
         name: "hdhomerun_tuner_stage_bytes_per_second",
@@ -205,7 +208,8 @@ const FURTHER: [NumberFamily; 9] = [
 // === impl Report ===
 
 impl Report {
-    /// Asks for each variable once: the three about the device, then each tuner's debug text until there is no such tuner.
+    /// Asks for each variable once: the three about the device, then each tuner's debug text until
+    /// there is no such tuner.
     pub(crate) fn read<T: TcpStream>(device: &mut Device<T>) -> Result<Self, Failure> {
         let model = match device.get(Variable::Model)? {
             Answer::Unknown => Some(OLDEST_MODEL.to_owned()),
@@ -283,7 +287,8 @@ impl Report {
     }
 }
 
-/// A variable's value; None after a warning if the device gives an error instead, except that it has no such variable.
+/// A variable's value; None after a warning if the device gives an error instead, except that it
+/// has no such variable.
 fn text(variable: Variable, answer: Answer) -> Option<String> {
     match answer {
         Answer::Value(text) => Some(text.trim().to_owned()),

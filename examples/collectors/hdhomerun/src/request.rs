@@ -1,8 +1,9 @@
 //! What we send: a question for one of four variables, or a search for devices.
 //!
-//! Nothing else can be said with these types. A [`Request`] has no other makers than the two below, neither takes a value, and what talks to
-//! a device takes a `Request`: the collector cannot set anything (that would be tag 0x04 in a get/set request) and cannot start a firmware
-//! upgrade (type 0x0006).
+//! Nothing else can be said with these types. A [`Request`] has no other makers than the two below,
+//! neither takes a value, and what talks to a device takes a `Request`: the collector cannot set
+//! anything (that would be tag 0x04 in a get/set request) and cannot start a firmware upgrade (type
+//! 0x0006).
 
 use std::fmt;
 
@@ -50,7 +51,8 @@ impl Request {
         Self(seal(GET_REQUEST, &payload))
     }
 
-    /// Asks the device with this id to answer, or any device. Type and id are both there: old firmware wants the id.
+    /// Asks the device with this id to answer, or any device. Type and id are both there: old
+    /// firmware wants the id.
     pub(crate) fn discover(id: Option<u32>) -> Self {
         let mut payload = Vec::new();
         push(&mut payload, tag::DEVICE_TYPE, &WILDCARD.to_be_bytes());

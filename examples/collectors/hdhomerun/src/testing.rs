@@ -3,7 +3,8 @@
 use crate::frame::seal;
 use crate::tlv::{push, tag};
 
-/// The debug text of a CableCARD tuner that was shown in the talk about the 2018 exporter: 214 bytes.
+/// The debug text of a CableCARD tuner that was shown in the talk about the 2018 exporter: 214
+/// bytes.
 pub(crate) const PRIME: &str = "tun: ch=qam:183000000 lock=qam256:183000000 ss=100 snq=100 seq=100 dbg=-381/-5551\n\
                                 dev: bps=38810720 resync=0 overflow=0\n\
                                 cc:  bps=38810720 resync=0 overflow=0\n\

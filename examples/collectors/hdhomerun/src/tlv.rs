@@ -1,4 +1,5 @@
-//! What a payload consists of: tag, length, value, again and again. A length below 128 is one byte; otherwise two: `0x80 | n & 0x7f`, `n >> 7`.
+//! What a payload consists of: tag, length, value, again and again. A length below 128 is one byte;
+//! otherwise two: `0x80 | n & 0x7f`, `n >> 7`.
 
 /// The tags that we read or write; all others are passed over.
 pub(crate) mod tag {
@@ -26,7 +27,8 @@ pub(crate) enum TagError {
     Truncated { tag: u8, said: usize, left: usize },
 }
 
-/// Appends one tag. Values are names and numbers of ours: none has the 32768 bytes that a length cannot say.
+/// Appends one tag. Values are names and numbers of ours: none has the 32768 bytes that a length
+/// cannot say.
 pub(crate) fn push(payload: &mut Vec<u8>, tag: u8, value: &[u8]) {
     payload.push(tag);
     match u8::try_from(value.len()) {

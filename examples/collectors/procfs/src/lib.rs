@@ -1,8 +1,9 @@
-//! `procfs`: what /proc says of the machine, with node_exporter's names, types and help texts; and groups of processes, with
-//! process-exporter's. One file for each part; this one only puts them together.
+//! `procfs`: what /proc says of the machine, with node_exporter's names, types and help texts; and
+//! groups of processes, with process-exporter's. One file for each part; this one only puts them
+//! together.
 //!
-//! Parsing is procfs-core's where that loses nothing: not for /proc/stat (it forgets the CPUs' numbers), /proc/meminfo (only fields it
-//! knows) and /proc/loadavg (it rounds to 32 bits).
+//! Parsing is procfs-core's where that loses nothing: not for /proc/stat (it forgets the CPUs'
+//! numbers), /proc/meminfo (only fields it knows) and /proc/loadavg (it rounds to 32 bits).
 
 mod cpu;
 mod disk;

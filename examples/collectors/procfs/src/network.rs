@@ -1,5 +1,5 @@
-//! /proc/1/net/dev: packets and bytes by interface of PID 1's network namespace. /proc/net is a link to the reader's own, and links are
-//! not followed out of a grant.
+//! /proc/1/net/dev: packets and bytes by interface of PID 1's network namespace. /proc/net is a
+//! link to the reader's own, and links are not followed out of a grant.
 
 use exporter_guest_sdk::{Failure, Families, Host};
 use procfs_core::FromRead;
@@ -23,8 +23,8 @@ pub(crate) fn collect(
         if exclude.is_match(name) {
             continue;
         }
-        // procfs-core reads whole files, and refuses them for one line: so each line is a file. The name is kept out of it, as it may
-        // hold what is no name to procfs-core.
+        // procfs-core reads whole files, and refuses them for one line: so each line is a file. The
+        // name is kept out of it, as it may hold what is no name to procfs-core.
         let file = format!("\n\nx: {numbers}\n");
         match InterfaceDeviceStatus::from_read(file.as_bytes()) {
             Ok(InterfaceDeviceStatus(devices)) => {

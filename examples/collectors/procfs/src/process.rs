@@ -1,6 +1,7 @@
-//! Groups of processes by name, with process-exporter's names. Its counters carry the pid as well: each call is an instance of its own
-//! that remembers nothing, and the sum over a group would fall when a process ends, which Prometheus takes for a restart from 0.
-//! `sum without (pid) (rate(…))` is the group's.
+//! Groups of processes by name, with process-exporter's names. Its counters carry the pid as well:
+//! each call is an instance of its own that remembers nothing, and the sum over a group would fall
+//! when a process ends, which Prometheus takes for a restart from 0. `sum without (pid) (rate(…))`
+//! is the group's.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use regex::Regex;
 
 /// Ticks in a second, on all of Rust's Linux targets.
 const USER_HZ: f64 = 100.0;
-/// Processes name themselves as they like, so names are no bound. What is beyond this many groups is one more.
+/// Processes name themselves as they like, so names are no bound. What is beyond this many groups
+/// is one more.
 const MAX_GROUPS: usize = 1000;
 const OTHER: &str = "other";
 /// Processes with counters of their own; those beyond count in their group's gauges only.
@@ -191,7 +193,8 @@ fn status_field(status: &str, field: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// Linux 6.2 and later say it as the directory's size, so that nobody need look into it; before, names are counted if they are granted.
+/// Linux 6.2 and later say it as the directory's size, so that nobody need look into it; before,
+/// names are counted if they are granted.
 fn descriptors(host: &impl Host, pid: &str) -> Result<Option<u64>, Failure> {
     let path = format!("/proc/{pid}/fd");
     let unless_denied = |error: FileError| match error.is_denied() {

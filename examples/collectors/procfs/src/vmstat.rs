@@ -1,4 +1,5 @@
-//! /proc/vmstat: the kernel's own names and numbers, as many as the option `vmstat_fields` lets through.
+//! /proc/vmstat: the kernel's own names and numbers, as many as the option `vmstat_fields` lets
+//! through.
 
 use exporter_guest_sdk::families::Value;
 use exporter_guest_sdk::{Failure, Families, Host};

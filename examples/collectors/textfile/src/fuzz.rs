@@ -5,7 +5,8 @@ use exporter_guest_sdk::{Families, testing};
 use crate::merge::Merged;
 use crate::parse::{self, Content};
 
-/// What a strict reader takes, a lenient one reads as the same; and what either has read, written down, is a good file.
+/// What a strict reader takes, a lenient one reads as the same; and what either has read, written
+/// down, is a good file.
 pub fn textfile(data: &[u8]) {
     let lenient = parse::lenient(data);
     match parse::strict(data) {

@@ -1,8 +1,8 @@
-//! Collector for files of metrics: what other programs leave in `*.prom` files, in the text format 0.0.4, as with node_exporter's textfile
-//! collector.
+//! Collector for files of metrics: what other programs leave in `*.prom` files, in the text format
+//! 0.0.4, as with node_exporter's textfile collector.
 //!
-//! `parse` reads one file, strictly or line by line; `paths` finds the files; `merge` brings the families of several files together;
-//! `collector` does it all and tells how it went.
+//! `parse` reads one file, strictly or line by line; `paths` finds the files; `merge` brings the
+//! families of several files together; `collector` does it all and tells how it went.
 
 mod age;
 mod collector;

@@ -1,4 +1,5 @@
-//! Which files are meant: absolute paths, in which `*`, `?` and `[…]` stand for names or parts of them.
+//! Which files are meant: absolute paths, in which `*`, `?` and `[…]` stand for names or parts of
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -38,8 +39,9 @@ impl PathPattern {
         })
     }
 
-    /// The paths that this stands for now: sorted, those that need not exist (behind a pattern) included. A directory that cannot be listed is
-    /// an error if it should be there, or if there is another reason.
+    /// The paths that this stands for now: sorted, those that need not exist (behind a pattern)
+    /// included. A directory that cannot be listed is an error if it should be there, or if there
+    /// is another reason.
     pub(crate) fn expand(
         &self,
         files: &impl Files,

@@ -1,5 +1,6 @@
-//! The decoder `container`: the path of a cgroup, as the decoder `cgroup` gives it, becomes the pod's uid, the container's id or the
-//! runtime's name. A part is asked for by option, so that one field of a key can be several labels.
+//! The decoder `container`: the path of a cgroup, as the decoder `cgroup` gives it, becomes the
+//! pod's uid, the container's id or the runtime's name. A part is asked for by option, so that one
+//! field of a key can be several labels.
 
 mod path;
 

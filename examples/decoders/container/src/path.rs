@@ -1,7 +1,8 @@
 //! How container runtimes and the kubelet call their cgroups.
 //!
-//! With systemd as the cgroup driver: `…-pod<uid with _>.slice/<prefix>-<id>.scope`; with cgroupfs: `…/pod<uid>/<id>`. Sources: the naming code
-//! of runc (libcontainer/cgroups/systemd), kubelet (pkg/kubelet/cm), cri-o, podman (libpod) and moby.
+//! With systemd as the cgroup driver: `…-pod<uid with _>.slice/<prefix>-<id>.scope`; with cgroupfs:
+//! `…/pod<uid>/<id>`. Sources: the naming code of runc (libcontainer/cgroups/systemd), kubelet
+//! (pkg/kubelet/cm), cri-o, podman (libpod) and moby.
 
 /// A container's id and who runs it.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +25,8 @@ const PREFIXES: [(&str, &str); 5] = [
 const PARENTS: [(&str, &str); 2] = [("docker", "docker"), ("libpod_parent", "podman")];
 
 impl<'a> Container<'a> {
-    /// The innermost container on the path: what runs inside may have cgroups of its own, and nodes may be containers themselves.
+    /// The innermost container on the path: what runs inside may have cgroups of its own, and nodes
+    /// may be containers themselves.
     pub(crate) fn of(path: &'a str) -> Option<Self> {
         let mut parts = path.rsplit('/').peekable();
         while let Some(part) = parts.next() {
@@ -44,7 +46,8 @@ impl<'a> Container<'a> {
                 runtime: known(&PARENTS, parent),
             });
         }
-        // systemd's notation reaches cgroupfs where the runtime's and the kubelet's drivers differ: slice:prefix:id.
+        // systemd's notation reaches cgroupfs where the runtime's and the kubelet's drivers differ:
+        // slice:prefix:id.
         let (prefix, id) = part.rsplit_once([':', '-'])?;
         let prefix = prefix.rsplit(':').next().unwrap_or(prefix);
         let runtime = known(&PREFIXES, prefix)?;
@@ -55,7 +58,8 @@ impl<'a> Container<'a> {
     }
 }
 
-/// The innermost pod's uid, with dashes. A static pod's is 32 digits without any, a pod of podman has an id as containers do.
+/// The innermost pod's uid, with dashes. A static pod's is 32 digits without any, a pod of podman
+/// has an id as containers do.
 pub(crate) fn pod_of(path: &str) -> Option<String> {
     path.rsplit('/').find_map(|part| {
         // slice:prefix:id

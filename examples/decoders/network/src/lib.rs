@@ -1,5 +1,5 @@
-//! The decoder `network`: an IP address becomes the name of the network it belongs to, of those that the operator lists. The longest prefix
-//! wins.
+//! The decoder `network`: an IP address becomes the name of the network it belongs to, of those
+//! that the operator lists. The longest prefix wins.
 
 mod prefix;
 

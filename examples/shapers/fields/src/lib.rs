@@ -1,7 +1,8 @@
 //! The shaper `fields`: the members of a struct become families of their own, as the options say.
 //!
-//! A ratio is left to the query, where it belongs: a `mean` is a family with a sum and a count (a histogram with no bucket but +Inf, as a shaper
-//! cannot declare a summary), and `rate(x_sum[5m]) / rate(x_count[5m])` is the mean over any time and any group of series.
+//! A ratio is left to the query, where it belongs: a `mean` is a family with a sum and a count (a
+//! histogram with no bucket but +Inf, as a shaper cannot declare a summary), and
+//! `rate(x_sum[5m]) / rate(x_count[5m])` is the mean over any time and any group of series.
 
 use exporter_guest_sdk::shaper::{
     Family, Kind, Metric, Number, NumberType, Placed, Placement, Slot,

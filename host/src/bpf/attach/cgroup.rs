@@ -1,4 +1,5 @@
-//! `SEC("cgroup_skb/ingress")` and the like: attached to the root of the cgroup (v2) tree, so that they see all of this machine's cgroups.
+//! `SEC("cgroup_skb/ingress")` and the like: attached to the root of the cgroup (v2) tree, so that
+//! they see all of this machine's cgroups.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;

@@ -1,4 +1,5 @@
-//! `SEC("xdp/eth0")`, `SEC("tcx/ingress/eth*")`: a link on each interface that matches now, in this network namespace.
+//! `SEC("xdp/eth0")`, `SEC("tcx/ingress/eth*")`: a link on each interface that matches now, in this
+//! network namespace.
 
 use std::fs;
 
@@ -29,7 +30,8 @@ pub(in crate::bpf) enum Interfaces {
 }
 
 impl Interfaces {
-    /// `None` for other sections: `xdp/devmap` and `xdp/cpumap` are libbpf's, and so is `tcx/ingress` alone.
+    /// `None` for other sections: `xdp/devmap` and `xdp/cpumap` are libbpf's, and so is
+    /// `tcx/ingress` alone.
     pub(super) fn parse(section: &str) -> Option<(Hook, Self)> {
         let (hook, name) = [
             ("xdp/", Hook::Xdp),

@@ -1,7 +1,9 @@
 //! Attaching programs by the name of their section, and what came of it.
 //!
-//! Most sections are libbpf's to attach. Ours are `perf_event/…` (perf_event.rs), `xdp/<interface>` and
-//! `tcx/ingress/<interface>` (interfaces.rs), cgroup programs (cgroup.rs), and plain uprobes where the kernel has the multi link (uprobe.rs). Every attachment is made of real links, owned here; dropping them detaches.
+//! Most sections are libbpf's to attach. Ours are `perf_event/…` (perf_event.rs), `xdp/<interface>`
+//! and `tcx/ingress/<interface>` (interfaces.rs), cgroup programs (cgroup.rs), and plain uprobes
+//! where the kernel has the multi link (uprobe.rs). Every attachment is made of real links, owned
+//! here; dropping them detaches.
 
 mod cgroup;
 mod hint;
@@ -56,7 +58,8 @@ pub(crate) struct ProgramStatus {
     pub(crate) attached: Attached,
 }
 
-/// How a program will be attached; decided when the object is opened, because some ways want another program type at load.
+/// How a program will be attached; decided when the object is opened, because some ways want
+/// another program type at load.
 #[derive(Debug)]
 pub(super) enum AttachPlan {
     Libbpf,
@@ -111,7 +114,8 @@ impl AttachPlan {
         Self::Libbpf
     }
 
-    /// The CPUs or interfaces at which there should be a link each. None: the program has one link, at no place in particular.
+    /// The CPUs or interfaces at which there should be a link each. None: the program has one link,
+    /// at no place in particular.
     fn places(&self) -> Result<Option<Vec<u32>>, String> {
         match self {
             Self::PerfEvents(events) => events.places().map(Some),
@@ -156,7 +160,8 @@ impl AttachPlan {
 /// The place of a link that is at none in particular.
 const NOWHERE: u32 = 0;
 
-/// Runs an attach call of libbpf; a failure becomes a sentence with the error, what usually is behind it, and libbpf's last word.
+/// Runs an attach call of libbpf; a failure becomes a sentence with the error, what usually is
+/// behind it, and libbpf's last word.
 fn by_libbpf(
     section: &str,
     attach: impl FnOnce() -> libbpf_rs::Result<Link>,
@@ -239,8 +244,8 @@ impl AttachedProgram {
         };
     }
 
-    /// An attached program gets links at the CPUs and interfaces that have come since, and loses those at which are gone. Gives what cannot
-    /// be attached.
+    /// An attached program gets links at the CPUs and interfaces that have come since, and loses
+    /// those at which are gone. Gives what cannot be attached.
     pub(super) fn follow(&mut self, object: &libbpf_rs::Object) -> Vec<String> {
         if self.attached != Attached::Yes {
             return Vec::new();

@@ -1,6 +1,8 @@
-//! `SEC("perf_event/type=T,config=C,frequency=F")`: the program runs whenever the event overflows, on every CPU.
+//! `SEC("perf_event/type=T,config=C,frequency=F")`: the program runs whenever the event overflows,
+//! on every CPU.
 //!
-//! T and C as in perf_event_open(2), in decimal; F is the wanted number of runs a second and CPU. `sample_period=N` instead of a frequency: every N events.
+//! T and C as in perf_event_open(2), in decimal; F is the wanted number of runs a second and CPU.
+//! `sample_period=N` instead of a frequency: every N events.
 
 use std::os::fd::AsRawFd as _;
 use std::os::fd::IntoRawFd as _;

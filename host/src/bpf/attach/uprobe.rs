@@ -1,5 +1,6 @@
-//! `SEC("uprobe/FILE:FUNCTION")` attached through a multi link (kernel 6.6 and newer): it needs CAP_BPF and CAP_PERFMON, the perf event that libbpf would open needs
-//! CAP_SYS_ADMIN. So such a unit can be reloaded after the capabilities have been dropped.
+//! `SEC("uprobe/FILE:FUNCTION")` attached through a multi link (kernel 6.6 and newer): it needs
+//! CAP_BPF and CAP_PERFMON, the perf event that libbpf would open needs CAP_SYS_ADMIN. So such a
+//! unit can be reloaded after the capabilities have been dropped.
 
 use libbpf_rs::Link;
 use libbpf_rs::ProgramMut;
@@ -14,7 +15,8 @@ pub(in crate::bpf) struct MultiUprobe {
 }
 
 impl MultiUprobe {
-    /// `None` for other sections, and for the forms a multi link cannot say the same way: offsets, symbol versions, members of archives.
+    /// `None` for other sections, and for the forms a multi link cannot say the same way: offsets,
+    /// symbol versions, members of archives.
     pub(super) fn parse(section: &str) -> Option<Self> {
         let (kind, target) = section.split_once('/')?;
         let retprobe = match kind {

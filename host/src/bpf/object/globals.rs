@@ -14,7 +14,8 @@ pub(crate) enum GlobalError {
     Value(String),
 }
 
-/// `value` as it lies in memory, less zeros behind it. `size`: the variable's, in bytes, as a symbol says: it may be anything.
+/// `value` as it lies in memory, less zeros behind it. `size`: the variable's, in bytes, as a
+/// symbol says: it may be anything.
 pub(super) fn encode(
     name: &str,
     variable: &Variable,

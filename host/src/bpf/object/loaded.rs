@@ -15,7 +15,8 @@ use crate::bpf::errno;
 use crate::bpf::map::{Map, MapInfo};
 use crate::bpf::types::EntryTypes;
 
-/// An object whose maps and programs are in the kernel. Dropping it takes everything out again: links, programs, maps.
+/// An object whose maps and programs are in the kernel. Dropping it takes everything out again:
+/// links, programs, maps.
 #[derive(Debug)]
 pub(crate) struct LoadedObject {
     // Before `object`: links go first.
@@ -27,7 +28,8 @@ pub(crate) struct LoadedObject {
 }
 
 impl LoadedObject {
-    /// Attaches every program that is not turned off. A program that fails leaves the others alone; its status says why.
+    /// Attaches every program that is not turned off. A program that fails leaves the others alone;
+    /// its status says why.
     pub(crate) fn attach(&mut self) -> Vec<ProgramStatus> {
         for program in &mut self.programs {
             program.attach(&self.object);
@@ -35,7 +37,8 @@ impl LoadedObject {
         self.programs()
     }
 
-    /// Attached programs get links at the CPUs and interfaces that have come since. Gives what cannot be attached, by program.
+    /// Attached programs get links at the CPUs and interfaces that have come since. Gives what
+    /// cannot be attached, by program.
     pub(crate) fn follow_machine(&mut self) -> Vec<(String, String)> {
         let mut failed = Vec::new();
         for program in &mut self.programs {

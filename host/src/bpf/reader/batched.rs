@@ -1,7 +1,9 @@
 //! Many entries a call: BPF_MAP_LOOKUP_BATCH with a cursor of our own.
 //!
-//! In hash maps the cursor is a bucket's number and a bucket is copied as a whole under its lock; a key never changes buckets. So whatever is inserted, deleted or evicted
-//! meanwhile, no entry is seen twice and none that stays is missed. In arrays the cursor is an index, and entries never go away.
+//! In hash maps the cursor is a bucket's number and a bucket is copied as a whole under its lock; a
+//! key never changes buckets. So whatever is inserted, deleted or evicted meanwhile, no entry is
+//! seen twice and none that stays is missed. In arrays the cursor is an index, and entries never go
+//! away.
 
 use std::io;
 
@@ -42,7 +44,8 @@ pub(super) fn walk(
             Err(error) => match error.raw_os_error() {
                 // The last entries, perhaps none.
                 Some(libc::ENOENT) => true,
-                // The bucket at hand does not fit, nothing was copied: once more from the same place, with more room.
+                // The bucket at hand does not fit, nothing was copied: once more from the same
+                // place, with more room.
                 Some(libc::ENOSPC) => {
                     let most = map.info().max_entries.saturating_add(SPARE);
                     if capacity >= most {

@@ -1,7 +1,9 @@
-//! One entry a call, for maps without batches and for old kernels: first all keys, then their values.
+//! One entry a call, for maps without batches and for old kernels: first all keys, then their
+//! values.
 //!
-//! "Next key" has a trap: when the key at the cursor is deleted meanwhile, hash maps start again from the first bucket. So keys are collected first, each only once, and the
-//! collecting is given up (and said so) when the map changes faster than it can be walked.
+//! "Next key" has a trap: when the key at the cursor is deleted meanwhile, hash maps start again
+//! from the first bucket. So keys are collected first, each only once, and the collecting is given
+//! up (and said so) when the map changes faster than it can be walked.
 
 use std::hash::BuildHasher;
 use std::io;

@@ -1,9 +1,12 @@
 //! Walking over all entries of a map, thousands at a time.
 //!
-//! Three ways, chosen by the map: an array that was created mappable is read from shared memory with no system call (mapped.rs), the usual maps by batches (batched.rs), and
-//! whatever knows no batches key by key (keyed.rs). All of them hand out the same [`MapBatch`]es, in buffers that are reused from walk to walk.
+//! Three ways, chosen by the map: an array that was created mappable is read from shared memory
+//! with no system call (mapped.rs), the usual maps by batches (batched.rs), and whatever knows no
+//! batches key by key (keyed.rs). All of them hand out the same [`MapBatch`]es, in buffers that are
+//! reused from walk to walk.
 //!
-//! Promises: an entry that is there from the walk's beginning to its end is visited exactly once; one that is deleted or inserted meanwhile at most once.
+//! Promises: an entry that is there from the walk's beginning to its end is visited exactly once;
+//! one that is deleted or inserted meanwhile at most once.
 
 mod batched;
 mod keyed;
@@ -19,7 +22,8 @@ use super::map::Map;
 use super::map::MapInfo;
 use crate::map_batch::MapBatch;
 
-/// Entries asked of the kernel in one call. More gains nothing (measured), and this many stay in the cache.
+/// Entries asked of the kernel in one call. More gains nothing (measured), and this many stay in
+/// the cache.
 const BATCH: usize = 4096;
 /// Bytes of values that one call may fill, unless a single bucket needs more.
 const BATCH_BYTES: usize = 4 << 20;
@@ -33,7 +37,8 @@ pub(crate) struct WalkStats {
     pub(crate) calls: usize,
     /// Entries whose key was there and whose value was gone a moment later (key by key only).
     pub(crate) vanished: usize,
-    /// `false`: the map changed so fast that the walk was given up before it came around (key by key only).
+    /// `false`: the map changed so fast that the walk was given up before it came around (key by
+    /// key only).
     pub(crate) complete: bool,
 }
 
@@ -124,7 +129,8 @@ impl MapReader {
     pub(crate) fn with_batch(map: Map, batch: usize) -> Result<Self, ReadError> {
         let info = map.info();
         check_readable(info)?;
-        // Not the trie: its batches go by "next key", which starts again from the left when the key at the cursor is deleted, and rows would be read twice.
+        // Not the trie: its batches go by "next key", which starts again from the left when the key
+        // at the cursor is deleted, and rows would be read twice.
         let batches = matches!(
             info.kind,
             MapType::Hash

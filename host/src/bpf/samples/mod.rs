@@ -1,9 +1,11 @@
-//! Counting samples of a perf event array or a ring buffer: the first bytes of each are a key, and each adds 1 to its key's count.
+//! Counting samples of a perf event array or a ring buffer: the first bytes of each are a key, and
+//! each adds 1 to its key's count.
 //!
-//! Two parts, which share nothing but descriptors and may be different processes: [`PerfBuffers`] opens and keeps the buffers of a perf event array;
-//! [`SampleCounter`] maps buffers, reads them in a thread of its own ([`thread`]) into a bounded table ([`table`]), and hands the table out as the
-//! same [`MapBatch`]es that maps give. It may end at any moment: another one goes on where it was. Samples for which a ring buffer has no room are known
-//! to the program alone.
+//! Two parts, which share nothing but descriptors and may be different processes: [`PerfBuffers`]
+//! opens and keeps the buffers of a perf event array; [`SampleCounter`] maps buffers, reads them in
+//! a thread of its own ([`thread`]) into a bounded table ([`table`]), and hands the table out as
+//! the same [`MapBatch`]es that maps give. It may end at any moment: another one goes on where it
+//! was. Samples for which a ring buffer has no room are known to the program alone.
 
 mod perf_buffers;
 mod perf_reader;
@@ -51,7 +53,8 @@ pub(crate) struct SampleOptions {
     pub(crate) flush_interval: Duration,
     /// Different keys counted until then; samples with further ones are only counted as overflow.
     pub(crate) max_rows: usize,
-    /// Pages of each CPU's buffer of a perf event array, a power of 2. Halved until the kernel grants it.
+    /// Pages of each CPU's buffer of a perf event array, a power of 2. Halved until the kernel
+    /// grants it.
     pub(crate) pages: usize,
 }
 
@@ -73,7 +76,8 @@ impl SampleOptions {
 pub(crate) struct SampleStats {
     /// Samples counted under a key.
     pub(crate) counted: u64,
-    /// Samples the kernel dropped because a buffer was full. None: a ring buffer, of which it says nothing.
+    /// Samples the kernel dropped because a buffer was full. None: a ring buffer, of which it says
+    /// nothing.
     pub(crate) lost: Option<u64>,
     /// Samples shorter than a key.
     pub(crate) short: u64,
@@ -124,7 +128,8 @@ pub(crate) enum SampleChannel {
 }
 
 impl SampleChannel {
-    /// The descriptors of buffers that are open now, for a counter in this process. `map` is for messages.
+    /// The descriptors of buffers that are open now, for a counter in this process. `map` is for
+    /// messages.
     #[cfg(test)]
     pub(crate) fn of(buffers: &PerfBuffers, map: &str) -> Result<Self, SampleError> {
         let cpus = buffers
@@ -242,8 +247,8 @@ impl SampleCounter {
         }
     }
 
-    /// Starts the thread that empties the buffers. It is not part of `open` since capabilities are dropped in between, and that takes a
-    /// process with one thread.
+    /// Starts the thread that empties the buffers. It is not part of `open` since capabilities are
+    /// dropped in between, and that takes a process with one thread.
     pub(crate) fn run(&mut self) -> Result<(), SampleError> {
         let Some(pump) = self.idle.take() else {
             return Ok(());

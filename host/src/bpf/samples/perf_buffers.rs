@@ -1,7 +1,9 @@
-//! The loader's part in a perf event array: a perf event with a buffer for each CPU, in the map for programs to write to.
+//! The loader's part in a perf event array: a perf event with a buffer for each CPU, in the map for
+//! programs to write to.
 //!
-//! It opens them, keeps them mapped and never reads: whoever counts maps them a second time, and is not the owner of what is in them. Since ours is
-//! the first mapping, the memory counts against this process' limits, and what comes while nobody counts stays until somebody does.
+//! It opens them, keeps them mapped and never reads: whoever counts maps them a second time, and is
+//! not the owner of what is in them. Since ours is the first mapping, the memory counts against
+//! this process' limits, and what comes while nobody counts stays until somebody does.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +25,8 @@ use crate::bpf::{cpus, errno, perf};
 /// Pages of a buffer below which it is not tried any more.
 const MIN_PAGES: usize = 8;
 
-/// The buffers of one perf event array, until it is dropped. What is in them is lost then, but for who has mapped them too.
+/// The buffers of one perf event array, until it is dropped. What is in them is lost then, but for
+/// who has mapped them too.
 #[derive(Debug)]
 pub(crate) struct PerfBuffers {
     pages: usize,
@@ -54,8 +57,9 @@ enum Step {
 }
 
 impl PerfBuffers {
-    /// Gives each CPU that is online a buffer, with as many `pages`, a power of two, as the limits on locked memory allow: they are halved until
-    /// the kernel grants them. Programs that are attached before this have nowhere to send samples to.
+    /// Gives each CPU that is online a buffer, with as many `pages`, a power of two, as the limits
+    /// on locked memory allow: they are halved until the kernel grants them. Programs that are
+    /// attached before this have nowhere to send samples to.
     pub(crate) fn open(map: MapHandle, pages: usize) -> Result<Self, SampleError> {
         let name = map.name().to_string_lossy().into_owned();
         let failed = |reason| SampleError::Buffers {
@@ -98,8 +102,9 @@ impl PerfBuffers {
             .map(|(cpu, buffer)| (*cpu, buffer.event.as_fd()))
     }
 
-    /// Opens buffers for CPUs that have come online since, and closes those of CPUs that have gone: their events do not come back with them.
-    /// Gives the CPUs that have come, and why one of them has no buffer. It is tried again at the next call.
+    /// Opens buffers for CPUs that have come online since, and closes those of CPUs that have gone:
+    /// their events do not come back with them. Gives the CPUs that have come, and why one of them
+    /// has no buffer. It is tried again at the next call.
     pub(crate) fn follow_cpus(&mut self) -> Vec<(u32, Result<(), String>)> {
         match cpus::online() {
             Ok(online) => self.follow(&online),
@@ -191,8 +196,8 @@ fn take_out(map: &MapHandle, cpu: u32) {
 }
 
 /// As many of `pages`, a power of two, as leave room for the buffers of a successor: a version that
-/// is replaced has its buffers until the next one has its own, and what was mapped with CAP_IPC_LOCK
-/// counts against those who have it no more.
+/// is replaced has its buffers until the next one has its own, and what was mapped with
+/// CAP_IPC_LOCK counts against those who have it no more.
 fn affordable(pages: usize, cpus: usize) -> usize {
     let Some(limit) = getrlimit(Resource::Memlock).current else {
         return pages;

@@ -1,7 +1,9 @@
-//! The reading end of one CPU's perf buffer, in a mapping of its own beside that of [`super::PerfBuffers`].
+//! The reading end of one CPU's perf buffer, in a mapping of its own beside that of
+//! [`super::PerfBuffers`].
 //!
-//! The layout is the kernel's (linux/perf_event.h): a page with the positions `data_head`, which the kernel moves, and `data_tail`, which the reader
-//! moves; then a power of two of pages with records, which begin with their type and size. Positions only grow.
+//! The layout is the kernel's (linux/perf_event.h): a page with the positions `data_head`, which
+//! the kernel moves, and `data_tail`, which the reader moves; then a power of two of pages with
+//! records, which begin with their type and size. Positions only grow.
 
 use std::io;
 use std::mem::offset_of;
@@ -47,7 +49,8 @@ pub(super) fn mapped_size(pages: usize) -> io::Result<usize> {
 }
 
 impl PerfReader {
-    /// Maps the buffer of an event, which has been mapped before with as many `pages`. `wanted`: bytes of each sample that are looked at.
+    /// Maps the buffer of an event, which has been mapped before with as many `pages`. `wanted`:
+    /// bytes of each sample that are looked at.
     pub(super) fn map(event: OwnedFd, pages: usize, wanted: usize) -> io::Result<Self> {
         let size = mapped_size(pages)?;
         let memory = SharedMemory::map(event.as_fd(), 0, size, Access::ReadAndWrite)?;
@@ -134,7 +137,8 @@ enum Kind {
 }
 
 impl Record {
-    /// The record at `position`, `left` bytes before the end of what is written. None: it cannot be one.
+    /// The record at `position`, `left` bytes before the end of what is written. None: it cannot be
+    /// one.
     #[inline]
     fn at(data: &[AtomicU64], position: u64, left: u64) -> Option<Self> {
         let capacity = size_of_val(data) as u64;

@@ -1,10 +1,13 @@
 //! What the readers find in a buffer, and how they copy it out.
 //!
-//! All reading goes the same way: where the kernel has written to is taken once ([`SampleReader::written`]); until there each record is copied
-//! out, then given back to the kernel, then handed on. So a record that brings down whoever is handed it is met once, even if the next to look
-//! at the buffer is another process; and a stream that comes faster than it is read does not keep a reader in one buffer for ever.
+//! All reading goes the same way: where the kernel has written to is taken once
+//! ([`SampleReader::written`]); until there each record is copied out, then given back to the
+//! kernel, then handed on. So a record that brings down whoever is handed it is met once, even if
+//! the next to look at the buffer is another process; and a stream that comes faster than it is
+//! read does not keep a reader in one buffer for ever.
 //!
-//! What is in a buffer is not trusted: not for the kernel's sake, but since the reader before may have written there.
+//! What is in a buffer is not trusted: not for the kernel's sake, but since the reader before may
+//! have written there.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -33,10 +36,12 @@ pub(super) enum Left {
 
 /// The reading end of one buffer. There is one at a time.
 pub(super) trait SampleReader {
-    /// Up to where the kernel has written, for `read`. Whatever it writes after this call, it tells to those who wait.
+    /// Up to where the kernel has written, for `read`. Whatever it writes after this call, it tells
+    /// to those who wait.
     fn written(&self) -> u64;
 
-    /// Takes records, at most so `many`, up to the position `until`. `on` gets each after it has been given back to the kernel.
+    /// Takes records, at most so `many`, up to the position `until`. `on` gets each after it has
+    /// been given back to the kernel.
     fn read(&mut self, until: u64, many: usize, on: impl FnMut(Found<'_>)) -> Left;
 }
 
@@ -56,11 +61,12 @@ impl Copied {
         }
     }
 
-    /// Copies the beginning of a sample of `length` bytes that is at the byte `from` of `data`, whose length is a power of two; what crosses the end
-    /// goes on at the beginning.
+    /// Copies the beginning of a sample of `length` bytes that is at the byte `from` of `data`,
+    /// whose length is a power of two; what crosses the end goes on at the beginning.
     ///
-    /// The copy is made of whole words from its beginning on, though those of a perf buffer begin in the middle of one: who reads a word that two
-    /// stores have just made waits for both (27 instead of 20 ns a counted sample were measured).
+    /// The copy is made of whole words from its beginning on, though those of a perf buffer begin
+    /// in the middle of one: who reads a word that two stores have just made waits for both (27
+    /// instead of 20 ns a counted sample were measured).
     #[inline]
     pub(super) fn copy(&mut self, data: &[AtomicU64], from: u64, length: usize) -> &[u8] {
         let length = length.min(self.wanted);

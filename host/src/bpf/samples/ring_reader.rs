@@ -1,8 +1,10 @@
 //! The reading end of a ring buffer (BPF_MAP_TYPE_RINGBUF).
 //!
-//! The layout is the kernel's (kernel/bpf/ringbuf.c): a page with the consumer's position, which we may write; a page with the producer's; then the
-//! records, each behind 8 bytes of which the first 4 are its length and two bits. Positions only grow. libbpf's reader does the same loads in the
-//! same order, but hands a record on before it is given back: one that ends the process would be met again by the next.
+//! The layout is the kernel's (kernel/bpf/ringbuf.c): a page with the consumer's position, which we
+//! may write; a page with the producer's; then the records, each behind 8 bytes of which the first
+//! 4 are its length and two bits. Positions only grow. libbpf's reader does the same loads in the
+//! same order, but hands a record on before it is given back: one that ends the process would be
+//! met again by the next.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -57,7 +59,8 @@ impl RingReader {
         let whole = page.checked_add(size).filter(|_| size.is_power_of_two());
         let whole = whole.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let consumer = SharedMemory::map(map.as_fd(), 0, page, Access::ReadAndWrite)?;
-        // Once: the kernel lets it be mapped twice in a row, for readers that hand on what crosses the end where it is. We copy.
+        // Once: the kernel lets it be mapped twice in a row, for readers that hand on what crosses
+        // the end where it is. We copy.
         let producer = SharedMemory::map(map.as_fd(), page, whole, Access::Read)?;
         Ok(Self {
             map,

@@ -1,19 +1,24 @@
 //! The thread that reads the buffers of one map into the table.
 //!
-//! **When it looks.** A ring buffer with something in it is ready for as long as there is: waiting for it is enough. A perf buffer is ready for one
-//! look only (the kernel forgets that it woke somebody once it has said so), and a full one takes no more samples, so it never becomes ready again.
-//! So the order matters:
+//! **When it looks.** A ring buffer with something in it is ready for as long as there is: waiting
+//! for it is enough. A perf buffer is ready for one look only (the kernel forgets that it woke
+//! somebody once it has said so), and a full one takes no more samples, so it never becomes ready
+//! again. So the order matters:
 //!
 //! 1. A buffer is registered with the epoll instance.
-//! 2. Only then it is read, to where the kernel has written by then, whether it is ready or not. A sample that comes later finds the buffer
-//!    registered and not full, and makes it ready: the kernel moves `data_head` first, then marks the buffer and wakes.
-//! 3. After each wake-up the buffers that were ready are read to where the kernel has written *after* it said so.
+//! 2. Only then it is read, to where the kernel has written by then, whether it is ready or not. A
+//!    sample that comes later finds the buffer registered and not full, and makes it ready: the
+//!    kernel moves `data_head` first, then marks the buffer and wakes.
+//! 3. After each wake-up the buffers that were ready are read to where the kernel has written
+//!    *after* it said so.
 //!
-//! From then on no buffer can hold samples without being ready, as long as nobody else looks, and nobody does: the loader never waits on its
-//! buffers, and starts a reader once the one before is gone. What is left are moments that cannot be seen from here: the one before takes the last
-//! mark with it while it is ending, or a CPU with a weak memory order shows the mark before the position. So all perf buffers are read, ready or
-//! not, one second after the start or the last wake-up, and again each second until that finds nothing. Then the thread sleeps without an end: an
-//! idle host never wakes, and a buffer cannot stay full for longer than a second.
+//! From then on no buffer can hold samples without being ready, as long as nobody else looks, and
+//! nobody does: the loader never waits on its buffers, and starts a reader once the one before is
+//! gone. What is left are moments that cannot be seen from here: the one before takes the last mark
+//! with it while it is ending, or a CPU with a weak memory order shows the mark before the
+//! position. So all perf buffers are read, ready or not, one second after the start or the last
+//! wake-up, and again each second until that finds nothing. Then the thread sleeps without an end:
+//! an idle host never wakes, and a buffer cannot stay full for longer than a second.
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader, Read as _};
@@ -136,7 +141,8 @@ impl Pump {
                 }
             }
             let now = Instant::now();
-            // Before the samples are counted: they belong to the time after it. A scrape sees to it as well.
+            // Before the samples are counted: they belong to the time after it. A scrape sees to it
+            // as well.
             shared.table.lock().flush_if_due(now);
             for event in &events {
                 let (key, flags) = (event.data.u64(), event.flags);

@@ -316,8 +316,8 @@ fn read_duration(
     Some(found)
 }
 
-/// The paths of the host itself cannot be taken. The telemetry path of a running host is the server's
-/// to say.
+/// The paths of the host itself cannot be taken. The telemetry path of a running host is the
+/// server's to say.
 fn read_probe_path(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let path = fields.text("probe_path", diagnostics)?;
     let at = fields.get("probe_path")?.at;

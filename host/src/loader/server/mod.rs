@@ -294,7 +294,8 @@ impl ServerLink {
             .unwrap_or_default()
     }
 
-    /// Has a version opened, beside the one in service. `Err` of the inner result: why it cannot be.
+    /// Has a version opened, beside the one in service. `Err` of the inner result: why it cannot
+    /// be.
     pub(crate) fn open(
         &self,
         unit: &ServedUnit,

@@ -1,4 +1,5 @@
-//! What a reload does to a unit: the least that makes it what is wanted. Decided by contents, not by time stamps.
+//! What a reload does to a unit: the least that makes it what is wanted. Decided by contents, not
+//! by time stamps.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +19,8 @@ pub(crate) enum Action {
     Keep,
     /// The YAML or a plugin has, the object has not: maps and links stay.
     Reshape,
-    /// The object has changed, or what is written into it before it is loaded, or how its samples are counted.
+    /// The object has changed, or what is written into it before it is loaded, or how its samples
+    /// are counted.
     Replace,
     /// It is on demand and does not run: the next start takes the files as they are now.
     Wait,
@@ -80,7 +82,8 @@ pub(crate) enum Current {
 /// A unit as its files want it.
 #[derive(Debug, Clone)]
 pub(crate) struct Desired {
-    /// The object is none also where its file cannot be read, which `Replace` and `Start` then report.
+    /// The object is none also where its file cannot be read, which `Replace` and `Start` then
+    /// report.
     pub(crate) fingerprint: Fingerprint,
     pub(crate) has_object: bool,
     pub(crate) lifecycle: Lifecycle,
@@ -117,7 +120,8 @@ impl Desired {
     }
 }
 
-/// What turns `now` into `wanted`. `stale`: a plugin that the running version uses and that has changed since.
+/// What turns `now` into `wanted`. `stale`: a plugin that the running version uses and that has
+/// changed since.
 pub(crate) fn plan_unit(
     now: Current,
     wanted: &Desired,

@@ -1,4 +1,5 @@
-//! What is said about the things that a plugin asked for and was not granted: every one is counted, the first of each is logged.
+//! What is said about the things that a plugin asked for and was not granted: every one is counted,
+//! the first of each is logged.
 
 use std::collections::HashSet;
 

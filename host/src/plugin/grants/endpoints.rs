@@ -1,4 +1,5 @@
-//! Which addresses a plugin may reach: names are resolved here, every address is checked, and what is checked is what is connected to.
+//! Which addresses a plugin may reach: names are resolved here, every address is checked, and what
+//! is checked is what is connected to.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
@@ -70,7 +71,8 @@ impl Endpoint {
         }
     }
 
-    /// Every granted address of it, at least one. A name may be resolved if it is granted as one, for whatever use. Blocks.
+    /// Every granted address of it, at least one. A name may be resolved if it is granted as one,
+    /// for whatever use. Blocks.
     pub(in crate::plugin) fn addresses(
         &self,
         grants: &Grants,

@@ -1,8 +1,10 @@
-//! Opening files that are granted, and nothing else: not through `..`, not through links, not through the kernel's own doors in /proc.
+//! Opening files that are granted, and nothing else: not through `..`, not through links, not
+//! through the kernel's own doors in /proc.
 //!
-//! A path is opened without following any link. If there is one in the way, it is followed where the kernel made it (in /proc and /sys, as
-//! long as it stays there), or where what it really leads to is granted too. Everything is looked at before it is opened for reading: to open
-//! a device is to use it.
+//! A path is opened without following any link. If there is one in the way, it is followed where
+//! the kernel made it (in /proc and /sys, as long as it stays there), or where what it really leads
+//! to is granted too. Everything is looked at before it is opened for reading: to open a device is
+//! to use it.
 //!
 //! All of it blocks.
 
@@ -103,7 +105,8 @@ pub(crate) fn metadata(granted: &[PathPattern], path: &str) -> Result<Metadata, 
     })
 }
 
-/// The names in a directory that a grant could be about, sorted. Those that are not UTF-8 cannot be asked for and are left out.
+/// The names in a directory that a grant could be about, sorted. Those that are not UTF-8 cannot be
+/// asked for and are left out.
 pub(crate) fn list(granted: &[PathPattern], path: &str) -> Result<Vec<String>, Refused> {
     let found = locate(path, |path| concerns(granted, path))?;
     let status = sys::fstat(&found).map_err(io)?;
@@ -209,7 +212,8 @@ fn locate(path: &str, allowed: impl Fn(&[&str]) -> bool) -> Result<OwnedFd, Refu
     }
 }
 
-/// Follows links that the kernel made within its own file systems. None: this is none of them, or the links lead out.
+/// Follows links that the kernel made within its own file systems. None: this is none of them, or
+/// the links lead out.
 fn along_kernel_links(parts: &[&str]) -> Option<Result<OwnedFd, Refused>> {
     let plain = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let inside = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;

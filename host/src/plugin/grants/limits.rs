@@ -16,7 +16,8 @@ pub(crate) struct Limits {
     pub(in crate::plugin) output: usize,
     /// Series of one collector's answer.
     pub(in crate::plugin) series: usize,
-    /// Calls at once. None: no bound for decoders and shapers, which the host calls from few threads anyway, and the usual one for collectors.
+    /// Calls at once. None: no bound for decoders and shapers, which the host calls from few
+    /// threads anyway, and the usual one for collectors.
     pub(in crate::plugin) instances: Option<usize>,
 }
 
@@ -54,7 +55,8 @@ impl Limits {
         }
     }
 
-    /// Most bytes that a plugin can be handed at once: they have to fit into its memory beside what it does with them.
+    /// Most bytes that a plugin can be handed at once: they have to fit into its memory beside what
+    /// it does with them.
     pub(in crate::plugin) fn input(&self) -> usize {
         self.memory / 4
     }

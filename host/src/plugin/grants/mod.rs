@@ -1,7 +1,8 @@
 //! What a plugin may reach and use: the operator's word about it, and holding it to that.
 //!
-//! `PluginPolicy` come from the sidecar beside the plugin's file; `files` and `endpoints` decide about single paths and endpoints; `denials` is what is
-//! said about those that were not granted. The imports themselves are the business of `plugin::imports`.
+//! `PluginPolicy` come from the sidecar beside the plugin's file; `files` and `endpoints` decide
+//! about single paths and endpoints; `denials` is what is said about those that were not granted.
+//! The imports themselves are the business of `plugin::imports`.
 
 mod denials;
 pub(super) mod endpoints;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// Of one plugin. A file system that hangs keeps a thread for good, and there are not many in the pool.
+/// Of one plugin. A file system that hangs keeps a thread for good, and there are not many in the
+/// pool.
 const MOST: usize = 8;
 /// Of all plugins: scrapes need threads of the same pool (see `serve`).
 const MOST_OF_ALL: usize = 16;
@@ -20,7 +21,8 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    /// Runs `work` on another thread, once there is one. It goes on there if nobody waits for it any more. None: it panicked.
+    /// Runs `work` on another thread, once there is one. It goes on there if nobody waits for it
+    /// any more. None: it panicked.
     pub(in crate::plugin) fn run<T, W>(
         &self,
         work: W,

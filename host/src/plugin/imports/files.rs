@@ -1,4 +1,5 @@
-//! Files that the operator granted. Reading waits on a thread of its own: a file system may hang, a call must not.
+//! Files that the operator granted. Reading waits on a thread of its own: a file system may hang, a
+//! call must not.
 
 use std::sync::Arc;
 
@@ -74,7 +75,8 @@ impl files::Host for HostState {
         let look = |grants: &Grants, path: &str| granted::file_system(&grants.file_systems, path);
         let found = self.blocking(&path, look).await;
         let found = self.answer(found)?;
-        // statfs(2): a fragment is the unit of the counts; file systems that have no fragments leave it 0.
+        // statfs(2): a fragment is the unit of the counts; file systems that have no fragments
+        // leave it 0.
         let unit = match u64::try_from(found.f_frsize) {
             Ok(0) | Err(_) => u64::try_from(found.f_bsize).unwrap_or(0),
             Ok(unit) => unit,
@@ -135,7 +137,8 @@ fn late() -> Refused {
     Refused::Io("it took longer than the call may".to_owned())
 }
 
-/// The interface as decoders and shapers see it, should they call what only the collector of their component may.
+/// The interface as decoders and shapers see it, should they call what only the collector of their
+/// component may.
 pub(super) fn add_denied(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     const WHY: &str = "files are for collectors: decoders and shapers have none";
     fn denied(state: &HostState) -> FileError {

@@ -28,7 +28,8 @@ impl HostState {
         None
     }
 
-    /// As `ask_granted`, in pieces, until the call's time with the host is used up: no epoch ends what the host does. The rest is not known.
+    /// As `ask_granted`, in pieces, until the call's time with the host is used up: no epoch ends
+    /// what the host does. The rest is not known.
     fn ask_each<Q, A>(
         &mut self,
         fact: KernelFact,

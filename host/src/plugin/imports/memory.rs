@@ -13,7 +13,8 @@ pub(in crate::plugin) struct MemoryLimit {
     pub(in crate::plugin) refused: bool,
 }
 
-/// Of all tables together. An entry takes 8 bytes; the largest known guest (CPython) has about 30,000.
+/// Of all tables together. An entry takes 8 bytes; the largest known guest (CPython) has about
+/// 30,000.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl MemoryLimit {

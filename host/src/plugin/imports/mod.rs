@@ -1,8 +1,9 @@
 //! The host's side of everything a component may import, and what a store holds for it.
 //!
-//! There are two linkers, since a store with one asynchronous import can only be entered asynchronously, which decoders and shapers must not
-//! pay for: the synchronous one has `log`, `kernel` and WASI and answers every question of `files` and `net` with `denied`; the asynchronous
-//! one, for collectors, has all of it.
+//! There are two linkers, since a store with one asynchronous import can only be entered
+//! asynchronously, which decoders and shapers must not pay for: the synchronous one has `log`,
+//! `kernel` and WASI and answers every question of `files` and `net` with `denied`; the
+//! asynchronous one, for collectors, has all of it.
 
 mod files;
 mod kernel;
@@ -29,8 +30,8 @@ use super::stats::PluginStats;
 use crate::config::sidecar::Grants;
 use crate::kernel::KernelFacts;
 
-/// Longest time that one call without a deadline may spend with questions to the host on top of its own: reading all symbols takes a tenth of
-/// a second, but a call that asks and asks must end too.
+/// Longest time that one call without a deadline may spend with questions to the host on top of its
+/// own: reading all symbols takes a tenth of a second, but a call that asks and asks must end too.
 const MOST_HOST_TIME: Duration = Duration::from_secs(1);
 
 /// Left to a plugin after whatever it waits for, at most.
@@ -61,7 +62,8 @@ pub(super) struct HostState {
 }
 
 impl HostState {
-    /// For one instance of `plugin`, made with either linker. `capture` gets its log lines besides the log.
+    /// For one instance of `plugin`, made with either linker. `capture` gets its log lines besides
+    /// the log.
     pub(super) fn new(plugin: &Plugin, capture: Option<Arc<LogCapture>>) -> Self {
         let lines = Lines {
             plugin: Arc::clone(&plugin.name),
@@ -95,21 +97,24 @@ impl HostState {
         self.memory.refused = false;
     }
 
-    /// A call begins that may wait in the host. What it asks of `files` and `net` is answered before `deadline`, with `timeout` if need be; to
-    /// end the call itself then is up to whoever enters it, and so is its CPU time.
+    /// A call begins that may wait in the host. What it asks of `files` and `net` is answered
+    /// before `deadline`, with `timeout` if need be; to end the call itself then is up to whoever
+    /// enters it, and so is its CPU time.
     pub(super) fn enter_until(&mut self, deadline: Instant) {
         self.enter();
         self.deadline = deadline;
     }
 
-    /// When whatever the plugin waits for has to be answered, so that it has time left to say what it has.
+    /// When whatever the plugin waits for has to be answered, so that it has time left to say what
+    /// it has.
     fn latest(&self) -> tokio::time::Instant {
         let whole = self.deadline.saturating_duration_since(self.entered);
         let margin = (whole / 10).min(MARGIN);
         (self.deadline - margin).into()
     }
 
-    /// What the running call has left of its CPU time. None: it is used up. For calls that do not wait.
+    /// What the running call has left of its CPU time. None: it is used up. For calls that do not
+    /// wait.
     pub(super) fn left_of(&self, cpu: Duration) -> Option<Duration> {
         let given_back = self.host_time.min(MOST_HOST_TIME);
         let own = self.entered.elapsed().saturating_sub(given_back);
@@ -132,7 +137,8 @@ impl HostState {
     }
 }
 
-/// The imports of decoders and shapers. For a component that exports collectors too, `files` and `net` are there and deny everything.
+/// The imports of decoders and shapers. For a component that exports collectors too, `files` and
+/// `net` are there and deny everything.
 pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<HostState>, LoadError> {
     build(engine, |linker| {
         wasi::add_sync(linker)?;

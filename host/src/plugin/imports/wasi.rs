@@ -14,8 +14,8 @@ use super::stdio::Printed;
 use crate::plugin::bindings::exporter::plugin::log::Level;
 use crate::plugin::component::Plugin;
 
-/// No files, no sockets, no arguments, no input: what a language's runtime drags in finds nothing. Variables and the clock are as granted; what
-/// is printed becomes lines of the log.
+/// No files, no sockets, no arguments, no input: what a language's runtime drags in finds nothing.
+/// Variables and the clock are as granted; what is printed becomes lines of the log.
 pub(super) fn context(plugin: &Plugin, lines: &Lines) -> WasiCtx {
     let printed = |level| Printed::new(lines.clone(), level);
     let mut builder = WasiCtxBuilder::new();
@@ -69,8 +69,9 @@ pub(super) fn add_sync(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// wasi:io/poll without waiting. Epochs cannot end a call that waits inside the host, so nothing may wait there: whatever a guest waits for
-/// counts as ready, and one that insists on a time to have passed spins until its CPU limit.
+/// wasi:io/poll without waiting. Epochs cannot end a call that waits inside the host, so nothing
+/// may wait there: whatever a guest waits for counts as ready, and one that insists on a time to
+/// have passed spins until its CPU limit.
 struct NeverWait<'a>(&'a mut ResourceTable);
 
 impl HasData for NeverWait<'static> {

@@ -46,8 +46,9 @@ fn malformed(decode: &'static str) -> String {
     }
 }
 
-/// At 8192: ends that fall (2, 1); at 8200: ends past the bytes (1, 99); at 8208: the row number 2; at 8216: a row error of row 0 with a
-/// message that is no UTF-8; at 8232: the same of row 7 with the message "a".
+/// At 8192: ends that fall (2, 1); at 8200: ends past the bytes (1, 99); at 8208: the row number 2;
+/// at 8216: a row error of row 0 with a message that is no UTF-8; at 8232: the same of row 7 with
+/// the message "a".
 const ROW_LISTS: &str = r#"(data (i32.const 8192)
     "\02\00\00\00\01\00\00\00" "\01\00\00\00\63\00\00\00" "\02\00\00\00\00\00\00\00"
     "\00\00\00\00\00\30\00\00\02\00\00\00\00\00\00\00" "\07\00\00\00\02\30\00\00\01\00\00\00")
@@ -336,7 +337,8 @@ fn an_answer_ends_at_its_limit() {
 
 #[test]
 fn lists_that_claim_to_be_endless_cost_nothing() {
-    // All cells at one place: the guest's memory does not bound what the host would copy, the output limit does.
+    // All cells at one place: the guest's memory does not bound what the host would copy, the
+    // output limit does.
     let guest = Guest::new().decode(
         "(drop (call $answer (local.get $bytes) (local.get $bytes_len) (local.get $ends) (local.get $ends_len)))
          (call $list (i32.const 16) (i32.const 0) (i32.const 0x0fffffff)) (i32.const 1024)",

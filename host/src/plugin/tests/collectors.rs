@@ -14,8 +14,9 @@ use crate::plugin::{Answer, LogCapture};
 
 const WIT: &str = include_str!("../../../../wit/plugin.wit");
 
-/// A component that offers the collector `c`. `collect` is WAT: it finds the target's text at $target, $target_len, and leaves the address of
-/// its answer; at 1024 there is one without families, at 1040 the failure `denied("no")`.
+/// A component that offers the collector `c`. `collect` is WAT: it finds the target's text at
+/// $target, $target_len, and leaves the address of its answer; at 1024 there is one without
+/// families, at 1040 the failure `denied("no")`.
 pub(crate) fn component(collect: &str) -> Vec<u8> {
     let interface = "exporter:plugin/collecting@0.1.0";
     let module = format!(

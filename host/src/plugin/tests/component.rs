@@ -1,4 +1,5 @@
-//! The smallest components that can be plugins: a core module as WAT whose functions a test replaces, wrapped according to wit/.
+//! The smallest components that can be plugins: a core module as WAT whose functions a test
+//! replaces, wrapped according to wit/.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -18,11 +19,14 @@ pub(crate) static FACTS: LazyLock<Arc<KernelFacts>> =
 
 const WIT: &str = include_str!("../../../../wit/plugin.wit");
 
-/// A component that exports `decoding`. As it comes it offers `echo`, which gives every cell back, and `open` hands out 1, 2, 3 …
+/// A component that exports `decoding`. As it comes it offers `echo`, which gives every cell back,
+/// and `open` hands out 1, 2, 3 …
 ///
-/// Bodies are WAT. What they find: `$answer (bytes, length, ends, count)` fills in a `decoded` record without row lists at $DECODED and gives
-/// its address, `$list (at, address, count)` writes one of its lists, `$refuse (address, length)` is an error of `open`, `$alloc (size, align)`
-/// is a bump allocator that starts again after each `decode`. The globals `$opened` and `$calls` count. Bytes from 8192 on are the test's.
+/// Bodies are WAT. What they find: `$answer (bytes, length, ends, count)` fills in a `decoded`
+/// record without row lists at $DECODED and gives its address, `$list (at, address, count)` writes
+/// one of its lists, `$refuse (address, length)` is an error of `open`, `$alloc (size, align)` is a
+/// bump allocator that starts again after each `decode`. The globals `$opened` and `$calls` count.
+/// Bytes from 8192 on are the test's.
 pub(crate) struct Guest {
     names: Vec<&'static str>,
     packages: Vec<&'static str>,
@@ -83,7 +87,8 @@ impl Guest {
         self
     }
 
-    /// What `decode` does. Parameters: $handle, $bytes, $bytes_len, $ends, $ends_len; locals: $i, $j. It has to leave an address.
+    /// What `decode` does. Parameters: $handle, $bytes, $bytes_len, $ends, $ends_len; locals: $i,
+    /// $j. It has to leave an address.
     pub(crate) fn decode(mut self, body: impl Into<String>) -> Self {
         self.decode = body.into();
         self

@@ -1,4 +1,5 @@
-//! Damaged files beside good ones: each is left out with an error that names it, and the rest goes on.
+//! Damaged files beside good ones: each is left out with an error that names it, and the rest goes
+//! on.
 
 use std::fs;
 use std::path::Path;

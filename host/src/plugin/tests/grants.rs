@@ -223,7 +223,7 @@ fn a_changed_sidecar_is_a_new_version_of_its_plugin() {
             && failed[0].contains(
                 "p.plugin.yaml:1:10: error: unknown key `clok` in `grants`, did you mean `clock`?; "
             )
-            && failed[0].contains("2:15: error: the duration `5`"),
+            && failed[0].contains("2:15: error: `cpu`: the duration `5`"),
         "{failed:?}"
     );
 

@@ -14,8 +14,9 @@ use crate::plugin::component::Plugin;
 use crate::plugin::engine::{Ticking, epochs};
 use crate::plugin::imports::HostState;
 
-/// A component with a decoder and a collector, both called `echo`. `collect` fails: as invalid with the content of the file `path`, or as
-/// denied with the reason for which it may not be read. So does `decode` answer each row.
+/// A component with a decoder and a collector, both called `echo`. `collect` fails: as invalid with
+/// the content of the file `path`, or as denied with the reason for which it may not be read. So
+/// does `decode` answer each row.
 pub(super) fn reader(path: &str) -> Guest {
     let length = path.len();
     Guest::new()

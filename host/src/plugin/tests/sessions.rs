@@ -3,7 +3,8 @@
 use super::component::Guest;
 use crate::plugin::{CallError, Cells, DecoderId, Session};
 
-/// Echoes, with two quirks: a batch whose first byte is `!` traps, and a handle that this instance has not given out does too.
+/// Echoes, with two quirks: a batch whose first byte is `!` traps, and a handle that this instance
+/// has not given out does too.
 fn fragile() -> Session {
     Guest::new()
         .decode(

@@ -111,7 +111,8 @@ pub(super) const TRIES: &[Try] = &[
     },
 ];
 
-/// To any of the directories that are most likely to be writable. The cache of plugins lies in none of them, at most beneath.
+/// To any of the directories that are most likely to be writable. The cache of plugins lies in none
+/// of them, at most beneath.
 fn write() -> io::Result<()> {
     let temporary = std::env::temp_dir();
     let mut refused = io::Error::other("nothing was tried");

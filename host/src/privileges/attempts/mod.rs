@@ -28,8 +28,8 @@ pub(crate) struct Attempt {
 enum On {
     /// The thing itself.
     Real,
-    /// A system call with arguments that cannot work: only EPERM and EACCES are a refusal, any other answer says that the kernel would have done
-    /// it.
+    /// A system call with arguments that cannot work: only EPERM and EACCES are a refusal, any
+    /// other answer says that the kernel would have done it.
     Nothing,
 }
 
@@ -44,13 +44,15 @@ struct Try {
 
 /// Who tries at all: starter and compilers run nothing that could ask for it.
 const ALL: &[Process] = &[Process::Whole, Process::Loader, Process::Server];
-/// A loader reads all files that its user may, and the loader and the whole have capabilities and load programs.
+/// A loader reads all files that its user may, and the loader and the whole have capabilities and
+/// load programs.
 const SERVER: &[Process] = &[Process::Server];
 const NOT_LOADER: &[Process] = &[Process::Whole, Process::Server];
 const NOT_WHOLE: &[Process] = &[Process::Loader, Process::Server];
 const LOADER: &[Process] = &[Process::Loader];
 
-/// Tries everything that such a process must not be able to, on a thread of its own: what holds for it holds for all that the host starts.
+/// Tries everything that such a process must not be able to, on a thread of its own: what holds for
+/// it holds for all that the host starts.
 pub(crate) fn attempt_all(process: Process) -> io::Result<Vec<Attempt>> {
     std::thread::Builder::new()
         .name("hardening-check".into())
@@ -90,7 +92,8 @@ impl Try {
     }
 }
 
-/// A system call by its number. The arguments are numbers, null pointers, addresses that are not mapped, or of what lives as long as the program.
+/// A system call by its number. The arguments are numbers, null pointers, addresses that are not
+/// mapped, or of what lives as long as the program.
 fn call<const N: usize>(number: libc::c_long, arguments: [usize; N]) -> io::Result<usize> {
     let mut all = [0; 6];
     for (place, argument) in all.iter_mut().zip(arguments) {
@@ -101,7 +104,8 @@ fn call<const N: usize>(number: libc::c_long, arguments: [usize; N]) -> io::Resu
         unsafe_code,
         reason = "these calls have no safe wrapper, and should not"
     )]
-    // SAFETY: see above: nothing of this process' memory is written, and what is read is alive; the calls are those in this room's tables.
+    // SAFETY: see above: nothing of this process' memory is written, and what is read is alive; the
+    // calls are those in this room's tables.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

@@ -1,4 +1,5 @@
-//! A compiler: it reads a component from one descriptor and writes code to another, and needs nothing else of the kernel but memory and threads.
+//! A compiler: it reads a component from one descriptor and writes code to another, and needs
+//! nothing else of the kernel but memory and threads.
 
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use crate::privileges::drop::{check_single_threaded, forbid_new_privileges, keep
 use crate::privileges::limits::limit_compiler;
 use crate::privileges::set::CapabilitySet;
 
-/// Confines a forked compiler. `memory`: bytes of its own that it may have, what it shares with the starter included; `cpu`: of all its threads. Beyond
-/// them it is ended, by itself or the kernel. No file can be opened afterwards. This thread has to be the only one. After an error the process
+/// Confines a forked compiler. `memory`: bytes of its own that it may have, what it shares with the
+/// starter included; `cpu`: of all its threads. Beyond them it is ended, by itself or the kernel.
+/// No file can be opened afterwards. This thread has to be the only one. After an error the process
 /// should end.
 pub(crate) fn confine_compiler(
     hardening: &Hardening,

@@ -19,9 +19,10 @@ pub(crate) fn confine_whole(
     confine_as(Process::Whole, hardening, access, &[PathBuf::from("/")])
 }
 
-/// Confines the loader, once all is attached and its listeners are bound: `--user`, `--capabilities.keep`, no_new_privs, landlock (it reads what its
-/// user may and writes only what `access` names), seccomp. This thread has to be the only one. The features are for the caller to log, with those
-/// of the server. After an error the process should end.
+/// Confines the loader, once all is attached and its listeners are bound: `--user`,
+/// `--capabilities.keep`, no_new_privs, landlock (it reads what its user may and writes only what
+/// `access` names), seccomp. This thread has to be the only one. The features are for the caller to
+/// log, with those of the server. After an error the process should end.
 pub(crate) fn confine_loader(
     hardening: &Hardening,
     access: &Access,

@@ -9,16 +9,19 @@ use crate::privileges::drop::{check_single_threaded, forbid_new_privileges, keep
 use crate::privileges::feature::Feature;
 use crate::privileges::server_paths::ServerPaths;
 
-/// Confines a forked server, once it has closed what is not its own and written what it writes of itself to /proc (its OOM score). Capabilities and
-/// user are the starter's, see [`super::enter_starter`]; here come landlock and seccomp. This thread has to be the only one. The features are for
-/// the caller to log, with those of the loader. After an error the process should end.
+/// Confines a forked server, once it has closed what is not its own and written what it writes of
+/// itself to /proc (its OOM score). Capabilities and user are the starter's, see
+/// [`super::enter_starter`]; here come landlock and seccomp. This thread has to be the only one.
+/// The features are for the caller to log, with those of the loader. After an error the process
+/// should end.
 pub(crate) fn confine_server(
     hardening: &Hardening,
     paths: &ServerPaths,
 ) -> Result<Vec<Feature>, ConfineError> {
     check_single_threaded()?;
     let before = Privileges::current().map_err(ConfineError::Read)?;
-    // Nothing is left to be given away, if the starter did its work. It had CAP_BPF only where a server has to.
+    // Nothing is left to be given away, if the starter did its work. It had CAP_BPF only where a
+    // server has to.
     keep_only(kept(true, &before))?;
     if !off(hardening.no_new_privs) {
         forbid_new_privileges()?;

@@ -10,10 +10,12 @@ use crate::privileges::drop::{
 use crate::privileges::server_user::ServerUser;
 use crate::privileges::set::CapabilitySet;
 
-/// Gives away, in the forked starter, all that servers and compilers are not to have: every capability (but CAP_BPF with `keep_bpf`, see
-/// [`crate::privileges::server_needs_cap_bpf`]), in every set, whatever `--capabilities.keep` says; the user, where there is another one; and the
-/// system calls that neither of them needs. This thread has to be the only one. Dumpable is for the caller to take away, afterwards: another
-/// user may give it back. After an error the process should end.
+/// Gives away, in the forked starter, all that servers and compilers are not to have: every
+/// capability (but CAP_BPF with `keep_bpf`, see [`crate::privileges::server_needs_cap_bpf`]), in
+/// every set, whatever `--capabilities.keep` says; the user, where there is another one; and the
+/// system calls that neither of them needs. This thread has to be the only one. Dumpable is for the
+/// caller to take away, afterwards: another user may give it back. After an error the process
+/// should end.
 pub(crate) fn enter_starter(
     user: Option<&ServerUser>,
     keep_bpf: bool,

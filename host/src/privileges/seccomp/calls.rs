@@ -4,7 +4,8 @@ use libc::c_long;
 
 use crate::privileges::process::Process;
 
-// Younger than the `libc` crate's lists; their numbers are the same on all architectures that the host runs on.
+// Younger than the `libc` crate's lists; their numbers are the same on all architectures that the
+// host runs on.
 /// Linux 6.6.
 const SYS_FCHMODAT2: c_long = 452;
 /// Linux 6.13.
@@ -178,7 +179,8 @@ const OTHERS: &[c_long] = &[
     libc::SYS_mq_unlink,
 ];
 
-/// Signals with a sender of one's choice, and those by descriptor. kill(2) and its like are among the rules.
+/// Signals with a sender of one's choice, and those by descriptor. kill(2) and its like are among
+/// the rules.
 const SIGNALS: &[c_long] = &[
     libc::SYS_rt_sigqueueinfo,
     libc::SYS_rt_tgsigqueueinfo,

@@ -1,11 +1,14 @@
 //! The seccomp filter: system calls that a process never makes once it runs fail with EPERM.
 //!
-//! It names what is refused rather than what is allowed. A list of all calls that the C library, libbpf, the runtime and the compiler may ever
-//! make changes with each of their versions, and a wrong one breaks hosts in the field; what an attacker needs to get out of a process without
-//! capabilities is a short list that does not change: other programs, other processes, other namespaces, the kernel's own code.
+//! It names what is refused rather than what is allowed. A list of all calls that the C library,
+//! libbpf, the runtime and the compiler may ever make changes with each of their versions, and a
+//! wrong one breaks hosts in the field; what an attacker needs to get out of a process without
+//! capabilities is a short list that does not change: other programs, other processes, other
+//! namespaces, the kernel's own code.
 //!
-//! Which calls, by process: calls.rs; which arguments: rules.rs. Filters are inherited and only add up, so that of the starter refuses what
-//! servers and compilers are both refused, and each of them adds its own.
+//! Which calls, by process: calls.rs; which arguments: rules.rs. Filters are inherited and only add
+//! up, so that of the starter refuses what servers and compilers are both refused, and each of them
+//! adds its own.
 
 mod calls;
 mod rules;
@@ -22,10 +25,12 @@ use rules::Early;
 
 const NAME: &str = "seccomp";
 
-/// From here on x86-64 numbers are those of its 32-bit variant x32, under which every call has a second number.
+/// From here on x86-64 numbers are those of its 32-bit variant x32, under which every call has a
+/// second number.
 const X32: u32 = 0x4000_0000;
 
-/// Where the kernel shows a call to a filter (`struct seccomp_data`): the number, the machine and the arguments, 8 bytes each, lower half first.
+/// Where the kernel shows a call to a filter (`struct seccomp_data`): the number, the machine and
+/// the arguments, 8 bytes each, lower half first.
 const NUMBER: u32 = 0;
 const MACHINE: u32 = 4;
 const ARGUMENTS: u32 = 16;
@@ -69,7 +74,8 @@ fn detail(process: Process) -> String {
     )
 }
 
-/// One program, as the kernel runs all that a process has for each call that one of them looks into.
+/// One program, as the kernel runs all that a process has for each call that one of them looks
+/// into.
 fn program(process: Process, landlocked: bool) -> Result<BpfProgram, seccompiler::Error> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut refused: BTreeMap<i64, Vec<_>> = calls::refused(process)
@@ -93,10 +99,12 @@ const THIS_MACHINE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const THIS_MACHINE: u32 = 0xc000_00b7;
 
-/// What `seccompiler` has no words for, in front of its program: another answer than EPERM, ranges of numbers, and short ways.
+/// What `seccompiler` has no words for, in front of its program: another answer than EPERM, ranges
+/// of numbers, and short ways.
 fn prologue(early: Vec<(libc::c_long, Early)>) -> BpfProgram {
     let mut program = vec![
-        // Numbers mean other calls on other machines, such as the 32-bit one that this machine is, too.
+        // Numbers mean other calls on other machines, such as the 32-bit one that this machine is,
+        // too.
         load(MACHINE),
         compare(libc::BPF_JEQ, THIS_MACHINE, 1, 0),
         answer(libc::SECCOMP_RET_KILL_PROCESS),
@@ -104,7 +112,8 @@ fn prologue(early: Vec<(libc::c_long, Early)>) -> BpfProgram {
         // `seccompiler` goes by exact numbers.
         compare(libc::BPF_JGE, X32, 0, 1),
         answer(REFUSE),
-        // Its flags are in memory, where a filter cannot see them. The C library then takes clone(2).
+        // Its flags are in memory, where a filter cannot see them. The C library then takes
+        // clone(2).
         compare(libc::BPF_JEQ, number(libc::SYS_clone3), 0, 1),
         answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
     ];
@@ -160,7 +169,8 @@ fn answer(action: u32) -> sock_filter {
     instruction(libc::BPF_RET | libc::BPF_K, 0, 0, action)
 }
 
-/// `jt` and `jf`: how many instructions to pass over where the comparison holds, and where it does not.
+/// `jt` and `jf`: how many instructions to pass over where the comparison holds, and where it does
+/// not.
 fn compare(how: u32, with: u32, jt: u8, jf: u8) -> sock_filter {
     instruction(libc::BPF_JMP | how | libc::BPF_K, jt, jf, with)
 }

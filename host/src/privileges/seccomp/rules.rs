@@ -1,6 +1,8 @@
-//! System calls that are refused for some of their arguments. A filter sees numbers, not what pointers lead to.
+//! System calls that are refused for some of their arguments. A filter sees numbers, not what
+//! pointers lead to.
 //!
-//! The kernel refuses a call if one of its rules matches, and a rule matches if all of its conditions hold.
+//! The kernel refuses a call if one of its rules matches, and a rule matches if all of its
+//! conditions hold.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +33,9 @@ const NAMESPACES: [c_int; 7] = [
 /// Linux 6.7: which pages were written to, asked of a process' own /proc/self/pagemap (linux/fs.h).
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
 
-/// What the standard library, the C library and the runtimes ask of descriptors: how much there is to read, blocking, closing on exec, whether it
-/// is a terminal and how wide, interfaces' names, and pages. Nothing of it is for perf events, BPF or terminals' input.
+/// What the standard library, the C library and the runtimes ask of descriptors: how much there is
+/// to read, blocking, closing on exec, whether it is a terminal and how wide, interfaces' names,
+/// and pages. Nothing of it is for perf events, BPF or terminals' input.
 const IOCTLS: [u64; 10] = [
     libc::FIONREAD,
     libc::FIONBIO,
@@ -51,7 +54,8 @@ const TCGETS2: u64 = 0x802c_542a;
 const SIOCGIFNAME: u64 = 0x8910;
 const SIOCGIFINDEX: u64 = 0x8933;
 
-/// Who is told of news on a descriptor, and by which signal: a way to signal others, SIGKILL included (linux/fcntl.h).
+/// Who is told of news on a descriptor, and by which signal: a way to signal others, SIGKILL
+/// included (linux/fcntl.h).
 const OWNER: [c_int; 3] = [F_SETOWN, F_SETSIG, F_SETOWN_EX];
 const F_SETOWN: c_int = 8;
 const F_SETSIG: c_int = 10;
@@ -63,8 +67,9 @@ const SOCKET_TYPE: u64 = 0xf;
 /// Bits of open(2)'s flags with which more than reading can be done.
 const FOR_WRITING: [c_int; 4] = [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC];
 
-/// By the call's number. None of them is among `super::calls::refused` of that process. `landlocked`: landlock restricts which files it opens. If
-/// not, openat2(2) has to go: its flags are in memory, where a filter cannot see them. (Whoever calls it takes openat(2) then.)
+/// By the call's number. None of them is among `super::calls::refused` of that process.
+/// `landlocked`: landlock restricts which files it opens. If not, openat2(2) has to go: its flags
+/// are in memory, where a filter cannot see them. (Whoever calls it takes openat(2) then.)
 pub(super) fn of(process: Process, landlocked: bool) -> Result<BTreeMap<c_long, Rules>, Error> {
     let mut rules = BTreeMap::from([
         (libc::SYS_clone, clone(process)?),
@@ -111,7 +116,8 @@ pub(super) fn of(process: Process, landlocked: bool) -> Result<BTreeMap<c_long, 
     Ok(rules)
 }
 
-/// What a filter answers to a call before it looks at any other, as this one is made often: for every key of a map, for every file of a scrape.
+/// What a filter answers to a call before it looks at any other, as this one is made often: for
+/// every key of a map, for every file of a scrape.
 pub(super) enum Early {
     Allow,
     /// Refused unless the first argument is one of these.
@@ -120,7 +126,8 @@ pub(super) enum Early {
     Without(u32, u32),
 }
 
-/// The commands of bpf(2) that are left to a process that only reads maps and asks about programs, in the order of their frequency.
+/// The commands of bpf(2) that are left to a process that only reads maps and asks about programs,
+/// in the order of their frequency.
 const BPF_COMMANDS: &[u32] = &[
     libbpf_sys::BPF_MAP_LOOKUP_ELEM,
     libbpf_sys::BPF_MAP_GET_NEXT_KEY,
@@ -128,7 +135,8 @@ const BPF_COMMANDS: &[u32] = &[
     libbpf_sys::BPF_OBJ_GET_INFO_BY_FD,
 ];
 
-/// By the call's number; none of them is among [`of`] or `super::calls::refused`. Others have no call that is made often and looked into.
+/// By the call's number; none of them is among [`of`] or `super::calls::refused`. Others have no
+/// call that is made often and looked into.
 pub(super) fn early(process: Process) -> Vec<(c_long, Early)> {
     let bpf = (libc::SYS_bpf, Early::FirstAmong(BPF_COMMANDS));
     match process {
@@ -187,8 +195,9 @@ fn clone(process: Process) -> Result<Rules, Error> {
     Ok(rules)
 }
 
-/// Everybody: refuses to put words into the mouth of whoever sits at the terminal that this process was started from. Who neither loads nor
-/// attaches: refuses everything but the few that are needed.
+/// Everybody: refuses to put words into the mouth of whoever sits at the terminal that this process
+/// was started from. Who neither loads nor attaches: refuses everything but the few that are
+/// needed.
 fn ioctl(process: Process) -> Result<Rules, Error> {
     match process {
         Process::Whole | Process::Loader => {
@@ -199,8 +208,9 @@ fn ioctl(process: Process) -> Result<Rules, Error> {
     }
 }
 
-/// The server (and so the starter) has no unix sockets, which lead to services of root's, and of netlink what resolving names needs. The loader
-/// has no network: it tells systemd of its state, and hears of interfaces.
+/// The server (and so the starter) has no unix sockets, which lead to services of root's, and of
+/// netlink what resolving names needs. The loader has no network: it tells systemd of its state,
+/// and hears of interfaces.
 fn socket(process: Process) -> Result<Rules, Error> {
     let family = |family: c_int| u64::from(family.cast_unsigned());
     let netlink = family(libc::AF_NETLINK);
@@ -215,7 +225,8 @@ fn socket(process: Process) -> Result<Rules, Error> {
     Ok(rules)
 }
 
-/// A pair of datagram sockets can send to any other socket that has a path: only connections may come in pairs.
+/// A pair of datagram sockets can send to any other socket that has a path: only connections may
+/// come in pairs.
 fn socketpair() -> Result<Rules, Error> {
     let mut rules = unless_among(0, &[u64::from(libc::AF_UNIX.cast_unsigned())])?;
     // The kernel takes SOCK_RAW for SOCK_DGRAM here.
@@ -226,7 +237,8 @@ fn socketpair() -> Result<Rules, Error> {
     Ok(rules)
 }
 
-/// To itself alone, as abort(3) does. tkill(2) takes a thread: the first of a process has its number.
+/// To itself alone, as abort(3) does. tkill(2) takes a thread: the first of a process has its
+/// number.
 fn signals() -> Result<[(c_long, Rules); 3], Error> {
     let own = std::process::id().into();
     Ok([

@@ -154,7 +154,8 @@ fn server_without_landlock() {
     ready();
 }
 
-/// Where the loader may not change users, as in a container: this one is still root, as the loader is.
+/// Where the loader may not change users, as in a container: this one is still root, as the loader
+/// is.
 fn server_of_the_same_user() {
     enter_starter(None, false, &hardening()).unwrap();
     hide_process().unwrap();

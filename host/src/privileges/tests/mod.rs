@@ -1,5 +1,6 @@
-//! Dropping for real. It is for good, so every test does it in a process of its own: this test binary again, with one scenario to play. The
-//! test harness runs tests in threads, so there the scenario forks once more to be in a process with one thread.
+//! Dropping for real. It is for good, so every test does it in a process of its own: this test
+//! binary again, with one scenario to play. The test harness runs tests in threads, so there the
+//! scenario forks once more to be in a process with one thread.
 
 mod halves;
 mod needs;
@@ -83,7 +84,8 @@ fn ready() {
     let _ = std::io::stdin().lines().count();
 }
 
-/// Not a test of its own: what the other tests' processes run. Without the variable it does nothing.
+/// Not a test of its own: what the other tests' processes run. Without the variable it does
+/// nothing.
 #[test]
 fn play() {
     let Ok(scenario) = env::var(SCENARIO) else {
@@ -106,10 +108,12 @@ fn play() {
     );
 }
 
-/// Runs `work` in a forked process, which has one thread whatever this one has. The answer is its wait status.
+/// Runs `work` in a forked process, which has one thread whatever this one has. The answer is its
+/// wait status.
 fn in_a_single_thread(work: fn()) -> libc::c_int {
     #[expect(unsafe_code, reason = "fork has no safe wrapper")]
-    // SAFETY: the only other thread of this process is the test harness' main thread, waiting for this one, so the child finds no lock held.
+    // SAFETY: the only other thread of this process is the test harness' main thread, waiting for
+    // this one, so the child finds no lock held.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let code = i32::from(catch_unwind(work).is_err());

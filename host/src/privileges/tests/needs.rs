@@ -1,4 +1,5 @@
-//! What a server, a compiler and a loader are there to do, and what a filter or a rule too many would keep them from.
+//! What a server, a compiler and a loader are there to do, and what a filter or a rule too many
+//! would keep them from.
 
 use std::fs::{self, File};
 use std::net::TcpListener as StdListener;

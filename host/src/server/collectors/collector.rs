@@ -16,7 +16,8 @@ use crate::plugin::{
 };
 use crate::telemetry::{CollectorStats, RateLimit};
 
-/// A call of the background that has no `timeout` of its own ends after this, however long the interval is: scrapes wait for the first one.
+/// A call of the background that has no `timeout` of its own ends after this, however long the
+/// interval is: scrapes wait for the first one.
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 
 /// None: the collector's only one.
@@ -124,8 +125,9 @@ impl Collector {
         &self.targets
     }
 
-    /// What a scrape serves of a target: the last good answer where the background asks, else the answer to a call of now. None: there is
-    /// nothing; why is in the log and in the host's own metrics.
+    /// What a scrape serves of a target: the last good answer where the background asks, else the
+    /// answer to a call of now. None: there is nothing; why is in the log and in the host's own
+    /// metrics.
     pub(super) async fn scrape(
         self: &Arc<Self>,
         target: &Target,

@@ -19,7 +19,8 @@ use crate::telemetry::{CollectorStats, RateLimit};
 const MOST_CALLS: usize = 128;
 /// Between two log lines about the same thing.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
-/// What is kept of a scrape's time for what comes after the calls: this part of what is left, and no more than the second.
+/// What is kept of a scrape's time for what comes after the calls: this part of what is left, and
+/// no more than the second.
 const RESERVE_PART: u32 = 20;
 const LONGEST_RESERVE: Duration = Duration::from_millis(100);
 
@@ -132,7 +133,8 @@ impl Index {
         names
     }
 
-    /// What `collect[]=` and `exclude[]=` mean. `Err`: why they mean nothing. `units`: the names of all units.
+    /// What `collect[]=` and `exclude[]=` mean. `Err`: why they mean nothing. `units`: the names of
+    /// all units.
     pub(in crate::server) fn select(
         &self,
         collect: &[String],
@@ -200,8 +202,8 @@ impl Index {
         all
     }
 
-    /// Calls all collectors that are in /metrics, side by side, and gives each unit's families. What is not there at the deadline is left
-    /// out.
+    /// Calls all collectors that are in /metrics, side by side, and gives each unit's families.
+    /// What is not there at the deadline is left out.
     pub(in crate::server) async fn scrape(
         &self,
         deadline: Instant,
@@ -269,7 +271,8 @@ fn hint(name: &str, known: &[String]) -> String {
         .unwrap_or_default()
 }
 
-/// One collector's families from several targets: those of one name become one. What cannot be joined stays beside it, for `merge` to report.
+/// One collector's families from several targets: those of one name become one. What cannot be
+/// joined stays beside it, for `merge` to report.
 fn joined<'a>(families: impl Iterator<Item = &'a Family>) -> Vec<Family> {
     let mut by_name: BTreeMap<&str, (&Arc<FamilyMeta>, Vec<Sample>)> = BTreeMap::new();
     let mut other = Vec::new();

@@ -1,4 +1,5 @@
-//! The collectors of units: opened with their unit, called by scrapes, by probes and in the background.
+//! The collectors of units: opened with their unit, called by scrapes, by probes and in the
+//! background.
 //!
 //! They stand beside the units' maps: a call takes as long as a network does, so it must hold no
 //! lock of its unit. `Index` finds the collectors of all units that are in service.

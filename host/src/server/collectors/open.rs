@@ -8,7 +8,8 @@ use crate::config::{CollectorConfig, Diagnostic};
 use crate::link::ServedConfig;
 use crate::plugin::{Collector as Guest, Offer, Plugin, Registry};
 
-/// Opens everything, or reports everything that cannot be opened. `known`: those of the unit's version before. Runs plugin code.
+/// Opens everything, or reports everything that cannot be opened. `known`: those of the unit's
+/// version before. Runs plugin code.
 pub(super) fn open(
     index: &Index,
     config: &ServedConfig,
@@ -57,7 +58,8 @@ pub(super) fn open(
     }
 }
 
-/// What only the plugins can tell about a config that cannot be used for other reasons. Runs no plugin code.
+/// What only the plugins can tell about a config that cannot be used for other reasons. Runs no
+/// plugin code.
 pub(in crate::server) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Diagnostic> {
     let lost = config
         .collectors

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// A call's end is told shortly after its deadline, and who waits for it wants to hear why it failed. For less time no other call is made.
+/// A call's end is told shortly after its deadline, and who waits for it wants to hear why it
+/// failed. For less time no other call is made.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Calls on their way, by what they ask.
@@ -35,9 +36,10 @@ where
     K: Eq + Hash + Clone + Send + 'static,
     T: Send + Sync + 'static,
 {
-    /// What a running call of this key gives, or else `call`, which goes on even if nobody waits for it any more. If it is `cut_off` by the
-    /// deadline of whoever made it, while there is time left here, another one is made. None: it was not done by the deadline, or has ended
-    /// in a panic.
+    /// What a running call of this key gives, or else `call`, which goes on even if nobody waits
+    /// for it any more. If it is `cut_off` by the deadline of whoever made it, while there is time
+    /// left here, another one is made. None: it was not done by the deadline, or has ended in a
+    /// panic.
     pub(super) async fn call<F>(
         &self,
         key: &K,
@@ -162,7 +164,8 @@ mod tests {
         );
     }
 
-    /// Of those who wait for a call that is cut off, who has more time gets an answer, and they share that one.
+    /// Of those who wait for a call that is cut off, who has more time gets an answer, and they
+    /// share that one.
     #[tokio::test]
     async fn a_shorter_deadline_is_nobody_elses() {
         let calls = SharedCalls::default();

@@ -1,4 +1,5 @@
-//! What is known of the targets that scrapes ask: how the last call went, the last good answer, when the background asks again.
+//! What is known of the targets that scrapes ask: how the last call went, the last good answer,
+//! when the background asks again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,7 +63,8 @@ impl TargetCache {
         Some(fresh.map(|(_, answer)| Arc::clone(answer)))
     }
 
-    /// Whether the background is to ask now; if so, it is next to ask an interval later. And when it is to look again.
+    /// Whether the background is to ask now; if so, it is next to ask an interval later. And when
+    /// it is to look again.
     pub(super) fn due(&self, target: &Target, interval: Duration, now: Instant) -> (bool, Instant) {
         let mut targets = self.0.lock();
         let known = targets.entry(target.clone()).or_default();

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 
 /// Runs its work for one after the other, and once for all who wait.
 ///
-/// What `get` gives was begun after `get` was called: nobody gets an answer that is older than the question. Whoever comes while the work is being done
-/// waits for its end, and all who wait then share one run. So however many scrapers there are, each waits for two runs at most.
+/// What `get` gives was begun after `get` was called: nobody gets an answer that is older than the
+/// question. Whoever comes while the work is being done waits for its end, and all who wait then
+/// share one run. So however many scrapers there are, each waits for two runs at most.
 #[derive(Debug)]
 pub(super) struct SingleFlight<T> {
     turn: Mutex<Turn<T>>,
@@ -40,8 +41,8 @@ impl<T> Flight<T> {
         }
     }
 
-    /// True for the first who asks of those who share: what the work has counted is entered once. Not for whoever did the work, who may have
-    /// run out of time.
+    /// True for the first who asks of those who share: what the work has counted is entered once.
+    /// Not for whoever did the work, who may have run out of time.
     pub(crate) fn claim(&self) -> bool {
         !self.claimed.swap(true, Ordering::Relaxed)
     }
@@ -56,7 +57,8 @@ impl<T> Clone for Flight<T> {
     }
 }
 
-/// Long work waits a moment before it begins, so that those who come together share it: for this part of its own time, and so long at most.
+/// Long work waits a moment before it begins, so that those who come together share it: for this
+/// part of its own time, and so long at most.
 const PAUSE_PART: u32 = 16;
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// For less it is not worth going to sleep.
@@ -142,7 +144,8 @@ mod tests {
         assert!(shared.turn.lock().latest.is_none(), "nothing is kept");
     }
 
-    /// While the first run goes on, five more ask: they share a second one, which has begun after all of them came.
+    /// While the first run goes on, five more ask: they share a second one, which has begun after
+    /// all of them came.
     #[test]
     fn those_who_wait_share_the_next_run() {
         let shared = SingleFlight::default();

@@ -46,7 +46,8 @@ impl Bodies {
         Self(vec![vec![family("numbers", Kind::Gauge, "idle", values)]])
     }
 
-    /// As collectors answer, each with `families` of `samples` numbers each. No two have a family in common.
+    /// As collectors answer, each with `families` of `samples` numbers each. No two have a family
+    /// in common.
     pub fn of_collectors(collectors: u32, families: u32, samples: u32) -> Self {
         let sources = (0..collectors).map(|collector| {
             let prefix = format!("node_of_{collector}");
@@ -55,7 +56,8 @@ impl Bodies {
         Self(sources.collect())
     }
 
-    /// As one collector answers for several targets: the families of all have the same names, the samples other labels.
+    /// As one collector answers for several targets: the families of all have the same names, the
+    /// samples other labels.
     pub fn of_targets(targets: u32, families: u32, samples: u32) -> Self {
         let sources = (0..targets)
             .map(|target| Self::source("node", &format!("of {target}"), families, samples));

@@ -1,4 +1,5 @@
-//! Parts of the hot path, ready to be run in a loop: each is set up once, and a method does one turn.
+//! Parts of the hot path, ready to be run in a loop: each is set up once, and a method does one
+//! turn.
 
 mod bodies;
 mod decode;

@@ -1,4 +1,5 @@
-//! One function for each way on which bytes come in that somebody else wrote. Each takes any bytes, and panics where what it reads does not hold.
+//! One function for each way on which bytes come in that somebody else wrote. Each takes any bytes,
+//! and panics where what it reads does not hold.
 
 mod input;
 
@@ -110,7 +111,8 @@ pub fn sidecar(data: &[u8]) {
     }
 }
 
-/// Patterns mean the same when they are read from what they are shown as, and every path can be held against them.
+/// Patterns mean the same when they are read from what they are shown as, and every path can be
+/// held against them.
 fn grants_are_what_they_say(sidecar: &Sidecar) {
     let grants = &sidecar.grants;
     for endpoint in grants.tcp.iter().chain(&grants.udp) {
@@ -132,7 +134,8 @@ fn grants_are_what_they_say(sidecar: &Sidecar) {
     assert!(limits.instances != Some(0));
 }
 
-/// Labels and numbers by the types of an object. `object`: a whole ELF file, whose BTF is taken out; `data`: metrics, and then another BTF.
+/// Labels and numbers by the types of an object. `object`: a whole ELF file, whose BTF is taken
+/// out; `data`: metrics, and then another BTF.
 pub fn label_layout(object: &[u8], data: &[u8]) {
     let mut input = Input::new(data);
     let source = if input.flag() {
@@ -312,7 +315,8 @@ fn value(input: &mut Input<'_>) -> Option<ValueConfig> {
     })
 }
 
-/// Where labels say all by themselves, fields lie in the key, one after the other, and the CPU's behind it.
+/// Where labels say all by themselves, fields lie in the key, one after the other, and the CPU's
+/// behind it.
 fn layout_fits(labels: &[LabelConfig], source: MetricSource, shape: KeyShape) {
     let field = |label: &LabelConfig| {
         Some(PackedField {
@@ -414,7 +418,8 @@ fn fail(text: &str, why: &dyn Debug) -> ! {
     panic!("{text}\n{why:#?}")
 }
 
-/// What a scraper says of itself: a query, and in lines after it headers `Accept` and `Accept-Encoding` by turns.
+/// What a scraper says of itself: a query, and in lines after it headers `Accept` and
+/// `Accept-Encoding` by turns.
 pub fn request(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');

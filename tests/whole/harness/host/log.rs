@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a line is waited for: far more than it takes, on a machine that is busy with all the other tests.
+/// How long a line is waited for: far more than it takes, on a machine that is busy with all the
+/// other tests.
 const LINE: Duration = Duration::from_secs(60);
 
 /// A place in a host's log, from which it is read on.

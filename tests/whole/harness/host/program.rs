@@ -31,7 +31,8 @@ pub(crate) fn binary() -> PathBuf {
     path
 }
 
-/// Where hosts keep compiled plugins, so that not each of some hundred compiles the same. Nothing else is shared between tests.
+/// Where hosts keep compiled plugins, so that not each of some hundred compiles the same. Nothing
+/// else is shared between tests.
 pub(crate) fn compiled_plugins() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {

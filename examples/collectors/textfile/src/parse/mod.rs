@@ -1,7 +1,8 @@
 //! One file in the text format 0.0.4.
 //!
-//! [Prometheus' definition](https://prometheus.io/docs/instrumenting/exposition_formats/), as strictly as its own Go parser and in some places
-//! more so: histograms and summaries have to be complete, values have to make sense for their type. As with that parser the lines of a family
+//! [Prometheus' definition](https://prometheus.io/docs/instrumenting/exposition_formats/), as
+//! strictly as its own Go parser and in some places more so: histograms and summaries have to be
+//! complete, values have to make sense for their type. As with that parser the lines of a family
 //! need not stand together. Timestamps are refused: a file's samples are as of the scrape.
 
 mod family;

@@ -449,7 +449,8 @@ fn lenient_reading_leaves_out_what_is_wrong_and_nothing_else() {
     assert_eq!(lenient(b"a 1\n"), strict(b"a 1\n").unwrap());
 }
 
-/// Whatever is done to a good file: no panic, a strict answer or none, and lenient reading never gives what strict reading does not take.
+/// Whatever is done to a good file: no panic, a strict answer or none, and lenient reading never
+/// gives what strict reading does not take.
 #[test]
 fn damaged_files_are_read_without_harm() {
     let good = b"# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"1\",x=\"\\\"\"} 1\nh_bucket{le=\"+Inf\",x=\"\\\"\"} 2\nh_sum{x=\"\\\"\"} 3\n\

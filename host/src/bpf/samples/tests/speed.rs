@@ -1,4 +1,6 @@
-//! Measurements, run by hand: `cargo test --release -p exporter-host --lib samples::tests::speed -- --ignored --nocapture --test-threads 1`
+//! Measurements, run by hand:
+//! `cargo test --release -p exporter-host --lib samples::tests::speed --`
+//! `--ignored --nocapture --test-threads 1`
 
 use std::io::Write as _;
 
@@ -23,7 +25,8 @@ fn say(line: &str) {
     writeln!(std::io::stdout(), "{line}").unwrap();
 }
 
-/// Has `SAMPLES` sent in rounds, each read after it has been sent, and gives the nanoseconds that reading one took.
+/// Has `SAMPLES` sent in rounds, each read after it has been sent, and gives the nanoseconds that
+/// reading one took.
 fn time(mut read: impl FnMut()) -> f64 {
     let mut spent = Duration::ZERO;
     for _ in 0..ROUNDS {

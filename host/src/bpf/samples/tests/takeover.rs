@@ -87,7 +87,8 @@ fn no_sample_of_a_ring_buffer_is_lost_by_counters_that_end_root() {
     ended_at_any_moment(&object, None);
 }
 
-/// A full buffer takes nothing and wakes nobody, least of all if the kernel has told somebody already.
+/// A full buffer takes nothing and wakes nobody, least of all if the kernel has told somebody
+/// already.
 #[test]
 fn a_perf_buffer_that_is_full_is_read_root() {
     let mut object = load(PERF);

@@ -1,5 +1,6 @@
-//! What openat2(2) does, one component of the path after the other, for where it is not to be had. A filter of system calls cannot see into its
-//! arguments, so some refuse it as a whole: systemd's for RestrictSUIDSGID, which DynamicUser implies, and those of older container runtimes.
+//! What openat2(2) does, one component of the path after the other, for where it is not to be had.
+//! A filter of system calls cannot see into its arguments, so some refuse it as a whole: systemd's
+//! for RestrictSUIDSGID, which DynamicUser implies, and those of older container runtimes.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,11 +14,11 @@ use super::PROC;
 /// As many links as the kernel follows in one path.
 const MOST_LINKS: usize = 40;
 
-/// What lies at `path`, by `how`: NO_SYMLINKS, BENEATH and NO_XDEV as in openat2(2), and NO_MAGICLINKS always. The path is absolute, or
-/// BENEATH `at`.
+/// What lies at `path`, by `how`: NO_SYMLINKS, BENEATH and NO_XDEV as in openat2(2), and
+/// NO_MAGICLINKS always. The path is absolute, or BENEATH `at`.
 ///
-/// Each component is opened without following it, relative to the one before: what is replaced meanwhile changes where this leads, but not
-/// past a check. Mounts are told apart by their device.
+/// Each component is opened without following it, relative to the one before: what is replaced
+/// meanwhile changes where this leads, but not past a check. Mounts are told apart by their device.
 pub(super) fn look(at: BorrowedFd<'_>, path: &str, how: ResolveFlags) -> Result<OwnedFd, Errno> {
     let mut left: Vec<Vec<u8>> = Vec::new();
     add(&mut left, path.as_bytes());
@@ -55,8 +56,9 @@ pub(super) fn look(at: BorrowedFd<'_>, path: &str, how: ResolveFlags) -> Result<
         }
         let target = sys::readlinkat(&found, "", Vec::new())?.into_bytes();
         if target.starts_with(b"/") {
-            // The kernel's doors to processes' files say where they lead, all other links of /proc are relative. Those that lead nowhere, as to a
-            // socket, have the text of a file that is not there.
+            // The kernel's doors to processes' files say where they lead, all other links of /proc
+            // are relative. Those that lead nowhere, as to a socket, have the text of a file that
+            // is not there.
             if i128::from(sys::fstatfs(&found)?.f_type) == PROC {
                 return Err(Errno::LOOP);
             }

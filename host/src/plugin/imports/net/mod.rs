@@ -1,6 +1,7 @@
 //! Connections to targets that the operator granted.
 //!
-//! No operation lasts longer than its own timeout, nor up to the deadline of the call: the plugin has to hear of it before the host ends it.
+//! No operation lasts longer than its own timeout, nor up to the deadline of the call: the plugin
+//! has to hear of it before the host ends it.
 
 mod tcp;
 mod udp;
@@ -109,7 +110,8 @@ fn lost(error: wasmtime::component::ResourceTableError) -> NetError {
     NetError::Other(error.to_string())
 }
 
-/// The interface as decoders and shapers see it, should they call what only the collector of their component may.
+/// The interface as decoders and shapers see it, should they call what only the collector of their
+/// component may.
 pub(super) fn add_denied(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     const WHY: &str = "the network is for collectors: decoders and shapers have none";
     fn denied(state: &HostState) -> NetError {

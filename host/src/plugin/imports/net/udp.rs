@@ -1,7 +1,8 @@
 //! UDP sockets.
 //!
-//! What arrives is handed over only if its sender is granted, or is one that was reached by a granted name; and after something was sent to a
-//! broadcast or multicast address, which stands for nobody in particular, whatever comes from the port that it was sent to.
+//! What arrives is handed over only if its sender is granted, or is one that was reached by a
+//! granted name; and after something was sent to a broadcast or multicast address, which stands for
+//! nobody in particular, whatever comes from the port that it was sent to.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -130,7 +131,8 @@ impl HostUdpSocket for HostState {
         let exact = self.grants.udp.iter().any(|grant| grant.is_exactly(target));
         let socket = self.table.get_mut(&socket).map_err(lost)?;
         let own = socket.of(target).await.map_err(failed)?;
-        // Which addresses are a broadcast is for the kernel to say, which knows the networks: it refuses them unless they are allowed.
+        // Which addresses are a broadcast is for the kernel to say, which knows the networks: it
+        // refuses them unless they are allowed.
         own.set_broadcast(false).map_err(failed)?;
         let mut sent = send(own, &bytes, target, until).await;
         let broadcast =
