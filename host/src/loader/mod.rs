@@ -36,7 +36,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::param::page_size;
 
 use self::compile::Compilers;
 use self::ends::Ends;
@@ -83,9 +82,6 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     privileges::raise().context("cannot use the capabilities of this process")?;
-    // Before 6.4 the kernel says it in /proc/self/auxv alone, which a confined process cannot open,
-    // and rustix panics then. It asks once, and what it knows is known in forked processes too.
-    page_size();
     let keep_bpf = settings.split && privileges::server_needs_cap_bpf();
     let starter = start_starter(&settings, keep_bpf, mains.entries)?;
     name_process();
