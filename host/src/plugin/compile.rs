@@ -127,30 +127,31 @@ impl fmt::Display for Slowness {
 
 /// A component whose compiling tells how fast this machine is: 600 functions that do nothing.
 pub(crate) fn reference() -> Vec<u8> {
-    const FUNCTIONS: u32 = 600;
+    const FUNCTIONS: usize = 600;
     let count = leb128(FUNCTIONS);
-    let mut module = b"\0asm\x01\0\0\0".to_vec();
-    // One type: no parameters, no results.
-    section(&mut module, 1, &[1, 0x60, 0, 0]);
-    let types = vec![0; FUNCTIONS as usize];
-    section(&mut module, 3, &[&count[..], &types].concat());
+    let types = vec![0; FUNCTIONS];
     // Two bytes each: no locals, end.
-    let bodies = [2, 0, 0x0b].repeat(FUNCTIONS as usize);
-    section(&mut module, 10, &[&count[..], &bodies].concat());
-    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
-    section(&mut component, 1, &module);
-    component
+    let bodies = [2, 0, 0x0b].repeat(FUNCTIONS);
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        // One type: no parameters, no results.
+        section(1, &[1, 0x60, 0, 0]),
+        section(3, &[&count[..], &types].concat()),
+        section(10, &[&count[..], &bodies].concat()),
+    ];
+    let component = b"\0asm\x0d\0\x01\0".to_vec();
+    [component, section(1, &module.concat())].concat()
 }
 
-fn section(to: &mut Vec<u8>, id: u8, content: &[u8]) {
-    to.push(id);
-    to.extend(leb128(content.len() as u32));
-    to.extend(content);
+/// A section of a binary: its number, and its size before its content.
+pub(super) fn section(number: u8, content: &[u8]) -> Vec<u8> {
+    [&[number], &leb128(content.len())[..], content].concat()
 }
 
-fn leb128(mut value: u32) -> Vec<u8> {
+/// Of a size, or of a type's index, which is signed.
+pub(super) fn leb128(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while value >= 0x80 {
+    while value >= 0x40 {
         bytes.push(value as u8 | 0x80);
         value >>= 7;
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::component::Guest;
 use super::{files, next};
+use crate::plugin::compile::{leb128, section};
 use crate::plugin::registry::STANDARD;
 use crate::plugin::{Offer, Registry};
 
@@ -81,23 +82,6 @@ fn bytes_turned_over() {
     }
 }
 
-/// A section of a binary: its number, and its size before its content.
-fn section(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number];
-    leb128(&mut bytes, content.len());
-    bytes.extend(content);
-    bytes
-}
-
-/// Of a size, or of a type's index, which is signed.
-fn leb128(bytes: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x40 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 #[test]
@@ -110,11 +94,11 @@ fn nested() {
     // A type that is a list of the one before it.
     let types = 5000_usize;
     let mut lists = Vec::new();
-    leb128(&mut lists, types);
+    lists.extend(leb128(types));
     lists.extend([0x70, 0x7d]);
     for index in 0..types - 1 {
         lists.push(0x70);
-        leb128(&mut lists, index);
+        lists.extend(leb128(index));
     }
     let lists = [&COMPONENT[..], &section(7, &lists)].concat();
     // The compiler takes a minute for 20000 loops in each other.
