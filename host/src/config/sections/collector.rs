@@ -11,7 +11,7 @@ use crate::config::yaml::{
 use crate::near;
 
 /// A collector of some plugin and how it is called.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CollectorConfig {
     /// How it is called in `/probe?module=NAME`, `collect[]=NAME` and the host's own metrics:
     /// letters, digits, `_`, `-` and `.`.
@@ -35,31 +35,6 @@ pub(crate) struct CollectorConfig {
 }
 
 impl CollectorConfig {
-    /// Whether calls mean the same: positions in the file don't count.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
-        let Self {
-            name,
-            plugin,
-            mode,
-            targets,
-            target_label,
-            labels,
-            timeout,
-            interval,
-            probe_path,
-        } = self;
-        *name == other.name
-            && plugin.name == other.plugin.name
-            && plugin.options == other.plugin.options
-            && *mode == other.mode
-            && *targets == other.targets
-            && *target_label == other.target_label
-            && *labels == other.labels
-            && *timeout == other.timeout
-            && *interval == other.interval
-            && *probe_path == other.probe_path
-    }
-
     /// Whether a probe has to say a target.
     pub(crate) fn needs_target(&self) -> bool {
         self.mode == CollectorMode::Probe || !self.targets.is_empty()

@@ -16,6 +16,13 @@ pub(crate) struct PluginUse {
     pub(crate) at: Span,
 }
 
+/// Whether calls mean the same: where it is written does not count.
+impl PartialEq for PluginUse {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.options == other.options
+    }
+}
+
 pub(super) fn read_options(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Value {
     let Some(node) = fields.get("options") else {
         return Value::Object(Map::new());

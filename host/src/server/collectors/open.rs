@@ -38,7 +38,7 @@ pub(super) fn open(
         };
         let same = known
             .iter()
-            .find(|known| known.config().same_as(wanted) && Arc::ptr_eq(known.plugin(), plugin));
+            .find(|known| known.config() == wanted && Arc::ptr_eq(known.plugin(), plugin));
         if let Some(same) = same {
             list.push(Arc::clone(same));
             continue;
