@@ -14,6 +14,7 @@ mod listen;
 mod loader;
 mod map_batch;
 mod near;
+mod object_input;
 mod paths;
 mod plugin;
 mod privileges;

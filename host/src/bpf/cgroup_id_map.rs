@@ -32,8 +32,8 @@ use parking_lot::Mutex;
 use regex::Regex;
 
 use super::map::Map;
-use crate::bpf::input::CgroupIdMapKind;
 use crate::kernel::cgroup2_mount;
+use crate::object_input::CgroupIdMapKind;
 
 /// Between full looks when inotify works.
 const RESCAN: Duration = Duration::from_secs(30);

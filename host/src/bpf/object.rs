@@ -34,9 +34,9 @@ use super::symbols::Global;
 use super::sys;
 use super::types::EntryTypes;
 use super::types::Types;
-use crate::bpf::input::GlobalValue;
 use crate::digest::Digest;
 use crate::near::nearest;
+use crate::object_input::GlobalValue;
 
 /// Objects are some kilobytes, rarely a megabyte: whatever is larger is not one.
 const MOST_BYTES: u64 = 256 << 20;

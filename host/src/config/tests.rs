@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::config::{
-    CgroupIdMapKind, MetricConfig, MetricSource, ReadUnit, SampleMap, UnitConfig, read_unit,
-};
+use crate::config::{MetricConfig, MetricSource, ReadUnit, UnitConfig, read_unit};
+use crate::object_input::{CgroupIdMapKind, SampleMap};
 
 fn read(yaml: &str) -> Result<ReadUnit, Vec<crate::config::yaml::Diagnostic>> {
     read_unit(

@@ -1,9 +1,9 @@
 //! Values of global variables, as bytes of the types that the object's BTF gives them.
 
 use super::error::quoted;
-use crate::bpf::input::{GlobalScalar, GlobalValue};
 use crate::bpf::types::{CType, IntType, Variable};
 use crate::near::nearest;
+use crate::object_input::{GlobalScalar, GlobalValue};
 
 /// Why a global variable cannot have a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

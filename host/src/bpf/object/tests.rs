@@ -173,13 +173,13 @@ fn a_symbol_of_any_size_is_no_danger() {
         "const volatile u32 list[4] = {{ 1, 2 }};\n{COUNTER}"
     ));
     let mut object = open(&compiled.path).unwrap();
-    let one = crate::bpf::GlobalScalar {
+    let one = crate::object_input::GlobalScalar {
         text: "1".to_owned(),
         integer: Some(1),
         float: Some(1.0),
         boolean: None,
     };
-    let value = crate::bpf::GlobalValue::List(vec![one]);
+    let value = crate::object_input::GlobalValue::List(vec![one]);
     assert_eq!(object.set_global("list", &value), Ok(()));
     for global in &mut object.globals {
         global.size = usize::MAX - 64;

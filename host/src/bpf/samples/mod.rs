@@ -37,8 +37,8 @@ use self::thread::Intake;
 use self::thread::Pump;
 use super::object::ObjectError;
 use super::reader::WalkStats;
-use crate::bpf::input::SampleMap;
 use crate::map_batch::MapBatch;
+use crate::object_input::SampleMap;
 
 /// Rows handed out at a time.
 const BATCH: usize = 4096;

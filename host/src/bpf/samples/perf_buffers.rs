@@ -17,10 +17,10 @@ use rustix::process::{Resource, getrlimit};
 
 use super::perf_reader::mapped_size;
 use super::{SampleError, SampleOptions};
-use crate::bpf::input::SampleMap;
 use crate::bpf::object::LoadedObject;
 use crate::bpf::shared_memory::{Access, SharedMemory};
 use crate::bpf::{cpus, errno, perf};
+use crate::object_input::SampleMap;
 
 /// Pages of a buffer below which it is not tried any more.
 const MIN_PAGES: usize = 8;

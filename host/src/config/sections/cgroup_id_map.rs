@@ -5,6 +5,7 @@ use regex::Regex;
 use super::decoder::read_regexp;
 use crate::config::yaml::{Diagnostics, Fields, Node, Schema, Span, fields, shorten};
 use crate::near;
+use crate::object_input::CgroupIdMapKind;
 
 pub(super) const CGROUP_ID_MAP: Schema = Schema {
     what: "`cgroup_id_map`",
@@ -22,14 +23,6 @@ pub(crate) struct CgroupIdMap {
     /// Unanchored; a cgroup whose absolute path matches any of them is in.
     pub(crate) regexps: Vec<Regex>,
     pub(crate) at: Span,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum CgroupIdMapKind {
-    /// Key: the cgroup's id, u64. Value: u64 1.
-    Hash,
-    /// A BPF_MAP_TYPE_CGRP_STORAGE, addressed by the cgroup directory's file descriptor.
-    CgrpStorage,
 }
 
 pub(super) fn read(node: &Node, diagnostics: &mut Diagnostics) -> Option<CgroupIdMap> {

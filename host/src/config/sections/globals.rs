@@ -1,10 +1,9 @@
 //! `globals`: values for an object's global variables. Of which type each is says the object.
 
-use std::hash::{Hash, Hasher};
-
 use crate::config::yaml::{
     Diagnostics, Fields, Node, NodeValue, Numeric, Scalar, Span, scalar, shorten,
 };
+use crate::object_input::{GlobalScalar, GlobalValue};
 
 /// A value for a global variable.
 #[derive(Debug, Clone)]
@@ -13,23 +12,6 @@ pub(crate) struct GlobalConfig {
     pub(crate) value: GlobalValue,
     pub(crate) at: Span,
     pub(crate) value_at: Span,
-}
-
-#[derive(Debug, Clone, PartialEq, Hash)]
-pub(crate) enum GlobalValue {
-    One(GlobalScalar),
-    List(Vec<GlobalScalar>),
-}
-
-/// A scalar in all the ways that it can be read.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct GlobalScalar {
-    /// As written, less quotes.
-    pub(crate) text: String,
-    pub(crate) integer: Option<i128>,
-    /// Integers too.
-    pub(crate) float: Option<f64>,
-    pub(crate) boolean: Option<bool>,
 }
 
 /// In the order of the file.
@@ -129,18 +111,6 @@ fn read_scalar(scalar: &Scalar) -> GlobalScalar {
         integer,
         float,
         boolean,
-    }
-}
-
-impl Hash for GlobalScalar {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self {
-            text,
-            integer,
-            float,
-            boolean,
-        } = self;
-        (text, integer, float.map(f64::to_bits), boolean).hash(state);
     }
 }
 

@@ -21,18 +21,16 @@ mod unit;
 mod value;
 
 pub(crate) use bounds::SeriesBounds;
-pub(crate) use cgroup_id_map::CgroupIdMapKind;
 pub(crate) use collector::CollectorConfig;
 #[cfg(test)]
 pub(crate) use collector::CollectorMode;
-pub(crate) use globals::{GlobalScalar, GlobalValue};
 pub(crate) use kernel::{KernelFeature, KernelNeeds};
 pub(crate) use label::LabelConfig;
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use metric::MetricConfig;
 pub(crate) use plugin_use::PluginUse;
 pub(crate) use programs::Enabled;
-pub(crate) use samples::{MetricSource, SampleMap};
+pub(crate) use samples::MetricSource;
 pub(crate) use unit::{ReadUnit, UnitConfig, Unreadable, read_unit};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use value::ValueConfig;

@@ -7,6 +7,7 @@ use super::metric::MetricConfig;
 use crate::config::yaml::{
     Diagnostics, Fields, LineColumn, Node, NodeValue, Numeric, scalar, shorten,
 };
+use crate::object_input::SampleMap;
 
 /// Where a metric's numbers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -21,26 +22,11 @@ pub(crate) enum MetricSource {
     },
 }
 
-/// What samples are sent through.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-pub(crate) enum SampleMap {
-    PerfEventArray,
-    Ringbuf,
-}
-
-impl SampleMap {
-    pub(crate) const ALL: [Self; 2] = [Self::PerfEventArray, Self::Ringbuf];
-
-    /// The field of the YAML that asks for it.
-    pub(crate) fn field(self) -> &'static str {
-        match self {
-            Self::PerfEventArray => "perf_event_array",
-            Self::Ringbuf => "ringbuf",
-        }
-    }
-}
+/// The fields of the YAML that say through what samples are sent.
+const SAMPLE_MAPS: [(&str, SampleMap); 2] = [
+    ("perf_event_array", SampleMap::PerfEventArray),
+    ("ringbuf", SampleMap::Ringbuf),
+];
 
 const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(3600);
 /// Below it somebody wrote seconds without a unit, and the counts would never add up to anything.
@@ -75,27 +61,25 @@ fn read_sample_map(
     fields: &Fields<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Option<SampleMap>> {
-    let mut found: Option<SampleMap> = None;
-    for through in SampleMap::ALL {
-        let Some(node) = fields.get(through.field()) else {
+    let mut found: Option<(&str, SampleMap)> = None;
+    for (field, through) in SAMPLE_MAPS {
+        let Some(node) = fields.get(field) else {
             continue;
         };
-        if !fields.boolean(through.field(), diagnostics)? {
+        if !fields.boolean(field, diagnostics)? {
             continue;
         }
-        if let Some(other) = found.replace(through) {
+        if let Some((other, _)) = found.replace((field, through)) {
             diagnostics.error(
                 node.at,
                 format!(
-                    "`{}` and `{}` exclude each other: samples come through one of them",
-                    other.field(),
-                    through.field()
+                    "`{other}` and `{field}` exclude each other: samples come through one of them",
                 ),
             );
             return None;
         }
     }
-    Some(found)
+    Some(found.map(|(_, through)| through))
 }
 
 /// A text is Go's notation, a bare number nanoseconds, as yaml.v2 reads it; 0 is the default.

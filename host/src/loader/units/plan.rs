@@ -5,12 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::{
-    CgroupIdMapKind, Enabled, GlobalValue, Lifecycle, MetricConfig, MetricSource, SampleMap,
-    UnitConfig,
-};
+use crate::config::{Enabled, Lifecycle, MetricConfig, MetricSource, UnitConfig};
 use crate::digest::Digest;
 use crate::doctor;
+use crate::object_input::{CgroupIdMapKind, GlobalValue, SampleMap};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {

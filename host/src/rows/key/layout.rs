@@ -193,7 +193,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::SampleMap;
+    use crate::object_input::SampleMap;
 
     fn label(name: &str, size: usize, padding: usize) -> PackedField {
         PackedField {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::error::OpenError;
 use crate::bpf::{
-    Map, MapReader, ReadError, SampleChannel, SampleCounter, SampleMap, SampleOptions, SampleStats,
-    WalkStats,
+    Map, MapReader, ReadError, SampleChannel, SampleCounter, SampleOptions, SampleStats, WalkStats,
 };
 use crate::link::ServedSource;
 use crate::map_batch::MapBatch;
+use crate::object_input::SampleMap;
 use crate::rows::MetricSpec;
 
 /// What a source reads; two of one key are the same source.

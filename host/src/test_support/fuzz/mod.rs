@@ -9,16 +9,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bpf::{GlobalError, GlobalScalar, GlobalValue, OpenObject};
+use crate::bpf::{GlobalError, OpenObject};
 use crate::config::Span;
 use crate::config::read_unit;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
 use crate::config::{
-    Diagnostic, LabelConfig, MetricSource, PluginUse, SampleMap, UnitConfig, ValueConfig,
-    ValueSelector, ValueType,
+    Diagnostic, LabelConfig, MetricSource, PluginUse, UnitConfig, ValueConfig, ValueSelector,
+    ValueType,
 };
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
 use crate::loader::units::specs;
+use crate::object_input::{GlobalScalar, GlobalValue, SampleMap};
 use crate::plugin::NumberSource;
 use crate::rows::{KeyShape, Layout, MetricSpec, PackedField};
 use crate::{plugin, web};

@@ -13,9 +13,8 @@ pub(crate) use kernel_side::KernelSide;
 use resolve::resolve;
 
 use super::error::{LoadFailure, UnitError};
-use crate::bpf::{self, CgroupIdKeeper, GlobalError, OpenObject, OpenOptions, Pins, SharedMaps};
-use crate::config::Span;
-use crate::config::{CgroupIdMapKind, Diagnostic, Enabled, GlobalScalar, GlobalValue, UnitConfig};
+use crate::bpf::{CgroupIdKeeper, GlobalError, OpenObject, OpenOptions, Pins, SharedMaps};
+use crate::config::{Diagnostic, Enabled, Span, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::MetricSpec;
 
@@ -117,10 +116,7 @@ fn attempt(
     // The map that says which cgroups count is filled before anything counts.
     let keeper = match &config.cgroup_id_map {
         Some(wanted) => Some(CgroupIdKeeper::open(
-            match wanted.kind {
-                CgroupIdMapKind::Hash => bpf::CgroupIdMapKind::Hash,
-                CgroupIdMapKind::CgrpStorage => bpf::CgroupIdMapKind::CgrpStorage,
-            },
+            wanted.kind,
             &wanted.regexps,
             object.map(&wanted.map)?,
         )?),
@@ -196,7 +192,7 @@ pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
 fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for global in &config.globals {
-        let (at, message) = match object.set_global(&global.name, &global_value(&global.value)) {
+        let (at, message) = match object.set_global(&global.name, &global.value) {
             Ok(()) => continue,
             Err(GlobalError::Variable(message)) => (&global.at, message),
             Err(GlobalError::Value(message)) => (&global.value_at, message),
@@ -204,19 +200,6 @@ fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> 
         diagnostics.push(Diagnostic::error(at.clone(), message));
     }
     diagnostics
-}
-
-fn global_value(value: &GlobalValue) -> bpf::GlobalValue {
-    let scalar = |scalar: &GlobalScalar| bpf::GlobalScalar {
-        text: scalar.text.clone(),
-        integer: scalar.integer,
-        float: scalar.float,
-        boolean: scalar.boolean,
-    };
-    match value {
-        GlobalValue::One(one) => bpf::GlobalValue::One(scalar(one)),
-        GlobalValue::List(list) => bpf::GlobalValue::List(list.iter().map(scalar).collect()),
-    }
 }
 
 /// For fuzzing: all metrics; none if there is something wrong with one.

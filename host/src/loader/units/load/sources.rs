@@ -3,11 +3,10 @@
 use std::os::fd::OwnedFd;
 
 use super::UnitError;
-use crate::bpf::{
-    self, LoadedObject, PerfBuffers, SampleOptions, check_readable, check_sample_map,
-};
-use crate::config::{MetricSource, SampleMap};
+use crate::bpf::{LoadedObject, PerfBuffers, SampleOptions, check_readable, check_sample_map};
+use crate::config::MetricSource;
 use crate::link::ServedSource;
+use crate::object_input::SampleMap;
 use crate::rows::MetricSpec;
 
 /// The perf buffers of one metric.
@@ -33,7 +32,7 @@ pub(super) fn open(
                 flush_interval,
             } => {
                 let options =
-                    SampleOptions::new(kind(through), metric.layout.row_key_size, flush_interval);
+                    SampleOptions::new(through, metric.layout.row_key_size, flush_interval);
                 check_sample_map(object, map, &options)?;
                 if through == SampleMap::PerfEventArray {
                     buffers.push(SampleBuffers {
@@ -130,13 +129,6 @@ fn one(
             };
             Ok((source, descriptors))
         }
-    }
-}
-
-fn kind(through: SampleMap) -> bpf::SampleMap {
-    match through {
-        SampleMap::PerfEventArray => bpf::SampleMap::PerfEventArray,
-        SampleMap::Ringbuf => bpf::SampleMap::Ringbuf,
     }
 }
 
