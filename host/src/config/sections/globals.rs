@@ -16,37 +16,21 @@ pub(crate) struct GlobalConfig {
 
 /// In the order of the file.
 pub(super) fn read(unit: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<GlobalConfig> {
-    let Some(node) = unit.get("globals") else {
-        return Vec::new();
-    };
-    let NodeValue::Mapping(entries) = &node.value else {
-        diagnostics.error(
-            node.at,
-            format!(
-                "expected `globals` as a mapping of global variables, e.g. `globals: {{targ_min_us: 100}}`, found {}",
-                node.describe()
-            ),
-        );
-        return Vec::new();
-    };
-    let mut globals = Vec::new();
-    for (key, node) in entries {
-        let name = key.scalar.raw_text();
-        if name.is_empty() {
-            diagnostics.error(
-                key.at,
-                "expected the name of a global variable in `globals`, found nothing",
-            );
-        } else if let Some(value) = read_value(name, node, diagnostics) {
-            globals.push(GlobalConfig {
+    unit.named(
+        "globals",
+        ("a global variable", "global variables"),
+        "{targ_min_us: 100}",
+        diagnostics,
+        |key, node, diagnostics| {
+            let name = key.scalar.raw_text();
+            Some(GlobalConfig {
                 name: name.to_owned(),
-                value,
+                value: read_value(name, node, diagnostics)?,
                 at: diagnostics.position(key.at),
                 value_at: diagnostics.position(node.at),
-            });
-        }
-    }
-    globals
+            })
+        },
+    )
 }
 
 fn read_value(name: &str, node: &Node, diagnostics: &mut Diagnostics) -> Option<GlobalValue> {

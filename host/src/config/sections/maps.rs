@@ -1,6 +1,6 @@
 //! `maps`: what is wanted of a BPF map itself, whether metrics are made from it or not.
 
-use crate::config::yaml::{Diagnostics, Fields, Node, NodeValue, Schema, Span, shorten};
+use crate::config::yaml::{Diagnostics, Fields, Node, Schema, Span, shorten};
 
 /// What is wanted of a map of the object.
 #[derive(Debug, Clone)]
@@ -21,23 +21,13 @@ pub(super) const MAP: Schema = Schema {
 
 /// In the order of the file.
 pub(super) fn read(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<MapConfig> {
-    let Some(node) = fields.get("maps") else {
-        return Vec::new();
-    };
-    let NodeValue::Mapping(entries) = &node.value else {
-        diagnostics.error(
-            node.at,
-            format!(
-                "expected `maps` as a mapping of map names, e.g. `maps: {{NAME: {{max_entries: 1024}}}}`, found {}",
-                node.describe()
-            ),
-        );
-        return Vec::new();
-    };
-    let read = entries
-        .iter()
-        .map(|(key, node)| read_map(key.scalar.raw_text(), key.at, node, diagnostics));
-    read.collect::<Vec<_>>().into_iter().flatten().collect()
+    fields.named(
+        "maps",
+        ("a BPF map", "map names"),
+        "{NAME: {max_entries: 1024}}",
+        diagnostics,
+        |key, node, diagnostics| read_map(key.scalar.raw_text(), key.at, node, diagnostics),
+    )
 }
 
 fn read_map(
@@ -46,13 +36,6 @@ fn read_map(
     node: &Node,
     diagnostics: &mut Diagnostics,
 ) -> Option<MapConfig> {
-    if name.is_empty() {
-        diagnostics.error(
-            at,
-            "expected the name of a BPF map in `maps`, found nothing",
-        );
-        return None;
-    }
     let fields = Fields::of(node, &MAP, diagnostics)?;
     let max_entries = match fields.integer("max_entries", diagnostics) {
         None => None,

@@ -1,8 +1,6 @@
 //! `programs`: which of an object's programs a unit has, and which it cannot do without.
 
-use crate::config::yaml::{
-    Diagnostics, Fields, LineColumn, Node, NodeValue, Schema, Span, shorten,
-};
+use crate::config::yaml::{Diagnostics, Fields, LineColumn, Node, Schema, Span, shorten};
 use crate::near;
 
 pub(super) const PROGRAM: Schema = Schema {
@@ -34,29 +32,13 @@ pub(crate) enum Enabled {
 
 /// In the order of the file.
 pub(super) fn read(unit: &Fields<'_>, diagnostics: &mut Diagnostics) -> Vec<ProgramConfig> {
-    let Some(node) = unit.get("programs") else {
-        return Vec::new();
-    };
-    let NodeValue::Mapping(entries) = &node.value else {
-        diagnostics.error(
-            node.at,
-            format!(
-                "expected `programs` as a mapping of program names, e.g. `programs: {{NAME: {{enabled: never}}}}`, found {}",
-                node.describe()
-            ),
-        );
-        return Vec::new();
-    };
-    let mut programs = Vec::new();
-    for (key, node) in entries {
-        programs.extend(read_program(
-            key.scalar.raw_text(),
-            key.at,
-            node,
-            diagnostics,
-        ));
-    }
-    programs
+    unit.named(
+        "programs",
+        ("a BPF program", "program names"),
+        "{NAME: {enabled: never}}",
+        diagnostics,
+        |key, node, diagnostics| read_program(key.scalar.raw_text(), key.at, node, diagnostics),
+    )
 }
 
 fn read_program(
@@ -65,13 +47,6 @@ fn read_program(
     node: &Node,
     diagnostics: &mut Diagnostics,
 ) -> Option<ProgramConfig> {
-    if name.is_empty() {
-        diagnostics.error(
-            at,
-            "expected the name of a BPF program in `programs`, found nothing",
-        );
-        return None;
-    }
     let fields = Fields::of(node, &PROGRAM, diagnostics)?;
     let enabled = match fields.get("enabled") {
         None => Enabled::Auto,

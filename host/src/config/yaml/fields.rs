@@ -152,6 +152,43 @@ impl<'n> Fields<'n> {
         }
     }
 
+    /// What `read` makes of the entries of the mapping `name`, in the order of the file. Each is
+    /// of the name of `one` of `many`; `example` is a mapping of them.
+    pub(in crate::config) fn named<T>(
+        &self,
+        name: &str,
+        (one, many): (&str, &str),
+        example: &str,
+        diagnostics: &mut Diagnostics,
+        mut read: impl FnMut(&Key, &Node, &mut Diagnostics) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(node) = self.get(name) else {
+            return Vec::new();
+        };
+        let NodeValue::Mapping(entries) = &node.value else {
+            let found = node.describe();
+            diagnostics.error(
+                node.at,
+                format!(
+                    "expected `{name}` as a mapping of {many}, e.g. `{name}: {example}`, found {found}"
+                ),
+            );
+            return Vec::new();
+        };
+        let mut named = Vec::with_capacity(entries.len());
+        for (key, node) in entries {
+            if key.scalar.raw_text().is_empty() {
+                diagnostics.error(
+                    key.at,
+                    format!("expected the name of {one} in `{name}`, found nothing"),
+                );
+            } else {
+                named.extend(read(key, node, diagnostics));
+            }
+        }
+        named
+    }
+
     /// Empty where there is none, and where it is no list, which has been said.
     pub(in crate::config) fn list(
         &self,
@@ -249,14 +286,7 @@ pub(in crate::config) fn integer(
         _ => None,
     };
     if found.is_none() {
-        let hint = quotes_hint(node, |text| scalar::numeric(text).is_some());
-        diagnostics.error(
-            node.at,
-            format!(
-                "expected an integer for `{name}`, found {}{hint}",
-                node.describe()
-            ),
-        );
+        not_numeric(node, &format!("an integer for `{name}`"), diagnostics);
     }
     found
 }
@@ -273,16 +303,15 @@ pub(in crate::config) fn float(
         _ => None,
     };
     if found.is_none() {
-        let hint = quotes_hint(node, |text| scalar::numeric(text).is_some());
-        diagnostics.error(
-            node.at,
-            format!(
-                "expected a number for {what}, found {}{hint}",
-                node.describe()
-            ),
-        );
+        not_numeric(node, &format!("a number for {what}"), diagnostics);
     }
     found
+}
+
+fn not_numeric(node: &Node, expected: &str, diagnostics: &mut Diagnostics) {
+    let hint = quotes_hint(node, |text| scalar::numeric(text).is_some());
+    let found = node.describe();
+    diagnostics.error(node.at, format!("expected {expected}, found {found}{hint}"));
 }
 
 fn numeric(node: &Node) -> Option<Numeric> {
