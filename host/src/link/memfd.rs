@@ -10,6 +10,9 @@ use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 
 use rustix::fs::MemfdFlags;
 use rustix::fs::SealFlags;
@@ -24,6 +27,10 @@ const SEALS: SealFlags = SealFlags::SEAL
 
 /// The longest name in bytes; the kernel takes 249.
 const MAX_NAME: usize = 200;
+
+/// How long it may take until a memfd of our own can be sealed.
+const MAX_BUSY: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Why a memfd is not used. Is about this descriptor only.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +50,27 @@ pub(crate) enum MemfdError {
 ///
 /// # Errors
 ///
-/// What the kernel says: EMFILE when there are too many open files.
+/// What the kernel says: EMFILE when there are too many open files, EBUSY when its pages were held
+/// for seconds.
 pub(crate) fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     let memfd = create(&short(name))?;
     let mut file = File::from(memfd);
     file.write_all(bytes)?;
     file.rewind()?;
-    rustix::fs::fcntl_add_seals(&file, SEALS)?;
+    while_busy(MAX_BUSY, || rustix::fs::fcntl_add_seals(&file, SEALS))?;
     Ok(file.into())
+}
+
+/// The kernel refuses to seal a file while anything holds one of its pages, were it only to move
+/// it: it waits 150 ms for that and then says EBUSY, though nobody else has the file.
+fn while_busy(limit: Duration, mut seal: impl FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+    let end = Instant::now() + limit;
+    loop {
+        match seal() {
+            Err(Errno::BUSY) if Instant::now() < end => thread::sleep(BUSY_PAUSE),
+            result => return result,
+        }
+    }
 }
 
 fn create(name: &str) -> io::Result<OwnedFd> {
@@ -155,6 +175,17 @@ mod tests {
         assert_eq!(io::read_to_string(File::from(memfd)).unwrap(), "bytes");
         assert_eq!(read_sealed(sealed("", b"").unwrap(), 0).unwrap(), b"");
         sealed(&"ü".repeat(300), b"").unwrap();
+    }
+
+    #[test]
+    fn pages_that_are_held_for_a_moment_are_waited_for() {
+        let mut answers = [Err(Errno::BUSY), Err(Errno::BUSY), Ok(())].into_iter();
+        assert_eq!(while_busy(MAX_BUSY, || answers.next().unwrap()), Ok(()));
+        let limit = Duration::from_millis(5);
+        assert_eq!(while_busy(limit, || Err(Errno::BUSY)), Err(Errno::BUSY));
+        let mut once = [Err(Errno::PERM)].into_iter();
+        let refused = while_busy(MAX_BUSY, || once.next().unwrap());
+        assert_eq!(refused, Err(Errno::PERM));
     }
 
     #[test]
