@@ -34,4 +34,4 @@ cp -r "$warm/cache/." "$root/var/cache/exporter-host/"
 chown -R "$user:$user" "$root/var/cache/exporter-host"
 # Permitted, not effective: with fewer capabilities than these the program still starts, and says what it lacks. Runtimes that have ambient
 # capabilities don't need it; Docker and Kubernetes give a user other than root nothing else.
-setcap cap_bpf,cap_perfmon,cap_net_admin,cap_dac_read_search,cap_syslog,cap_sys_resource=p "$root/usr/bin/exporter-host"
+setcap cap_bpf,cap_perfmon,cap_setpcap,cap_net_admin,cap_dac_read_search,cap_syslog,cap_sys_resource=p "$root/usr/bin/exporter-host"

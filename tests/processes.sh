@@ -21,6 +21,7 @@ host_processes() {
 
 # host_process PID NAME: the id of the one with this name: exporter-load, exporter-start, exporter-serve.
 host_process() {
+    local process
     for process in $(host_processes "$1"); do
         [ "$(cat "/proc/$process/comm" 2>/dev/null)" != "$2" ] || echo "$process"
     done
@@ -35,6 +36,7 @@ field() {
 
 # hardening_table PID: a line for each process.
 hardening_table() {
+    local process line name
     echo "| process | uid | CapInh | CapPrm | CapEff | CapBnd | CapAmb | NoNewPrivs | Seccomp |"
     echo "|---|---|---|---|---|---|---|---|---|"
     for process in $(host_processes "$1"); do
@@ -48,6 +50,7 @@ hardening_table() {
 
 # sum_of PID FILE FIELD: kB in this field of /proc/PID/FILE, over all processes.
 sum_of() {
+    local process
     for process in $(host_processes "$1"); do
         cat "/proc/$process/$2" 2>/dev/null || true
     done | awk -v name="$3:" '$1 == name { sum += $2 } END { print sum + 0 }'
@@ -55,6 +58,7 @@ sum_of() {
 
 # descriptors_of PID: open descriptors of all processes.
 descriptors_of() {
+    local process
     for process in $(host_processes "$1"); do
         ls "/proc/$process/fd" 2>/dev/null
     done | wc -l
@@ -63,23 +67,19 @@ descriptors_of() {
 none=0000000000000000
 bpf_and_perfmon=000000c000000000
 
-# confined PID: says what is wrong with a process that is no loader. $bounding: what may be left in the bounding set, where CAP_SETPCAP was missing
-# to make it smaller.
+# confined PID: says what is wrong with a process that is no loader.
 confined() {
-    for name in CapInh CapPrm CapEff CapAmb; do
+    local name
+    for name in CapInh CapPrm CapEff CapBnd CapAmb; do
         [ "$(field "$1" "$name")" = "$none" ] || echo "$name of $1 is $(field "$1" "$name")"
     done
-    case $(field "$1" CapBnd) in
-        "$none" | "${bounding:-$none}") ;;
-        *) echo "CapBnd of $1 is $(field "$1" CapBnd)" ;;
-    esac
     [ "$(field "$1" NoNewPrivs)" = 1 ] || echo "NoNewPrivs of $1 is $(field "$1" NoNewPrivs)"
     [ "$(field "$1" Seccomp)" = 2 ] || echo "Seccomp of $1 is $(field "$1" Seccomp)"
 }
 
 # all_confined PID: whether starter and server are there, and the loader has two capabilities and everybody else none.
 all_confined() {
-    local loader starter server wrong process
+    local loader starter server wrong process name
     loader=$(host_process "$1" exporter-load)
     starter=$(host_process "$1" exporter-start)
     server=$(host_process "$1" exporter-serve)

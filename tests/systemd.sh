@@ -76,8 +76,6 @@ check_features "$body"
 # Of all that runs in the container: systemd is above the loader.
 boss=$(podman inspect --format '{{.State.Pid}}' "$name")
 loader=$(host_process "$boss" exporter-load)
-# The unit has no CAP_SETPCAP to make the bounding set smaller; no_new_privs is set, so nothing in it can be gained.
-bounding=$bpf_and_perfmon
 hardening_table "$loader"
 check "CAP_BPF and CAP_PERFMON in the loader, and nothing anywhere else" all_confined "$loader"
 check_ten_servers "$loader" "$port"

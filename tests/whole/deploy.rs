@@ -60,7 +60,7 @@ fn the_daemon_set_asks_for_the_least() {
     assert_eq!(context["runAsUser"], USER);
     assert_eq!(context["readOnlyRootFilesystem"], true);
     assert_eq!(words(&context["capabilities"]["drop"]), ["ALL"]);
-    assert_eq!(words(&context["capabilities"]["add"]), ["BPF", "PERFMON"]);
+    assert_eq!(words(&context["capabilities"]["add"]), ["BPF", "PERFMON", "SETPCAP"]);
     assert!(context["privileged"].is_null() && pod["hostNetwork"].is_null());
     assert_eq!(pod["automountServiceAccountToken"], false);
     taken(&words(&container["args"]));
@@ -127,7 +127,7 @@ fn the_compose_file_asks_for_the_least() {
     let service = &compose["services"]["exporter-host"];
     assert_eq!(service["read_only"], true);
     assert_eq!(words(&service["cap_drop"]), ["ALL"]);
-    assert_eq!(words(&service["cap_add"]), ["BPF", "PERFMON"]);
+    assert_eq!(words(&service["cap_add"]), ["BPF", "PERFMON", "SETPCAP"]);
     assert!(service["privileged"].is_null() && service["user"].is_null());
     taken(&words(&service["command"]));
 }

@@ -119,11 +119,16 @@ fn call_for_descriptor<const N: usize>(
     call(libc::SYS_close, [descriptor]).map(drop)
 }
 
-/// The process that started this one: in the server the starter.
-fn parent() -> usize {
-    rustix::process::getppid()
-        .and_then(|pid| usize::try_from(pid.as_raw_pid()).ok())
-        // Outside of this namespace of processes: all that can be tried on is the first one inside.
+/// A process to try it on: the one that started this one, in the server the starter. The first
+/// process of a container has none that it could name, and takes any other, such as the starter.
+fn other_process() -> usize {
+    let pid = rustix::process::getppid().or_else(|| {
+        let names = std::fs::read_dir("/proc").ok()?;
+        let pids = names.filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok());
+        pids.filter_map(rustix::process::Pid::from_raw)
+            .find(|&pid| pid != rustix::process::getpid())
+    });
+    pid.and_then(|pid| usize::try_from(pid.as_raw_pid()).ok())
         .unwrap_or(1)
 }
 

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 use std::process::Command;
 
-use rustix::process::{getppid, getpriority_process, setpriority_process};
+use rustix::process::{Pid, getpriority_process, setpriority_process};
 
-use super::{ALL, NOT_WHOLE, On, SERVER, Try, call, parent};
+use super::{ALL, NOT_WHOLE, On, SERVER, Try, call, other_process};
 
 pub(super) const TRIES: &[Try] = &[
     Try {
@@ -71,7 +71,7 @@ pub(super) const TRIES: &[Try] = &[
         how: || {
             // Asks for a word of a process that we don't trace.
             let peek = libc::PTRACE_PEEKUSER as usize;
-            call(libc::SYS_ptrace, [peek, parent()]).map(drop)
+            call(libc::SYS_ptrace, [peek, other_process()]).map(drop)
         },
     },
     Try {
@@ -79,13 +79,13 @@ pub(super) const TRIES: &[Try] = &[
         on: On::Nothing,
         of: ALL,
         // Nothing of it.
-        how: || call(libc::SYS_process_vm_readv, [parent()]).map(drop),
+        how: || call(libc::SYS_process_vm_readv, [other_process()]).map(drop),
     },
     Try {
         what: "open a process' memory",
         on: On::Real,
         of: SERVER,
-        how: || File::open(format!("/proc/{}/mem", parent())).map(drop),
+        how: || File::open(format!("/proc/{}/mem", other_process())).map(drop),
     },
     Try {
         what: "take a process' descriptors",
@@ -98,7 +98,7 @@ pub(super) const TRIES: &[Try] = &[
         on: On::Real,
         of: NOT_WHOLE,
         // The signal that is none.
-        how: || call(libc::SYS_kill, [parent(), 0]).map(drop),
+        how: || call(libc::SYS_kill, [other_process(), 0]).map(drop),
     },
     Try {
         what: "signal a process by its descriptor",
@@ -113,7 +113,7 @@ pub(super) const TRIES: &[Try] = &[
         // By news on a descriptor, here one that is none.
         how: || {
             const F_SETOWN: usize = 8;
-            call(libc::SYS_fcntl, [usize::MAX, F_SETOWN, parent()]).map(drop)
+            call(libc::SYS_fcntl, [usize::MAX, F_SETOWN, other_process()]).map(drop)
         },
     },
     Try {
@@ -123,7 +123,7 @@ pub(super) const TRIES: &[Try] = &[
         // Asks for one and changes none, for which the kernel wants the same right.
         how: || {
             let limit = libc::RLIMIT_NOFILE as usize;
-            call(libc::SYS_prlimit64, [parent(), limit]).map(drop)
+            call(libc::SYS_prlimit64, [other_process(), limit]).map(drop)
         },
     },
     Try {
@@ -132,15 +132,16 @@ pub(super) const TRIES: &[Try] = &[
         of: NOT_WHOLE,
         // To what it is.
         how: || {
-            let now = getpriority_process(getppid())?;
-            Ok(setpriority_process(getppid(), now)?)
+            let other = i32::try_from(other_process()).ok().and_then(Pid::from_raw);
+            let now = getpriority_process(other)?;
+            Ok(setpriority_process(other, now)?)
         },
     },
     Try {
         what: "change which CPUs a process runs on",
         on: On::Nothing,
         of: NOT_WHOLE,
-        how: || call(libc::SYS_sched_setaffinity, [parent(), 8, 0]).map(drop),
+        how: || call(libc::SYS_sched_setaffinity, [other_process(), 8, 0]).map(drop),
     },
     Try {
         what: "share memory by a number",
