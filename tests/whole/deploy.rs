@@ -60,7 +60,10 @@ fn the_daemon_set_asks_for_the_least() {
     assert_eq!(context["runAsUser"], USER);
     assert_eq!(context["readOnlyRootFilesystem"], true);
     assert_eq!(words(&context["capabilities"]["drop"]), ["ALL"]);
-    assert_eq!(words(&context["capabilities"]["add"]), ["BPF", "PERFMON", "SETPCAP"]);
+    assert_eq!(
+        words(&context["capabilities"]["add"]),
+        ["BPF", "PERFMON", "SETPCAP"]
+    );
     assert!(context["privileged"].is_null() && pod["hostNetwork"].is_null());
     assert_eq!(pod["automountServiceAccountToken"], false);
     taken(&words(&container["args"]));

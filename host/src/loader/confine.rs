@@ -52,11 +52,11 @@ pub(super) fn granted(directories: &[PathBuf]) -> Vec<PathPattern> {
         .collect()
 }
 
-/// Looks at the hardening of the loader from the inside. `of_the_server`: what the server found to
-/// be allowed. Says all that was refused; an error if something was not.
-pub(super) fn check(of_the_server: &[String]) -> anyhow::Result<()> {
-    let attempts =
-        privileges::attempt_all(Process::Loader).context("cannot check the hardening")?;
+/// Looks at the hardening of this process, the loader or the one that does everything, from the
+/// inside. `of_the_server`: what the server found to be allowed. Says all that was refused; an error
+/// if something was not.
+pub(super) fn check(process: Process, of_the_server: &[String]) -> anyhow::Result<()> {
+    let attempts = privileges::attempt_all(process).context("cannot check the hardening")?;
     let mut allowed = of_the_server.to_vec();
     for attempt in &attempts {
         let (what, answer) = (&attempt.what, &attempt.answer);

@@ -51,7 +51,7 @@ use crate::cli::settings::Settings;
 use crate::kernel::{KernelFacts, open_kallsyms, open_pci_ids};
 use crate::listen;
 use crate::plugin::{Compile, InProcess};
-use crate::privileges::{self, Feature, ServerUser};
+use crate::privileges::{self, Feature, Process, ServerUser};
 use crate::starter::{self, Entries, Starter};
 
 /// How long the server may take to answer what is being asked when the host stops.
@@ -301,7 +301,11 @@ fn live(
         Err(error) => return Err(anyhow!("the server does not start: {error}")),
     };
     if settings.hardening_check {
-        confine::check(&started.allowed)?;
+        let process = match settings.split {
+            true => Process::Loader,
+            false => Process::Whole,
+        };
+        confine::check(process, &started.allowed)?;
     }
     let opened = kernel.open_all(settings, first);
     if kernel.tasks.is_stopping() {

@@ -218,7 +218,8 @@ fn restricted(process: Process, write: &[PathBuf]) -> String {
         .collect();
     let written = shown.join(", ");
     match process {
-        Process::Whole | Process::Starter => format!(
+        Process::Whole => format!("written is only {written}; nothing can be executed"),
+        Process::Starter => format!(
             "files outside what was granted cannot be read, and written only {written}; nothing can be executed"
         ),
         Process::Loader => {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
-use super::{ALL, NOT_LOADER, NOT_WHOLE, On, SERVER, Try, call};
+use super::{ALL, NOT_WHOLE, On, SERVER, Try, call};
 
 /// A file that everybody has.
 const FILE: &str = "/dev/null";
@@ -16,13 +16,13 @@ pub(super) const TRIES: &[Try] = &[
     Try {
         what: "read /etc/shadow",
         on: On::Real,
-        of: NOT_LOADER,
+        of: SERVER,
         how: || File::open("/etc/shadow").map(drop),
     },
     Try {
         what: "read /etc/passwd",
         on: On::Real,
-        of: NOT_LOADER,
+        of: SERVER,
         how: || File::open("/etc/passwd").map(drop),
     },
     Try {

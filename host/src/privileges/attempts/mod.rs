@@ -44,10 +44,9 @@ struct Try {
 
 /// Who tries at all: starter and compilers run nothing that could ask for it.
 const ALL: &[Process] = &[Process::Whole, Process::Loader, Process::Server];
-/// A loader reads all files that its user may, and the loader and the whole have capabilities and
+/// The loader and the whole read all files that their user may, have capabilities and
 /// load programs.
 const SERVER: &[Process] = &[Process::Server];
-const NOT_LOADER: &[Process] = &[Process::Whole, Process::Server];
 const NOT_WHOLE: &[Process] = &[Process::Loader, Process::Server];
 const LOADER: &[Process] = &[Process::Loader];
 
