@@ -11,10 +11,10 @@ use crate::config::sidecar::Grants;
 use crate::plugin::bindings::exporter::plugin::files::{
     self, FileError, FileKind, FileMetadata, Usage,
 };
-use crate::plugin::component::INTERFACE_VERSION;
 use crate::plugin::grants::Interface;
 use crate::plugin::grants::files::{self as granted, Refused};
 use crate::plugin::grants::foreign::{ForeignAnswer, ForeignRefusal, foreign_files};
+use crate::plugin::interface::INTERFACE_VERSION;
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
