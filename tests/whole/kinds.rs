@@ -1,5 +1,5 @@
 //! Every kind of program on whatever kernel this is: it counts exactly, or the host says why not
-//! and serves on. What the kernel of each row of the README's table is expected to do is in
+//! and serves on. What each kernel of the table in tests/README.md is expected to do is in
 //! tests/kernels/expected; `tests/kernels.sh` compares.
 
 use std::env;

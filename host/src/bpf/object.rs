@@ -29,6 +29,7 @@ use super::errno;
 use super::log;
 use super::map::MapInfo;
 use super::pins;
+use super::program::ProgramDecl;
 use super::symbols;
 use super::symbols::Global;
 use super::sys;
@@ -48,16 +49,6 @@ pub(crate) struct OpenOptions {
     pub(crate) btf: Option<PathBuf>,
     /// Lets libbpf's debug lines through to tracing (`--debug`).
     pub(crate) debug: bool,
-}
-
-/// A program as the object declares it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProgramDecl {
-    pub(crate) name: String,
-    /// Without the `?` that turns loading off.
-    pub(crate) section: String,
-    /// `false`: declared with `SEC("?…")`.
-    pub(crate) autoload: bool,
 }
 
 /// An object that has been read and parsed; nothing is in the kernel yet. Needs no privileges.

@@ -1,4 +1,4 @@
-//! A program that is in the kernel: its id, tag and run statistics.
+//! A program: how its object declares it, and in the kernel its id, tag and run statistics.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,6 +11,16 @@ use super::sys;
 /// `kernel.bpf_stats_enabled` is 0. Needs no capability on kernel 6.1 and newer.
 pub(crate) fn program_counts(program: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     sys::program_info(program).map(|info| (info.run_time_ns, info.run_cnt))
+}
+
+/// A program as the object declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProgramDecl {
+    pub(crate) name: String,
+    /// Without the `?` that turns loading off.
+    pub(crate) section: String,
+    /// `false`: declared with `SEC("?…")`.
+    pub(crate) autoload: bool,
 }
 
 /// A program's descriptor and what never changes about it.

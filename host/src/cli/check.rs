@@ -13,8 +13,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::config::Diagnostic;
+use crate::config::FailedUnit;
 use crate::config::load;
-use crate::config::load::{FailedUnit, Loaded};
+use crate::config::load::Loaded;
 use crate::config::sidecar;
 use crate::loader::units::check_object;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use super::load::FailedUnit;
+use super::failed_unit::FailedUnit;
 use crate::config::yaml::{Diagnostic, Span};
 use crate::near;
 

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use super::discover;
 use super::discover::{DiscoverError, FoundUnit};
+use super::failed_unit::FailedUnit;
 use crate::config::yaml::{Diagnostic, MAX_BYTES, Span};
 use crate::config::{ReadUnit, UnitConfig, Unreadable, read_unit};
 
@@ -18,17 +18,6 @@ pub(crate) struct Loaded {
     pub(crate) failed: Vec<FailedUnit>,
     /// Of the units that can be started; those of a failed one are among its problems.
     pub(crate) warnings: Vec<Diagnostic>,
-}
-
-/// A unit that can't be started, and why.
-#[derive(Debug, Clone)]
-pub(crate) struct FailedUnit {
-    pub(crate) name: String,
-    pub(crate) file: Arc<PathBuf>,
-    /// At least one of them an error.
-    pub(crate) diagnostics: Vec<Diagnostic>,
-    /// As much of the unit as could be read, for whoever can find more problems in it.
-    pub(crate) partial: Option<Box<UnitConfig>>,
 }
 
 /// Reads the units of `dir`, all of them or those in the comma list `names`. Unknown keys are

@@ -7,11 +7,13 @@
 //! meaning, `load` does all of it for a directory.
 
 pub(crate) mod discover;
+mod failed_unit;
 pub(crate) mod load;
 mod sections;
 pub(crate) mod sidecar;
 mod yaml;
 
+pub(crate) use failed_unit::FailedUnit;
 pub(crate) use load::load;
 pub(crate) use sections::*;
 pub(crate) use yaml::{Diagnostic, Span, joined, parse_duration};

@@ -1,4 +1,4 @@
-//! Families and samples: what every source of metrics hands over, whatever it is.
+//! Families: what every source of metrics hands over, whatever it is.
 
 use std::sync::Arc;
 
@@ -45,46 +45,4 @@ pub(crate) struct FamilyMeta {
 pub(crate) struct Family {
     pub(crate) meta: Arc<FamilyMeta>,
     pub(crate) samples: Samples,
-}
-
-/// One series' value. A histogram is one sample, so is a summary.
-#[derive(Debug, Clone)]
-pub(crate) struct Sample {
-    /// The label pairs as they are written, without the braces: `cpu="0",kind="a\"b"`; empty for
-    /// none. See `escape`.
-    pub(crate) labels: Arc<str>,
-    pub(crate) value: Value,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Value {
-    Number(Number),
-    Histogram(Box<Histogram>),
-    Summary(Box<Summary>),
-}
-
-/// Integers stay exact up to the text.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Number {
-    Unsigned(u64),
-    Signed(i64),
-    Float(f64),
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Histogram {
-    /// Upper bounds of the finite buckets, strictly ascending.
-    pub(crate) bounds: Arc<[f64]>,
-    /// Observations in each bucket alone, not cumulated; one more than `bounds`: the last is
-    /// +Inf's.
-    pub(crate) counts: Vec<u64>,
-    pub(crate) sum: Number,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Summary {
-    /// Quantile, from 0 to 1, and its value; strictly ascending by quantile.
-    pub(crate) quantiles: Vec<(f64, f64)>,
-    pub(crate) sum: Number,
-    pub(crate) count: u64,
 }

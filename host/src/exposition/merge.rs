@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::family::{Family, Sample};
+use super::family::Family;
 use super::samples::Samples;
+use super::value::Sample;
 
 /// Who brings families: a unit, the host itself.
 #[derive(Debug)]
@@ -207,7 +208,8 @@ impl Merger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::family::{FamilyMeta, Kind, Number, Value};
+    use super::super::family::{FamilyMeta, Kind};
+    use super::super::value::{Number, Value};
     use super::*;
 
     fn family(name: &str, kind: Kind, help: &str, labels: &[&str]) -> Family {

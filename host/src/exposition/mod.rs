@@ -19,11 +19,12 @@ mod render;
 mod sample;
 mod samples;
 mod text;
+mod value;
 
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Compressor;
 pub(crate) use escape::{LabelTemplate, label_block};
-pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
+pub(crate) use family::{Family, FamilyMeta, Kind};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
@@ -31,6 +32,7 @@ pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 pub(crate) use parse::parse;
 pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
 pub(crate) use samples::{BlockIndexes, ColumnValues, Columns, LabelBlocks};
+pub(crate) use value::{Histogram, Number, Sample, Summary, Value};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {

@@ -5,7 +5,7 @@
 //! iff the decimal exponent is below -4 or at least 6 (`strconv.AppendFloat(f, 'g', -1, 64)`):
 //! `999999`, `1e+06`, `6.4e-05`.
 
-use super::family::Number;
+use super::value::Number;
 
 /// Decimal exponents from here on are written in exponent form.
 const EXPONENT_FROM: i32 = 6;

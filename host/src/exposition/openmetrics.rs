@@ -10,8 +10,9 @@ use std::borrow::Cow;
 use hashbrown::HashSet;
 
 use super::escape;
-use super::family::{Family, FamilyMeta, Kind, Number};
+use super::family::{Family, FamilyMeta, Kind};
 use super::samples::ValueRef;
+use super::value::Number;
 
 /// The families' heads, in their order.
 pub(super) fn heads(families: &[Family]) -> Vec<Head> {

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::family::{Family, Kind, Number, Summary};
+use super::family::{Family, Kind};
 use super::number;
 use super::samples::{HistogramRef, ValueRef};
+use super::value::{Number, Summary};
 
 /// Whose numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

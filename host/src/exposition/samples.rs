@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::family::{Histogram, Number, Sample, Summary, Value};
+use super::value::{Histogram, Number, Sample, Summary, Value};
 
 /// A family's samples, sorted by their labels, no two alike.
 #[derive(Debug, Clone)]

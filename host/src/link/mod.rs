@@ -23,6 +23,7 @@ mod head;
 mod memfd;
 mod messages;
 mod packet;
+mod payload;
 mod queue;
 mod receiver;
 mod sender;
@@ -40,10 +41,10 @@ pub(crate) use self::messages::{
     UnitPhase, UnitStatus,
 };
 pub(crate) use self::packet::pair;
+pub(crate) use self::payload::SendError;
 pub(crate) use self::receiver::Next;
 pub(crate) use self::receiver::ReceiveError;
 pub(crate) use self::receiver::Received;
 pub(crate) use self::receiver::Receiver;
 pub(crate) use self::receiver::Truncated;
-pub(crate) use self::sender::SendError;
 pub(crate) use self::sender::Sender;

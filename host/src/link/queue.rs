@@ -21,8 +21,8 @@ use rustix::net::Shutdown;
 use tracing::debug;
 
 use super::packet;
-use super::sender::Payload;
-use super::sender::SendError;
+use super::payload::Payload;
+use super::payload::SendError;
 
 /// How long the kernel is left alone when it has no room for another packet.
 const PAUSE_NANOSECONDS: u32 = 20_000_000;

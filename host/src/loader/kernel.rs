@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::plugins::PluginFiles;
+use super::ready::Ready;
 use super::reserve::Reserve;
 use super::server::{Granted, OpenedVersion, ServerLink};
-use super::start::Ready;
 use super::tasks::{Task, Tasks};
 use super::units::{
     Action, Current, Desired, Environment, Exclusive, KernelSide, LoadFailure, Loaded, Retry,

@@ -14,6 +14,7 @@ mod kernel;
 mod machine;
 mod notify;
 pub(crate) mod plugins;
+mod ready;
 mod reload;
 mod reserve;
 mod server;

@@ -1,7 +1,6 @@
 //! The first load: from a config directory to units that are attached, and then to units that are
 //! served.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,17 +8,17 @@ use anyhow::bail;
 
 use super::kernel::{Kernel, refuse, report_running, served, starts_now};
 use super::notify;
+use super::ready::Ready;
 use super::reload::Outcome;
 use super::reserve::Reserve;
 use super::signals::{Signal, Signals};
 use super::units::{Desired, Environment, LoadFailure, Loaded, UnitError, load};
 use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
-use crate::config::load::{FailedUnit, Loaded as LoadedConfigs};
-use crate::config::{self, UnitConfig};
+use crate::config::load::Loaded as LoadedConfigs;
+use crate::config::{self, FailedUnit, UnitConfig};
 use crate::doctor;
 use crate::kernel::KernelFacts;
-use crate::link::ServedUnit;
 
 /// Units as the privileged part of a start leaves them.
 pub(super) struct FirstLoad {
@@ -29,13 +28,6 @@ pub(super) struct FirstLoad {
     waiting: Vec<UnitConfig>,
     /// Not for this kernel, and why.
     skipped: Vec<(UnitConfig, String)>,
-}
-
-/// An attached version, and what the server is to read of it.
-pub(super) struct Ready {
-    pub(super) loaded: Loaded,
-    pub(super) message: ServedUnit,
-    pub(super) descriptors: Vec<OwnedFd>,
 }
 
 /// A unit between the two halves of its start.

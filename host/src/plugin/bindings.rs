@@ -16,8 +16,8 @@ wasmtime::component::bindgen!({
         "exporter:plugin/collecting": async,
     },
     with: {
-        "exporter:plugin/net.tcp-stream": super::imports::net::TcpStream,
-        "exporter:plugin/net.udp-socket": super::imports::net::UdpSocket,
+        "exporter:plugin/net.tcp-stream": super::imports::net::sockets::TcpStream,
+        "exporter:plugin/net.udp-socket": super::imports::net::sockets::UdpSocket,
     },
     ownership: Borrowing { duplicate_if_necessary: true },
 });

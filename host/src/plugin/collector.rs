@@ -205,7 +205,7 @@ impl<'a> Call<'a> {
         let Some(collecting) = &plugin.collecting else {
             return Err(CallError::Instantiate("it has no collectors".into()));
         };
-        let mut state = HostState::new(plugin, capture.map(Arc::clone));
+        let mut state = plugin.host_state(capture.map(Arc::clone));
         state.enter_until(deadline);
         let mut store = Store::new(collecting.pre.engine(), state);
         store.limiter(|state| &mut state.memory);

@@ -9,20 +9,18 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 use super::bindings::exports::exporter::plugin::{collecting, decoding, shaping, uniform_shaping};
 use super::budget::LogBudget;
 use super::call_permits::CallPermits;
+use super::capture::LogCapture;
 use super::diagnosis::Interfaces;
 use super::engine::Engine;
 use super::error::LoadError;
 use super::grants::{Denials, PluginPolicy, Waiting};
 use super::guard::guarded;
-use super::imports::{self, HostState};
-use super::instance::Instance;
+use super::imports::{self, HostContext, HostState};
 use super::stats::PluginStats;
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 use crate::link::check_sealed;
 
-/// The version of exporter:plugin that this host speaks.
-pub(super) const INTERFACE_VERSION: &str = "0.1.0";
 /// Largest plugin file, in bytes: CPython inside a component takes 18 MiB.
 pub(crate) const MAX_FILE: u64 = 64 << 20;
 /// Most bytes of compiled code. CPython takes 34 MiB.
@@ -85,14 +83,6 @@ impl Offers {
         } = self;
         decoders.iter().chain(shapers).chain(collectors)
     }
-}
-
-/// The names of what a plugin offers.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Catalogue {
-    pub(super) decoders: Vec<String>,
-    pub(super) shapers: Vec<String>,
-    pub(super) collectors: Vec<String>,
 }
 
 impl Plugin {
@@ -177,6 +167,21 @@ impl Plugin {
         }
     }
 
+    /// What a store holds for one instance, made with either linker. `capture` gets its log lines
+    /// besides the log.
+    pub(super) fn host_state(&self, capture: Option<Arc<LogCapture>>) -> HostState {
+        let context = HostContext {
+            name: &self.name,
+            policy: &self.policy,
+            denials: &self.denials,
+            waiting: &self.waiting,
+            facts: &self.facts,
+            log_budget: &self.log_budget,
+            stats: &self.stats,
+        };
+        HostState::new(context, capture)
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -184,28 +189,6 @@ impl Plugin {
     /// Of the component's file, and of its sidecar if it has one.
     pub(crate) fn version(&self) -> Digest {
         self.digest.with(self.policy.sidecar)
-    }
-
-    /// Asks the component what it offers. Runs its code.
-    pub(super) fn catalogue(&self) -> Result<Catalogue, LoadError> {
-        let offers = self.offers()?;
-        let names = |offered: Vec<Offered>| offered.into_iter().map(|one| one.name).collect();
-        Ok(Catalogue {
-            decoders: names(offers.decoders),
-            shapers: names(offers.shapers),
-            collectors: names(offers.collectors),
-        })
-    }
-
-    /// As `catalogue`, with what the component says about each.
-    pub(super) fn offers(&self) -> Result<Offers, LoadError> {
-        let mut instance = Instance::new(self).map_err(LoadError::Catalogue)?;
-        let offers = instance.offers().map_err(LoadError::Catalogue)?;
-        let bad = offers.all().find(|offered| !is_name(&offered.name));
-        match bad {
-            Some(bad) => Err(LoadError::BadName(bad.name.clone())),
-            None => Ok(offers),
-        }
     }
 }
 
@@ -292,13 +275,4 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         });
     }
     std::fs::read(path).map_err(LoadError::Read)
-}
-
-/// Letters, digits, `_` and `-`: a `/` separates the plugin's name.
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 128
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }

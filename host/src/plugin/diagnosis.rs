@@ -5,8 +5,8 @@ use semver::{Version, VersionReq};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-use super::component::INTERFACE_VERSION;
 use super::error::LoadError;
+use super::interface::INTERFACE_VERSION;
 
 const PACKAGE: &str = "exporter:plugin/";
 const EXPORTS: [&str; 3] = ["decoding", "shaping", "collecting"];

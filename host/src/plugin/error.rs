@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cells::CellsError;
+use super::interface::INTERFACE_VERSION;
 use crate::config::Diagnostic;
 use crate::digest::Digest;
 
@@ -55,17 +56,17 @@ pub(crate) enum LoadError {
         "its compiled code cannot be used, which is an error of the host's: {0}: please report it"
     )]
     BadCode(String),
-    #[error("it exports none of exporter:plugin/decoding@{version}, exporter:plugin/shaping@{version}, exporter:plugin/collecting@{version}: build it for the world decoder-plugin, shaper-plugin or collector-plugin; it exports: {found}", version = super::component::INTERFACE_VERSION)]
+    #[error("it exports none of exporter:plugin/decoding@{version}, exporter:plugin/shaping@{version}, exporter:plugin/collecting@{version}: build it for the world decoder-plugin, shaper-plugin or collector-plugin; it exports: {found}", version = INTERFACE_VERSION)]
     NoWorld { found: String },
-    #[error("it was built for exporter:plugin@{found}, this host knows {known}: build it against the wit/ of this host's version", known = super::component::INTERFACE_VERSION)]
+    #[error("it was built for exporter:plugin@{found}, this host knows {known}: build it against the wit/ of this host's version", known = INTERFACE_VERSION)]
     OtherVersion { found: String },
     #[error(
         "it imports {import}, which only plugins with collectors may: build it for the world collector-plugin, or without that import"
     )]
     CollectorsOnly { import: String },
-    #[error("it imports what this host does not have: build it for the world decoder-plugin, shaper-plugin or collector-plugin of exporter:plugin@{version} (with WASI 0.2 at most): {0}", version = super::component::INTERFACE_VERSION)]
+    #[error("it imports what this host does not have: build it for the world decoder-plugin, shaper-plugin or collector-plugin of exporter:plugin@{version} (with WASI 0.2 at most): {0}", version = INTERFACE_VERSION)]
     Import(String),
-    #[error("what it exports is not as exporter:plugin@{version} has it: build it against the wit/ of this host's version: {0}", version = super::component::INTERFACE_VERSION)]
+    #[error("what it exports is not as exporter:plugin@{version} has it: build it against the wit/ of this host's version: {0}", version = INTERFACE_VERSION)]
     Export(String),
     #[error("its sidecar cannot be used: {}", listed(.0))]
     Sidecar(Vec<Diagnostic>),

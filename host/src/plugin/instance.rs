@@ -51,7 +51,7 @@ impl Instance {
     /// A new store with a new instance. Runs the component's start code within its limits.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, CallError> {
         let limits = plugin.policy.limits;
-        let mut store = Store::new(plugin.pre.engine(), HostState::new(plugin, None));
+        let mut store = Store::new(plugin.pre.engine(), plugin.host_state(None));
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);
         // Epochs are wall time: what of it the host took for an answer is given back.

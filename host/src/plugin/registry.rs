@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 #[cfg(any(test, feature = "test-support"))]
+use super::catalogue::Catalogue;
 use super::compile::{Compile, InProcess};
-use super::component::{self, Catalogue, Plugin};
+use super::component::{self, Plugin};
 use super::engine::Engine;
 use super::error::LoadError;
 use super::grants::PluginPolicy;

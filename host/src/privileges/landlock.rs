@@ -12,8 +12,8 @@ use ::landlock::{
 use caps::Capability::CAP_SYS_PTRACE;
 use rustix::fs::{self as sys, FileType, OFlags};
 
-use super::confine::Mode;
 use super::feature::Feature;
+use super::mode::Mode;
 use super::process::Process;
 use super::status::Privileges;
 

@@ -10,6 +10,7 @@ use std::thread;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Server;
+use super::step::Step;
 use super::worker::{Job, Worker};
 use crate::link::{
     FileAnswer, FileRefusal, OpenRefusal, ReceiveError, Received, Receiver, Sender, ToLoader,
@@ -30,17 +31,6 @@ pub(super) struct Welcome {
     pub(super) pci_ids: Option<File>,
     /// The loader's hardening.
     pub(super) features: Vec<Feature>,
-}
-
-/// What the whole server does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Everything is there: requests may come.
-    Ready,
-    /// The loader wants it to end.
-    Stop,
-    /// The loader is gone, or a thread without which there is no server.
-    Gone,
 }
 
 /// The loader cannot be heard, or makes no sense.

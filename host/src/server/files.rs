@@ -3,10 +3,8 @@
 use std::fs::File;
 use std::sync::Weak;
 
-use rustix::fs::FileType;
-
 use super::loader::{FileFound, Loader};
-use crate::link::{FileAnswer, FileKind, FileRefusal, FileWish};
+use crate::link::{FileAnswer, FileRefusal, FileWish};
 use crate::plugin::granted::{Metadata, Refused};
 use crate::plugin::{ForeignAnswer, ForeignFiles, ForeignRefusal};
 
@@ -47,11 +45,7 @@ impl ForeignFiles for LoadersFiles {
                 },
                 _,
             )) => Ok(Metadata {
-                kind: match kind {
-                    FileKind::File => FileType::RegularFile,
-                    FileKind::Directory => FileType::Directory,
-                    FileKind::Other => FileType::Unknown,
-                },
+                kind,
                 size,
                 modified,
             }),

@@ -21,6 +21,7 @@ mod probe;
 mod programs;
 mod recorder;
 mod report;
+mod step;
 mod units;
 mod worker;
 
@@ -34,9 +35,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use collectors::Index;
-use connection::{Connection, Step, Welcome};
+use connection::{Connection, Welcome};
 use exporter::ServerExporter;
 use loader::Loader;
+use step::Step;
 use units::Units;
 use worker::Worker;
 

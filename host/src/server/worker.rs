@@ -10,7 +10,7 @@ use std::thread;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Server;
-use super::connection::Step;
+use super::step::Step;
 use super::units::{OpenError, explain};
 use crate::digest::Digest;
 use crate::link::{

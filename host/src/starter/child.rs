@@ -14,13 +14,11 @@ use rustix::process::{
 };
 use rustix::thread::set_name;
 
-use super::messages::CompileLimits;
+use super::messages::{CANNOT_CONFINE, CompileLimits};
 use super::{CompilerStart, Entries, ServerStart, sys};
 use crate::cli::settings::Settings;
 use crate::privileges::{self, Hardening, ServerPaths};
 
-/// The exit code of a child that could not give away what it has to, and so did not begin.
-pub(super) const CANNOT_CONFINE: i32 = 70;
 /// The exit code after a panic, as that of a program of Rust's.
 const PANICKED: i32 = 101;
 

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::Pid;
 
-use super::handle::{StarterError, reaped};
+use super::error::StarterError;
 use super::messages::{ChildId, Event, Exited, Request};
+use super::reap::reaped;
 use crate::link::{ReceiveError, Receiver, SendError, Sender, Truncated};
 
 pub(super) type Answer = Result<Started, StarterError>;

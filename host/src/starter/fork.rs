@@ -7,8 +7,10 @@ use rustix::process::Pid;
 
 use super::Entries;
 use super::child::end_after;
-use super::handle::{ANSWER_WITHIN, Starter, StarterError, readable_within, reaped};
+use super::error::{ANSWER_WITHIN, StarterError};
+use super::handle::{Starter, readable_within};
 use super::messages::Event;
+use super::reap::reaped;
 use super::supervise;
 use super::sys::{self, Forked};
 use crate::cli::settings::Settings;

@@ -13,41 +13,14 @@ use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::Pid;
 
+use super::error::{ANSWER_WITHIN, StarterError};
 use super::follow::{Follower, Requests, Started, kill};
-use super::messages::{ChildId, CompileLimits, Exited, How, Request};
+use super::messages::{ChildId, CompileLimits, Exited, Request};
 use super::orphans;
 use crate::link::{Receiver, SendError, Sender};
-use crate::privileges::{DropError, ServerPaths};
-
-/// How long the starter may take for an answer. It takes about a millisecond.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StarterError {
-    #[error("cannot fork the starter: {0}")]
-    Threads(#[from] DropError),
-    #[error("cannot fork the starter: {0}")]
-    Fork(#[source] io::Error),
-    #[error("the starter cannot give its privileges away: {0}")]
-    Unconfined(String),
-    #[error("the starter ended at once: {0}")]
-    Ended(How),
-    #[error("cannot start the threads that talk to the starter: {0}")]
-    Link(#[source] io::Error),
-    /// For good: servers and compilers are gone with it.
-    #[error("the starter is gone, so no process can be started any more")]
-    Gone,
-    #[error("the starter did not answer within {} s", ANSWER_WITHIN.as_secs())]
-    Slow,
-    #[error("the starter started nothing: {0}")]
-    Refused(String),
-    #[error("cannot ask the starter: {0}")]
-    Send(#[source] SendError),
-    #[error("cannot understand the starter: {0}")]
-    Answer(String),
-}
+use crate::privileges::ServerPaths;
 
 /// A server that was forked. It may end, and its [`Exited`] be there, before this is.
 #[derive(Debug)]
@@ -250,25 +223,6 @@ impl Drop for Starter {
         // Copies of the socket may live on in the threads.
         let _ = shutdown(&self.socket, Shutdown::Both);
     }
-}
-
-/// Waits for the end of the starter, which lets nobody wait once its connection is closed.
-pub(super) fn reaped(starter: Pid) -> How {
-    let status = loop {
-        match waitpid(Some(starter), WaitOptions::empty()) {
-            Err(Errno::INTR) => {}
-            other => break other.ok().flatten(),
-        }
-    };
-    status
-        .and_then(|(_, status)| how_of(status))
-        .unwrap_or(How::Unknown)
-}
-
-/// None: it has not ended.
-pub(super) fn how_of(status: WaitStatus) -> Option<How> {
-    let code = status.exit_status().map(How::Code);
-    code.or_else(|| status.terminating_signal().map(How::Signal))
 }
 
 /// Waits for a message, or the end of the connection. False: neither came within `limit`.

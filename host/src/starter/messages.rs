@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::child::CANNOT_CONFINE;
 use crate::privileges::ServerPaths;
+
+/// The exit code of a child that could not give away what it has to, and so did not begin.
+pub(super) const CANNOT_CONFINE: i32 = 70;
 
 /// A child of the starter. Never used twice in a starter's life, unlike a process id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

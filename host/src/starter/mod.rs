@@ -25,12 +25,14 @@
 //! (`privileges`), nor when a new server is due (the loader).
 
 mod child;
+mod error;
 mod follow;
 mod fork;
 mod handle;
 mod lifeline;
 mod messages;
 mod orphans;
+mod reap;
 mod supervise;
 mod sys;
 
@@ -40,10 +42,11 @@ use std::process::ExitCode;
 use crate::cli::settings::Settings;
 use crate::privileges::Feature;
 
+pub(crate) use error::StarterError;
 pub(crate) use fork::start;
+pub(crate) use handle::Starter;
 #[cfg(test)]
 pub(crate) use handle::{NewCompiler, NewServer};
-pub(crate) use handle::{Starter, StarterError};
 pub(crate) use lifeline::leave_with;
 pub(crate) use messages::{ChildId, CompileLimits, Exited, How};
 

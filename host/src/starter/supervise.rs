@@ -10,9 +10,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use rustix::thread::set_name;
 
-use super::child::{CANNOT_CONFINE, Origin};
-use super::handle::how_of;
-use super::messages::{ChildId, CompileLimits, Event, Request};
+use super::child::Origin;
+use super::messages::{CANNOT_CONFINE, ChildId, CompileLimits, Event, Request};
+use super::reap::how_of;
 use super::sys::{self, Forked};
 use super::{CompilerStart, Entries, ServerStart};
 use crate::cli::settings::Settings;

@@ -7,9 +7,9 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_FRAME_OPTIONS,
 };
 
+use super::app::App;
 use super::exporter::{ProbeView, UnitStatus};
 use super::options::WebOptions;
-use super::routes::App;
 use super::unit;
 use crate::paths::PROBE;
 use crate::privileges::Feature;

@@ -4,6 +4,7 @@
 //! What the pages show comes from an `Exporter`; how series look in a body is `exposition`'s. No
 //! TLS or authentication here yet.
 
+mod app;
 mod body;
 mod buffers;
 mod exporter;

@@ -9,10 +9,10 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderMap
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
+use super::app::App;
 use super::body::MetricsBody;
 use super::exporter::{Module, ProbeRequest, ProbeResult, Probed};
 use super::query::{self, Pairs};
-use super::routes::{self, App};
 use super::scrape::{GRACE, TIMEOUT_HEADER, answer, failed, patience, values};
 use super::unit;
 use crate::exposition::{Format, negotiate, write};
@@ -46,7 +46,7 @@ pub(super) async fn by_path(
         .iter()
         .all(|probe| probe.path.as_deref() != Some(path))
     {
-        return routes::not_found().await.into_response();
+        return not_found().await.into_response();
     }
     if !matches!(method, Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET,HEAD")]).into_response();
@@ -94,7 +94,7 @@ async fn probe(app: &Arc<App>, module: Module, mut pairs: Pairs, headers: &Heade
     let mut task = tokio::spawn(async move { exporter.probe(request).await });
     let result = match tokio::time::timeout(patience + GRACE, &mut task).await {
         Ok(Ok(Probed::Done(result))) => result,
-        Ok(Ok(Probed::NoPath)) => return routes::not_found().await.into_response(),
+        Ok(Ok(Probed::NoPath)) => return not_found().await.into_response(),
         Ok(Ok(Probed::Bad(sentence))) => return bad(&sentence),
         Ok(Ok(Probed::Unavailable(why))) => return unit::refuse(why),
         Ok(Err(error)) => return failed(&error),
@@ -149,4 +149,8 @@ fn report(result: &ProbeResult) -> String {
     out.push_str("\n\n\nModule configuration:\n");
     out.push_str(&result.config);
     out
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "404 page not found\n")
 }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Semaphore;
 
-use super::buffers::BufferPool;
+use super::app::App;
 use super::exporter::Exporter;
 use super::landing;
 use super::options::WebOptions;
@@ -21,16 +21,6 @@ use super::scrape;
 use super::unit;
 use crate::paths::{Methods, Page, PageId};
 use crate::telemetry::Telemetry;
-
-/// What the handlers share.
-pub(super) struct App {
-    pub(super) options: WebOptions,
-    pub(super) exporter: Arc<dyn Exporter>,
-    pub(super) telemetry: Arc<Telemetry>,
-    /// A permit for each scrape that may run at once.
-    pub(super) scrapes: Option<Arc<Semaphore>>,
-    pub(super) buffers: Arc<BufferPool>,
-}
 
 /// All pages. Unknown paths are 404, other methods than GET and HEAD 405.
 pub(crate) fn router(
@@ -109,10 +99,6 @@ async fn maps(State(app): State<Arc<App>>) -> Response {
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
     }
-}
-
-pub(super) async fn not_found() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
 /// Counts the request and adds what all answers carry.

@@ -14,10 +14,10 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 use tokio::task::JoinError;
 
+use super::app::App;
 use super::body::MetricsBody;
 use super::exporter::Exporter;
 use super::query;
-use super::routes::App;
 use crate::exposition::{Encoding, Family, Negotiated, negotiate};
 
 /// How long the scraper waits, in seconds; Prometheus and VictoriaMetrics send it.

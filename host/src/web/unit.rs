@@ -7,8 +7,8 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, RET
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::app::App;
 use super::exporter::Unavailable;
-use super::routes::App;
 use super::scrape;
 
 /// The path of a unit's own metrics: slashes of its name are slashes of the path.

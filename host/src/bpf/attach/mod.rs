@@ -28,9 +28,9 @@ use self::perf_event::PerfEvents;
 use self::uprobe::MultiUprobe;
 use super::errno;
 use super::log;
-use super::object::ProgramDecl;
 use super::probe::has_uprobe_multi;
 use super::program::KernelProgram;
+use super::program::ProgramDecl;
 use super::sys;
 
 /// Whether a program runs.

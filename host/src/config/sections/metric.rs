@@ -1,15 +1,14 @@
-//! The section `metrics`: counters, gauges and histograms; `shaped` has a file of its own.
-
-use std::collections::HashMap;
+//! One metric, and how counters and gauges are read; histograms and shaped metrics have files of
+//! their own.
 
 use serde_json::{Map, Value};
 
 use super::bounds::SeriesBounds;
 use super::label::LabelConfig;
 use super::plugin_use::PluginUse;
-use super::samples::{MetricSource, check_ring_buffers, read_source};
+use super::samples::{MetricSource, read_source};
 use super::value::ValueConfig;
-use super::{bounds, histogram, label, names, shaped, value};
+use super::{bounds, label, names, value};
 use crate::config::yaml::{Diagnostics, Fields, LineColumn, Node, Schema, Span, fields, shorten};
 
 /// One metric: a map (or a perf event array) and how it is labelled and shaped.
@@ -31,12 +30,6 @@ pub(crate) struct MetricConfig {
     pub(crate) bounds: SeriesBounds,
     pub(crate) at: Span,
 }
-
-pub(super) const METRICS: Schema = Schema {
-    what: "`metrics`",
-    known: &["counters", "gauges", "histograms", "shaped"],
-    later: &[],
-};
 
 pub(super) const COUNTER: Schema = Schema {
     what: "a counter",
@@ -68,42 +61,6 @@ pub(super) const GAUGE: Schema = Schema {
     ],
     later: &["ringbuf"],
 };
-
-/// What `metrics` says.
-pub(super) struct Metrics {
-    pub(super) list: Vec<MetricConfig>,
-    /// At least one of its sections is there, be it empty.
-    pub(super) any_section: bool,
-}
-
-/// Metrics that could not be read are left out, and it has been said why.
-pub(super) fn read_metrics(node: &Node, diagnostics: &mut Diagnostics) -> Metrics {
-    let Some(fields) = Fields::of(node, &METRICS, diagnostics) else {
-        return Metrics {
-            list: Vec::new(),
-            any_section: true,
-        };
-    };
-    let mut list = Vec::new();
-    for node in fields.list("counters", "counters", diagnostics) {
-        list.extend(read_counter(node, diagnostics));
-    }
-    for node in fields.list("gauges", "gauges", diagnostics) {
-        list.extend(read_gauge(node, diagnostics));
-    }
-    for node in fields.list("histograms", "histograms", diagnostics) {
-        list.extend(histogram::read_histogram(node, diagnostics));
-    }
-    for node in fields.list("shaped", "shaped metrics", diagnostics) {
-        list.extend(shaped::read_shaped(node, diagnostics));
-    }
-    check_series_names(&list, diagnostics);
-    check_ring_buffers(&list, diagnostics);
-    let any_section = ["counters", "gauges", "histograms", "shaped"]
-        .iter()
-        .any(|name| fields.get(name).is_some());
-    Metrics { list, any_section }
-}
 
 /// What counters, gauges and histograms have in common.
 pub(super) struct Common {
@@ -197,7 +154,7 @@ impl Common {
     }
 }
 
-fn read_counter(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
+pub(super) fn read_counter(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
     let fields = Fields::of(node, &COUNTER, diagnostics)?;
     let common = read_common(&fields, &COUNTER, diagnostics);
     let source = read_source(&fields, diagnostics);
@@ -233,7 +190,7 @@ fn read_counter(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConf
     ))
 }
 
-fn read_gauge(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
+pub(super) fn read_gauge(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig> {
     let fields = Fields::of(node, &GAUGE, diagnostics)?;
     let common = read_common(&fields, &GAUGE, diagnostics);
     let labels = label::read_labels(&fields, diagnostics);
@@ -248,39 +205,6 @@ fn read_gauge(node: &Node, diagnostics: &mut Diagnostics) -> Option<MetricConfig
 
 fn no_options() -> Value {
     Value::Object(Map::new())
-}
-
-/// No two metrics of a unit may write the same series: neither by their own names nor by a
-/// histogram's `_bucket`, `_sum`, `_count`.
-fn check_series_names(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
-    let mark = |metric: &MetricConfig| LineColumn::from(&metric.at);
-    let mut seen: HashMap<&str, LineColumn> = HashMap::new();
-    for metric in metrics.iter().filter(|metric| !metric.name.is_empty()) {
-        match seen.get(metric.name.as_str()) {
-            Some(first) => diagnostics.error(
-                mark(metric),
-                format!(
-                    "duplicate metric `{}`: it is already at {first}",
-                    metric.name
-                ),
-            ),
-            None => {
-                seen.insert(&metric.name, mark(metric));
-            }
-        }
-    }
-    for histogram in metrics
-        .iter()
-        .filter(|metric| histogram::BUCKET_TYPES.contains(&metric.shape.name.as_str()))
-    {
-        for suffix in ["_bucket", "_sum", "_count"] {
-            let series = format!("{}{suffix}", histogram.name);
-            if let Some(clash) = seen.get(series.as_str()) {
-                let (name, at) = (&histogram.name, mark(histogram));
-                diagnostics.error(*clash, format!("the metric `{series}` clashes with the series of that name of the histogram `{name}` at {at}"));
-            }
-        }
-    }
 }
 
 /// The numbers of a histogram's options, for its own file.

@@ -12,6 +12,7 @@ mod label;
 mod lifecycle;
 mod maps;
 mod metric;
+mod metrics;
 mod names;
 mod plugin_use;
 mod programs;
@@ -55,7 +56,7 @@ pub(in crate::config) fn keys() -> Vec<Keys> {
         ("maps.NAME", &maps::MAP),
         ("programs.NAME", &programs::PROGRAM),
         ("cgroup_id_map", &cgroup_id_map::CGROUP_ID_MAP),
-        ("metrics", &metric::METRICS),
+        ("metrics", &metrics::METRICS),
         ("metrics.counters[]", &metric::COUNTER),
         ("metrics.gauges[]", &metric::GAUGE),
         ("metrics.histograms[]", &histogram::HISTOGRAM),

@@ -1,12 +1,8 @@
 //! Where a metric's numbers come from: a map that is walked, or samples that programs send.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use super::metric::MetricConfig;
-use crate::config::yaml::{
-    Diagnostics, Fields, LineColumn, Node, NodeValue, Numeric, scalar, shorten,
-};
+use crate::config::yaml::{Diagnostics, Fields, Node, NodeValue, Numeric, scalar};
 use crate::object_input::SampleMap;
 
 /// Where a metric's numbers come from.
@@ -139,29 +135,5 @@ fn read_flush_interval(
             None
         }
         Some(interval) => Some(interval),
-    }
-}
-
-/// A sample of a ring buffer is there for one reader.
-pub(super) fn check_ring_buffers(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
-    let mut readers: HashMap<&str, &MetricConfig> = HashMap::new();
-    for metric in metrics {
-        let MetricSource::Samples {
-            through: SampleMap::Ringbuf,
-            ..
-        } = metric.source
-        else {
-            continue;
-        };
-        if let Some(first) = readers.insert(&metric.map, metric) {
-            diagnostics.error(
-                LineColumn::from(&metric.at),
-                format!(
-                    "the ring buffer `{}` is read by the metric `{}` already, and each sample can be read once: send to another one",
-                    shorten(&metric.map),
-                    shorten(&first.name)
-                ),
-            );
-        }
     }
 }

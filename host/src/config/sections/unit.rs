@@ -10,10 +10,11 @@ use super::globals::GlobalConfig;
 use super::kernel::KernelNeeds;
 use super::lifecycle::Lifecycle;
 use super::maps::MapConfig;
-use super::metric::{MetricConfig, Metrics};
+use super::metric::MetricConfig;
+use super::metrics::{self, Metrics};
 use super::plugin_use::PluginUse;
 use super::programs::ProgramConfig;
-use super::{cgroup_id_map, collector, globals, kernel, lifecycle, maps, metric, names, programs};
+use super::{cgroup_id_map, collector, globals, kernel, lifecycle, maps, names, programs};
 use crate::config::yaml::{
     Diagnostic, Diagnostics, Fields, Node, Schema, Span, fields, parse, shorten,
 };
@@ -136,7 +137,7 @@ fn read_root(
     let fields = Fields::of(root, &UNIT, diagnostics)?;
     let namespace = read_namespace(&fields, diagnostics);
     let metrics = match fields.get("metrics") {
-        Some(node) => metric::read_metrics(node, diagnostics),
+        Some(node) => metrics::read_metrics(node, diagnostics),
         None => Metrics {
             list: Vec::new(),
             any_section: false,

@@ -7,9 +7,8 @@ use hashbrown::HashMap;
 use super::Fault;
 use super::line::SampleLine;
 use crate::exposition::escape;
-use crate::exposition::family::{
-    Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value,
-};
+use crate::exposition::family::{Family, FamilyMeta, Kind};
+use crate::exposition::value::{Histogram, Number, Sample, Summary, Value};
 
 /// The labels that tell a histogram's buckets and a summary's quantiles apart.
 const BOUND: &str = "le";

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use super::Fault;
 use crate::exposition::escape;
-use crate::exposition::family::{Kind, Number};
+use crate::exposition::family::Kind;
 use crate::exposition::names;
+use crate::exposition::value::Number;
 
 pub(super) enum Line<'a> {
     Help { name: &'a str, help: String },

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use parking_lot::RwLock;
-use rustix::fs::FileType;
 
 use crate::config::sidecar::PathPattern;
-use crate::link::{FileAnswer, FileKind, FileRefusal, FileWish, Sender, ToServer};
+use crate::link::{FileAnswer, FileRefusal, FileWish, Sender, ToServer};
 use crate::plugin::granted::{self, Refused};
 
 /// Questions that may wait.
@@ -71,11 +70,7 @@ impl FileQuestion {
             FileWish::Metadata => {
                 let found = granted::metadata(read, path)?;
                 let answer = FileAnswer::Metadata {
-                    kind: match found.kind {
-                        FileType::RegularFile => FileKind::File,
-                        FileType::Directory => FileKind::Directory,
-                        _ => FileKind::Other,
-                    },
+                    kind: found.kind,
                     size: found.size,
                     modified: found.modified,
                 };

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 
 use crate::bpf::{KeeperError, ObjectError, ReadError, SampleError};
+use crate::config::FailedUnit;
 use crate::config::joined;
-use crate::config::load::FailedUnit;
 use crate::config::{Diagnostic, UnitConfig};
 
 #[derive(Debug)]

@@ -18,6 +18,7 @@ use rustix::fs::{self as sys, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::config::sidecar::PathPattern;
+use crate::link::FileKind;
 
 /// statfs's `f_type` of file systems whose links are the kernel's.
 const PROC: i128 = 0x9fa0;
@@ -41,7 +42,7 @@ pub(crate) enum Refused {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Metadata {
-    pub(crate) kind: FileType,
+    pub(crate) kind: FileKind,
     pub(crate) size: u64,
     /// Nanoseconds since 1970-01-01 UTC.
     pub(crate) modified: u64,
@@ -99,7 +100,11 @@ pub(crate) fn metadata(granted: &[PathPattern], path: &str) -> Result<Metadata, 
     let nanoseconds =
         i128::from(status.st_mtime) * 1_000_000_000 + i128::from(status.st_mtime_nsec);
     Ok(Metadata {
-        kind: FileType::from_raw_mode(status.st_mode),
+        kind: match FileType::from_raw_mode(status.st_mode) {
+            FileType::RegularFile => FileKind::File,
+            FileType::Directory => FileKind::Directory,
+            _ => FileKind::Other,
+        },
         size: u64::try_from(status.st_size).unwrap_or(0),
         modified: u64::try_from(nanoseconds).unwrap_or(0),
     })

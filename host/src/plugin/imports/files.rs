@@ -3,18 +3,16 @@
 
 use std::sync::Arc;
 
-use rustix::fs::FileType;
 use wasmtime::component::Linker;
 
 use super::HostState;
 use crate::config::sidecar::Grants;
-use crate::plugin::bindings::exporter::plugin::files::{
-    self, FileError, FileKind, FileMetadata, Usage,
-};
-use crate::plugin::component::INTERFACE_VERSION;
+use crate::link::FileKind;
+use crate::plugin::bindings::exporter::plugin::files::{self, FileError, FileMetadata, Usage};
 use crate::plugin::grants::Interface;
 use crate::plugin::grants::files::{self as granted, Refused};
 use crate::plugin::grants::foreign::{ForeignAnswer, ForeignRefusal, foreign_files};
+use crate::plugin::interface::INTERFACE_VERSION;
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
@@ -49,9 +47,9 @@ impl files::Host for HostState {
         let found = self.answer(found)?;
         Ok(FileMetadata {
             kind: match found.kind {
-                FileType::RegularFile => FileKind::File,
-                FileType::Directory => FileKind::Directory,
-                _ => FileKind::Other,
+                FileKind::File => files::FileKind::File,
+                FileKind::Directory => files::FileKind::Directory,
+                FileKind::Other => files::FileKind::Other,
             },
             size: found.size,
             modified: found.modified,

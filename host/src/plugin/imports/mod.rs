@@ -22,10 +22,10 @@ use wasmtime_wasi::WasiCtx;
 use self::log::Lines;
 use self::memory::MemoryLimit;
 use super::bindings::exporter::plugin as imported;
+use super::budget::LogBudget;
 use super::capture::LogCapture;
-use super::component::Plugin;
 use super::error::LoadError;
-use super::grants::{Denials, Interface, Waiting};
+use super::grants::{Denials, Interface, PluginPolicy, Waiting};
 use super::stats::PluginStats;
 use crate::config::sidecar::Grants;
 use crate::kernel::KernelFacts;
@@ -61,13 +61,24 @@ pub(super) struct HostState {
     table: ResourceTable,
 }
 
+/// What the host side of an instance takes over from its plugin.
+#[derive(Clone, Copy)]
+pub(super) struct HostContext<'a> {
+    pub(super) name: &'a Arc<str>,
+    pub(super) policy: &'a PluginPolicy,
+    pub(super) denials: &'a Arc<Denials>,
+    pub(super) waiting: &'a Arc<Waiting>,
+    pub(super) facts: &'a Arc<KernelFacts>,
+    pub(super) log_budget: &'a Arc<LogBudget>,
+    pub(super) stats: &'a Arc<PluginStats>,
+}
+
 impl HostState {
-    /// For one instance of `plugin`, made with either linker. `capture` gets its log lines besides
-    /// the log.
-    pub(super) fn new(plugin: &Plugin, capture: Option<Arc<LogCapture>>) -> Self {
+    /// For one instance. `capture` gets its log lines besides the log.
+    pub(super) fn new(plugin: HostContext<'_>, capture: Option<Arc<LogCapture>>) -> Self {
         let lines = Lines {
-            plugin: Arc::clone(&plugin.name),
-            budget: Arc::clone(&plugin.log_budget),
+            plugin: Arc::clone(plugin.name),
+            budget: Arc::clone(plugin.log_budget),
             capture,
         };
         let mut table = ResourceTable::new();
@@ -77,14 +88,14 @@ impl HostState {
             entered: Instant::now(),
             deadline: Instant::now(),
             host_time: Duration::ZERO,
-            facts: Arc::clone(&plugin.facts),
+            facts: Arc::clone(plugin.facts),
             grants: Arc::clone(&plugin.policy.grants),
-            denials: Arc::clone(&plugin.denials),
-            waiting: Arc::clone(&plugin.waiting),
+            denials: Arc::clone(plugin.denials),
+            waiting: Arc::clone(plugin.waiting),
             most_input: plugin.policy.limits.input(),
             sockets: 0,
-            stats: Arc::clone(&plugin.stats),
-            wasi: wasi::context(plugin, &lines),
+            stats: Arc::clone(plugin.stats),
+            wasi: wasi::context(&plugin.policy.grants, &lines),
             lines,
             table,
         }

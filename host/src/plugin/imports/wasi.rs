@@ -11,20 +11,20 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use super::HostState;
 use super::log::Lines;
 use super::stdio::Printed;
+use crate::config::sidecar::Grants;
 use crate::plugin::bindings::exporter::plugin::log::Level;
-use crate::plugin::component::Plugin;
 
 /// No files, no sockets, no arguments, no input: what a language's runtime drags in finds nothing.
 /// Variables and the clock are as granted; what is printed becomes lines of the log.
-pub(super) fn context(plugin: &Plugin, lines: &Lines) -> WasiCtx {
+pub(super) fn context(grants: &Grants, lines: &Lines) -> WasiCtx {
     let printed = |level| Printed::new(lines.clone(), level);
     let mut builder = WasiCtxBuilder::new();
     builder
         .max_random_size(64 * 1024)
-        .envs(&plugin.policy.grants.env)
+        .envs(&grants.env)
         .stdout(printed(Level::Info))
         .stderr(printed(Level::Warn));
-    if !plugin.policy.grants.clock {
+    if !grants.clock {
         builder.wall_clock(Stopped).monotonic_clock(Stopped);
     }
     builder.build()

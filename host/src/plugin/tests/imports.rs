@@ -12,7 +12,6 @@ use crate::plugin::Cells;
 use crate::plugin::bindings::exports::exporter::plugin::collecting::{Failure, Request};
 use crate::plugin::component::Plugin;
 use crate::plugin::engine::{Ticking, epochs};
-use crate::plugin::imports::HostState;
 
 /// A component with a decoder and a collector, both called `echo`. `collect` fails: as invalid with
 /// the content of the file `path`, or as denied with the reason for which it may not be read. So
@@ -57,7 +56,7 @@ pub(super) fn reader(path: &str) -> Guest {
 /// One call of the first collector, as whoever calls collectors does it.
 pub(super) async fn collect(plugin: &Plugin, time: Duration) -> wasmtime::Result<Failure> {
     let collector = plugin.collecting.as_ref().unwrap();
-    let mut store = Store::new(collector.pre.engine(), HostState::new(plugin, None));
+    let mut store = Store::new(collector.pre.engine(), plugin.host_state(None));
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(epochs(time));
     let _ticking = Ticking::start();

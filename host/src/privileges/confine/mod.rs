@@ -13,6 +13,7 @@ use super::feature::Feature;
 use super::keep::Keep;
 use super::landlock::{self, Paths};
 use super::limits::LimitError;
+use super::mode::Mode;
 use super::process::Process;
 use super::seccomp;
 use super::status::Privileges;
@@ -22,17 +23,6 @@ pub(crate) use compiler::confine_compiler;
 pub(crate) use loader::{confine_loader, confine_whole};
 pub(crate) use server::confine_server;
 pub(crate) use starter::enter_starter;
-
-/// Whether a part of the hardening is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Mode {
-    /// Where the kernel has it; what is missing is reported
-    Auto,
-    /// Not at all
-    Off,
-    /// A kernel without it ends the start
-    Require,
-}
 
 /// What the operator wants of the hardening.
 #[derive(Debug, Clone)]

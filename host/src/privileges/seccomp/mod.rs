@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_filter};
 
-use super::confine::Mode;
 use super::feature::Feature;
+use super::mode::Mode;
 use super::process::Process;
 use rules::Early;
 

@@ -7,21 +7,17 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::outcome::{Outcome, Target};
 use super::shared::SharedCalls;
 use super::target_cache::TargetCache;
 use crate::config::CollectorConfig;
 use crate::plugin::Collector as Guest;
-use crate::plugin::{
-    Answer, CallError, CollectError, CollectRequest, FailureKind, LogCapture, Plugin,
-};
+use crate::plugin::{Answer, CallError, CollectError, CollectRequest, LogCapture, Plugin};
 use crate::telemetry::{CollectorStats, RateLimit};
 
 /// A call of the background that has no `timeout` of its own ends after this, however long the
 /// interval is: scrapes wait for the first one.
 const LONGEST_POLL: Duration = Duration::from_secs(30);
-
-/// None: the collector's only one.
-pub(super) type Target = Option<Arc<str>>;
 
 pub(in crate::server) struct Collector {
     unit: Arc<str>,
@@ -43,14 +39,6 @@ pub(super) struct Common {
     pub(super) complaints: RateLimit,
 }
 
-/// How a call ended.
-pub(in crate::server) struct Outcome {
-    pub(in crate::server) result: Result<Arc<Answer>, CollectError>,
-    pub(in crate::server) took: Duration,
-    /// When it ended.
-    pub(super) at: Instant,
-}
-
 /// What a call asks: two that ask the same are one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -58,21 +46,6 @@ struct Key {
     params: Vec<(String, String)>,
     /// By a scrape: the series carry the target's label.
     scrape: bool,
-}
-
-impl Outcome {
-    /// With more time there might have been an answer.
-    fn is_cut_off(&self) -> bool {
-        match &self.result {
-            Ok(_) => false,
-            Err(CollectError::Failed { kind, .. }) => *kind == FailureKind::Timeout,
-            Err(CollectError::Call(error)) => {
-                matches!(error, CallError::Late(_) | CallError::Busy(_))
-            }
-            Err(CollectError::Busy(_)) => true,
-            Err(CollectError::Lost) => false,
-        }
-    }
 }
 
 impl Collector {

@@ -7,6 +7,7 @@
 mod collector;
 mod index;
 mod open;
+mod outcome;
 mod poll;
 mod selection;
 mod shared;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::collector::{Outcome, Target};
+use super::outcome::{Outcome, Target};
 use crate::plugin::Answer;
 use crate::telemetry::CollectorTarget;
 

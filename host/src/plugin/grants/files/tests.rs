@@ -194,8 +194,8 @@ fn directories_show_what_a_grant_could_be_about() {
     let above = super::list(&granted, at.to_str().unwrap()).unwrap();
     assert_eq!(above, ["a"], "c is not there, b is not granted");
     let kind = |path: &str| metadata(&granted, &name(path)).map(|found| found.kind);
-    assert_eq!(kind("a/y/mtu"), Ok(FileType::RegularFile));
-    assert_eq!(kind("a/y"), Ok(FileType::Directory));
+    assert_eq!(kind("a/y/mtu"), Ok(FileKind::File));
+    assert_eq!(kind("a/y"), Ok(FileKind::Directory));
     assert!(is_denied(kind("b/z")));
     assert_eq!(kind("c"), Err(Refused::NotFound));
     let interfaces = super::list(&patterns(&["/sys/class/net/*/mtu"]), "/sys/class/net").unwrap();

@@ -3,6 +3,7 @@
 //! No operation lasts longer than its own timeout, nor up to the deadline of the call: the plugin
 //! has to hear of it before the host ends it.
 
+pub(in crate::plugin) mod sockets;
 mod tcp;
 mod udp;
 
@@ -14,13 +15,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::{Linker, Resource, ResourceType};
 
-#[allow(unreachable_pub, reason = "the generated bindings export them on")]
-pub use self::{tcp::TcpStream, udp::UdpSocket};
+use self::sockets::{TcpStream, UdpSocket};
 use super::HostState;
 use crate::plugin::bindings::exporter::plugin::net::{self, Datagram, NetError};
-use crate::plugin::component::INTERFACE_VERSION;
 use crate::plugin::grants::Interface;
 use crate::plugin::grants::endpoints::{Endpoint, Protocol, Unreachable};
+use crate::plugin::interface::INTERFACE_VERSION;
 
 /// Connections and sockets of one instance at once.
 const MOST_SOCKETS: usize = 16;

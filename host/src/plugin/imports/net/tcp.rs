@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::Resource;
 
+use super::sockets::TcpStream;
 use super::{failed, lost};
 use crate::plugin::bindings::exporter::plugin::net::{HostTcpStream, NetError};
 use crate::plugin::grants::endpoints::Protocol;
@@ -11,9 +12,6 @@ use crate::plugin::imports::HostState;
 
 /// Bytes handed over at once.
 const MOST_READ: u32 = 64 << 10;
-
-#[allow(unreachable_pub, reason = "the generated bindings export it on")]
-pub struct TcpStream(tokio::net::TcpStream);
 
 impl HostTcpStream for HostState {
     async fn connect(

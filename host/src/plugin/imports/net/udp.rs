@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::Resource;
 
+use super::sockets::{Heard, UdpSocket};
 use super::{failed, lost};
 use crate::config::sidecar::Grants;
 use crate::plugin::bindings::exporter::plugin::net::{Datagram, HostUdpSocket, NetError};
@@ -22,23 +23,6 @@ use crate::plugin::imports::HostState;
 const MOST_RECEIVED: usize = 65_535;
 /// Peers that are remembered.
 const MOST_PEERS: usize = 256;
-
-#[allow(unreachable_pub, reason = "the generated bindings export it on")]
-pub struct UdpSocket {
-    /// Opened when something is sent from them.
-    ipv4: Option<tokio::net::UdpSocket>,
-    ipv6: Option<tokio::net::UdpSocket>,
-    heard: Heard,
-}
-
-/// Whose answers are expected.
-#[derive(Debug, Default)]
-struct Heard {
-    /// Reached by their names.
-    peers: Vec<SocketAddr>,
-    /// Ports of broadcasts.
-    ports: Vec<u16>,
-}
 
 impl Heard {
     fn expects(&self, grants: &Grants, source: SocketAddr) -> bool {
