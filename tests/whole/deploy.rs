@@ -45,7 +45,9 @@ fn taken(arguments: &[String]) {
             argument
         }
     });
-    let output = program().args(arguments).output().unwrap();
+    // A check binds no port.
+    let output = program().args(arguments).arg("--config.check").output();
+    let output = output.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("/nowhere does not exist"), "{said}");
 }
