@@ -33,13 +33,21 @@ pub(crate) enum Encoding {
     U32,
     S32,
     F64,
+    /// Those from here on are no shaper's, but the YAML's.
+    U16,
+    S16,
+    U8,
+    S8,
+    F32,
 }
 
 impl Encoding {
     pub(crate) fn size(self) -> usize {
         match self {
             Self::U64 | Self::S64 | Self::F64 => 8,
-            Self::U32 | Self::S32 => 4,
+            Self::U32 | Self::S32 | Self::F32 => 4,
+            Self::U16 | Self::S16 => 2,
+            Self::U8 | Self::S8 => 1,
         }
     }
 }
