@@ -254,6 +254,30 @@ fn a_trap_in_every_third_call() {
     assert!(failures(&scrape(&host), "trap") >= 2.0);
 }
 
+/// What a shaper declares is bounded before it is looked at closely.
+#[test]
+fn shapers_that_declare_too_much() {
+    for (what, words) in [
+        ("labels", "80000 labels, the limit is 256"),
+        (
+            "alike",
+            "100000 placements for every key, the limit is 1024",
+        ),
+    ] {
+        let started = Instant::now();
+        let host = with_hostile("").unit("bad", "maps", &shaper(what)).start();
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            started.elapsed()
+        );
+        watch_me(&host);
+        fire(1, 3);
+        scrape(&host);
+        assert_says(&host.log(), &["bad", "hostile", words]);
+    }
+}
+
 #[test]
 fn malformed_answers_of_a_decoder() {
     for what in ["few", "many", "ends", "rows"] {

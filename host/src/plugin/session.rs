@@ -5,6 +5,7 @@
 //! many rows may be one row's doing: it halves how many the next call may have.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -381,13 +382,12 @@ impl Session {
 /// The labels that families declare beyond the decoded ones, in the order in which they are first
 /// named.
 pub(crate) fn new_labels<'a>(families: &'a [ShapedFamily], decoded: &[&str]) -> Vec<&'a str> {
-    let mut new: Vec<&str> = Vec::new();
-    for label in families.iter().flat_map(|family| &family.labels) {
-        if !decoded.contains(&label.as_str()) && !new.contains(&label.as_str()) {
-            new.push(label);
-        }
-    }
-    new
+    let mut known: HashSet<&str> = decoded.iter().copied().collect();
+    let labels = families.iter().flat_map(|family| &family.labels);
+    labels
+        .map(String::as_str)
+        .filter(|label| known.insert(label))
+        .collect()
 }
 
 /// Cannot happen: ids come from this session and are opened again with each instance.

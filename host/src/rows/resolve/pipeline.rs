@@ -2,6 +2,7 @@
 //! labels through the shaper, and every placement becomes a contribution to a series. Column by
 //! column, so that a thousand keys cost one call per decoder.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ask::ask;
@@ -46,16 +47,15 @@ impl Pipeline {
     ) -> Self {
         let decoded: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
         let new = crate::plugin::new_labels(&shaper.families, &decoded);
-        let column_of = |name: &str| {
-            let known = decoded.iter().position(|label| *label == name);
-            known.or_else(|| {
-                new.iter()
-                    .position(|label| *label == name)
-                    .map(|column| decoded.len() + column)
-            })
-        };
+        let mut column_of: HashMap<&str, usize> = HashMap::new();
+        for (column, name) in decoded.iter().chain(&new).enumerate() {
+            column_of.entry(name).or_insert(column);
+        }
         let of_family = |family: &ShapedFamily| {
-            let columns = family.labels.iter().filter_map(|name| column_of(name));
+            let columns = family
+                .labels
+                .iter()
+                .filter_map(|name| column_of.get(name.as_str()).copied());
             let columns: Vec<usize> = columns.collect();
             let template = LabelTemplate::with_constants(&family.labels, constants);
             let mut other = String::new();
