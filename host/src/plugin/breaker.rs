@@ -9,7 +9,7 @@ use super::stats::{OpenBreaker, PluginStats};
 /// Failures in a row before calls are refused, and the bounds of the back-off.
 const TOLERATED: u32 = 3;
 /// The same of calls with one row alone: each tells of a row, which is not asked about again soon.
-const TOLERATED_ALONE: u32 = 16;
+const TOLERATED_ROWS: u32 = 16;
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 
@@ -18,7 +18,7 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 pub(super) struct Breaker {
     failures: u32,
     /// Of them, or on the way there: calls with one row alone.
-    alone: u32,
+    single_rows: u32,
     retry_at: Option<Instant>,
     /// From the failure at which calls begin to be refused until the next success.
     open: Option<OpenBreaker>,
@@ -40,9 +40,9 @@ impl Breaker {
     }
 
     /// A call with one row alone has failed.
-    pub(super) fn failed_alone(&mut self, now: Instant, stats: &Arc<PluginStats>) {
-        self.alone = self.alone.saturating_add(1);
-        if self.alone >= TOLERATED_ALONE {
+    pub(super) fn failed_with_one_row(&mut self, now: Instant, stats: &Arc<PluginStats>) {
+        self.single_rows = self.single_rows.saturating_add(1);
+        if self.single_rows >= TOLERATED_ROWS {
             self.failures = self.failures.max(TOLERATED - 1);
             self.failed(now, stats);
         }
@@ -97,15 +97,15 @@ mod tests {
         let mut breaker = Breaker::default();
         let now = Instant::now();
         let stats = Arc::default();
-        for _ in 1..TOLERATED_ALONE {
-            breaker.failed_alone(now, &stats);
+        for _ in 1..TOLERATED_ROWS {
+            breaker.failed_with_one_row(now, &stats);
             assert!(breaker.check(now).is_ok());
         }
-        breaker.failed_alone(now, &stats);
+        breaker.failed_with_one_row(now, &stats);
         assert!(breaker.check(now).is_err());
         let later = now + FIRST_BACK_OFF;
         assert!(breaker.check(later).is_ok());
-        breaker.failed_alone(later, &stats);
+        breaker.failed_with_one_row(later, &stats);
         assert!(breaker.check(later + FIRST_BACK_OFF).is_err(), "doubled");
     }
 }

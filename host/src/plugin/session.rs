@@ -353,7 +353,7 @@ impl Session {
                 self.drop_instance();
                 if rows <= 1 && self.was_fresh {
                     self.breaker
-                        .failed_alone(Instant::now(), &self.plugin.stats);
+                        .failed_with_one_row(Instant::now(), &self.plugin.stats);
                 }
             }
         }

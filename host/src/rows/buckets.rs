@@ -104,14 +104,14 @@ impl BucketCheck {
         match (found, &self.sum) {
             (None, _) => self.sum = SumCheck::Fits,
             (Some(_), SumCheck::Fits) => self.sum = SumCheck::Suspected,
-            (Some((labels, (sum, least))), _) => {
+            (Some((labels, (sum, implied))), _) => {
                 self.sum = SumCheck::Warned;
                 let key = match keys {
                     BucketKeys::Range { max, .. } => (i128::from(*max) + 1).to_string(),
                     BucketKeys::List { last } => (last + 1.0).to_string(),
                 };
                 stats.misfits.push(format!(
-                    "the sum of {{{labels}}} is {sum}, its buckets alone come to more than {least}: the key {key}, after the last bucket, seems to hold something else, so check that the YAML's buckets are those of the program"
+                    "the sum of {{{labels}}} is {sum}, its buckets alone imply more than {implied}: the key {key}, after the last bucket, seems to hold something else, so check that the YAML's buckets are those of the program"
                 ));
             }
         }
@@ -127,11 +127,11 @@ fn too_small(histogram: HistogramRef<'_>) -> Option<(f64, f64)> {
         return None;
     }
     let counts = histogram.counts.iter().skip(1);
-    let least: f64 = histogram
+    let implied: f64 = histogram
         .bounds
         .iter()
         .zip(counts)
         .map(|(lower, count)| lower * *count as f64)
         .sum();
-    (sum < least * (1.0 - TOLERANCE)).then_some((sum, least))
+    (sum < implied * (1.0 - TOLERANCE)).then_some((sum, implied))
 }

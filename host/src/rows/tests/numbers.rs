@@ -288,10 +288,10 @@ fn histograms_that_do_not_fit_are_said_once() {
         (*b"b\x03", 5),
     ];
     assert_eq!(fits(&map, 3), (0, Vec::new()));
-    let (count, said) = fits(&map, 2);
+    let (count, misfits) = fits(&map, 2);
     assert_eq!(count, 1, "a's 4; 3 is taken for the sum");
-    let [range, sum] = said.as_slice() else {
-        panic!("{said:?}")
+    let [range, sum] = misfits.as_slice() else {
+        panic!("{misfits:?}")
     };
     assert!(
         range.contains("the bucket 4") && range.contains("`bucket_max` 2"),
