@@ -33,7 +33,25 @@ struct {
     __type(value, struct traffic);
 } traffic_percpu SEC(".maps");
 
-// The same without its type.
+// Every number that is no integer of four or eight bytes, nor a double.
+struct small {
+    u8 unsigned_byte;
+    signed char signed_byte;
+    u16 unsigned_short;
+    short signed_short;
+    bool set;
+    float single;
+    char *pointer;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16);
+    __type(key, u32);
+    __type(value, struct small);
+} small SEC(".maps");
+
+// `traffic` without its type.
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 16);

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::harness::maps::number;
 use crate::harness::network::in_own_namespace;
-use crate::harness::{Host, names, series};
+use crate::harness::plugin::spoken_as;
+use crate::harness::{Host, Setup, names, series};
 
 /// A row and the label it becomes; `None`: the row is left out.
 type Row<'a> = (&'a [u8], Option<&'a str>);
@@ -462,4 +463,28 @@ fn pci_subclass() {
             (0xee01, Some("unknown pci class: 0xee")),
         ],
     );
+}
+
+/// Another plugin may offer the name too: it is reachable by its own.
+#[test]
+fn a_name_of_the_standard_plugin_stays_its_own() {
+    let metric = |map: &str, size: usize, decoder: &str| {
+        format!(
+            "metrics: {{counters: [{{name: {map}, help: Test., labels: [{{name: it, size: {size}, decoders: [{{name: {decoder}}}]}}]}}]}}"
+        )
+    };
+    let host = Setup::new()
+        .file("other.wasm", fs::read(spoken_as("uint")).unwrap())
+        .unit("one", "maps", &metric("k4_total", 4, "uint"))
+        .unit("two", "maps", &metric("k1_total", 1, "other/uint"))
+        .start();
+    host.maps("k4_total")
+        .iter()
+        .for_each(|map| map.set(&number(7), 1));
+    host.maps("k1_total")
+        .iter()
+        .for_each(|map| map.set(b"x", 1));
+    let of = |map: &str| host.series(&format!("ebpf_exporter_{map}"));
+    assert_eq!(of("k4_total"), series("it", &[("7", 1.0)]));
+    assert_eq!(of("k1_total"), series("it", &[("other x", 1.0)]));
 }

@@ -1,8 +1,9 @@
 //! Every type of histogram: bounds, cumulation, count and sum.
 
+use crate::harness::host::assert_says;
 use crate::harness::maps::{number, pair};
 use crate::harness::parser::Labels;
-use crate::harness::{Host, labels};
+use crate::harness::{Host, Setup, labels};
 
 const BUCKET: &str = "{name: bucket, size: 4, decoders: [{name: uint}]}";
 
@@ -68,7 +69,8 @@ fn exp2_with_multiplier() {
         map.set(&number(bucket), count);
     }
     let buckets = [("0.002", 2.0), ("0.004", 3.0), ("0.008", 3.0), ("inf", 3.0)];
-    expect(&host, "h4", &[], &buckets, 9.0 * 0.001);
+    // Not the product of doubles, 0.009000000000000001.
+    expect(&host, "h4", &[], &buckets, 0.009);
 }
 
 #[test]
@@ -217,4 +219,95 @@ fn per_cpu_buckets_are_summed() {
 fn an_empty_map_is_no_histogram() {
     let host = histogram("h4", "bucket_type: exp2, bucket_min: 0, bucket_max: 3", "");
     assert!(host.text().family("ebpf_exporter_h4").is_none());
+}
+
+/// A program that counts to 26, with the sum at 27, under a YAML that ends at 10.
+#[test]
+fn keys_that_are_out_of_range_are_counted_and_warned_of_once() {
+    let host = histogram("h4", "bucket_type: exp2, bucket_min: 0, bucket_max: 10", "");
+    let map = host.map("h4");
+    for bucket in 0..=26 {
+        map.set(&number(bucket), 5);
+    }
+    map.set(&number(27), 1 << 30);
+    let out_of_range = |host: &Host| {
+        host.text().value(
+            "exporter_host_histogram_keys_out_of_range_total",
+            &[("config", "unit"), ("metric", "h4")],
+        )
+    };
+    // 12 to 27; counted in one scrape, told in the next. 11 is served as the sum.
+    host.text();
+    for _ in 0..3 {
+        assert_eq!(out_of_range(&host), Some(16.0));
+    }
+    let log = host.log();
+    assert_says(
+        &log,
+        &["unit", "metric h4", "the bucket 27", "`bucket_max` 10"],
+    );
+    assert_says(&log, &["unit", "metric h4", "the sum of {}", "the key 11"]);
+    for once in ["the bucket 27", "the key 11"] {
+        assert_eq!(log.matches(once).count(), 1, "{once}:\n{log}");
+    }
+}
+
+#[test]
+fn histograms_that_fit_are_not_warned_of() {
+    let host = histogram("h4", "bucket_type: exp2, bucket_min: 0, bucket_max: 10", "");
+    let map = host.map("h4");
+    for bucket in 0..=10 {
+        map.set(&number(bucket), 5);
+    }
+    // As small as it may be: each value just above its bucket's lower bound.
+    map.set(
+        &number(11),
+        5 * (1..=10).map(|bucket| 1 << (bucket - 1)).sum::<u64>(),
+    );
+    for _ in 0..6 {
+        let body = host.text();
+        assert!(
+            body.series("exporter_host_histogram_keys_out_of_range_total")
+                .is_empty()
+        );
+    }
+    assert!(!host.log().contains("metric h4"), "{}", host.log());
+}
+
+#[test]
+fn labels_behind_the_bucket_are_warned_of_by_check() {
+    let labels = |labels: &[&str]| {
+        let labels = labels
+            .iter()
+            .map(|name| format!("{{name: {name}, size: 2, decoders: [{{name: uint}}]}}"));
+        let labels: Vec<String> = labels.collect();
+        format!(
+            "metrics: {{histograms: [{{name: h4, help: Test., bucket_type: exp2, bucket_max: 3, labels: [{}]}}]}}",
+            labels.join(", ")
+        )
+    };
+    for (names, words) in [
+        (
+            &["bucket", "kind"][..],
+            Some(
+                "the label `bucket` is not the last one: the last label of a histogram is its bucket, which is `kind` here",
+            ),
+        ),
+        (
+            &["slot", "cpu"],
+            Some("the label `cpu` stands last, so it is taken for the histogram's bucket"),
+        ),
+        (&["cpu", "bucket"], None),
+    ] {
+        let setup = Setup::new().file("unit.yaml", labels(names));
+        let checked = Setup::verb(&["check", setup.path().to_str().unwrap()]).run();
+        let warnings = checked
+            .stdout
+            .lines()
+            .filter(|line| line.contains("warning:"));
+        match words {
+            Some(words) => assert_says(&checked.stdout, &["unit.yaml", "warning: ", words]),
+            None => assert_eq!(warnings.count(), 0, "{}", checked.stdout),
+        }
+    }
 }

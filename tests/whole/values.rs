@@ -86,6 +86,81 @@ fn members_are_summed_over_cpus() {
     }
 }
 
+/// The point is moved, where a power of ten does it; sums are scaled once.
+#[test]
+fn numbers_are_scaled_exactly() {
+    let of = |name: &str, value: &str| counter(name, "traffic", value);
+    let yaml = format!(
+        "metrics:\n  counters: [{}, {}, {}]\n  gauges: [{}]\n  histograms: [{{name: waits, map: traffic, help: Test., value: requests, \
+         bucket_type: linear, bucket_max: 1, bucket_multiplier: 1e-9, labels: [{{name: bucket, size: 4, decoders: [{{name: uint}}]}}]}}]\n",
+        of("seconds_total", "{member: requests, scale: 1e-9}"),
+        of("written_total", "{member: in.bytes, scale: 512}"),
+        of("sum_total", "{member: requests, scale: 1e-9}").replace(
+            LABELS,
+            "labels: [{name: n, size: 4, decoders: [{name: uint}, {name: static_map, static_map: {1: x, 2: x}}]}]"
+        ),
+        of("balance", "{member: in.balance, scale: 0.001}"),
+    );
+    let host = Host::start("values", &yaml);
+    let map = host.map("traffic");
+    let odd = (1 << 53) + 1;
+    map.put(&number(1), &traffic(10_u64.pow(18), odd, -1234, 0, 0.0));
+    let long = 1_234_567_890_123_456_789;
+    map.put(&number(2), &traffic(long, 3, 7, 0, 0.0));
+    let text = host.fetch(crate::harness::parser::Format::Text);
+    for line in [
+        "seconds_total{n=\"1\"} 1e+09",
+        "seconds_total{n=\"2\"} 1.234567890123456789e+09",
+        "written_total{n=\"1\"} 4611686018427388416",
+        "written_total{n=\"2\"} 1536",
+        "sum_total{n=\"x\"} 2.234567890123456789e+09",
+        "balance{n=\"1\"} -1.234",
+        "balance{n=\"2\"} 0.007",
+        "waits_sum 1.234567890123456789e+09",
+    ] {
+        assert!(
+            text.contains(&format!("\nebpf_exporter_{line}\n")),
+            "{line}:\n{text}"
+        );
+    }
+}
+
+/// Members of one and two bytes, floats and bools, by name and by place.
+#[test]
+fn small_members_are_numbers_too() {
+    let of = |name: &str, value: &str| counter(name, "small", value);
+    let members = [
+        ("unsigned_byte", "{offset: 0, size: 1}", 200.0),
+        ("signed_byte", "{offset: 1, type: s8}", -5.0),
+        ("unsigned_short", "{offset: 2, size: 2}", 65535.0),
+        ("signed_short", "{offset: 4, type: s16}", -300.0),
+        ("set", "{offset: 6, type: bool}", 1.0),
+        ("single", "{offset: 8, type: f32}", 1.5),
+    ];
+    let gauges: Vec<String> = members
+        .iter()
+        .flat_map(|(name, place, _)| [of(name, name), of(&format!("{name}_placed"), place)])
+        .collect();
+    let yaml = format!("metrics: {{gauges: [{}]}}", gauges.join(", "));
+    let host = Host::start("values", &yaml);
+    let mut value = vec![200, 251];
+    value.extend(65535_u16.to_ne_bytes());
+    value.extend((-300_i16).to_ne_bytes());
+    value.extend([1, 0]);
+    value.extend(1.5_f32.to_ne_bytes());
+    value.resize(24, 0xff);
+    host.map("small").put(&number(1), &value);
+    let body = host.text();
+    for (name, _, expected) in members {
+        for name in [
+            format!("ebpf_exporter_{name}"),
+            format!("ebpf_exporter_{name}_placed"),
+        ] {
+            assert_eq!(body.value(&name, &[("n", "1")]), Some(expected), "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_histogram_may_count_in_a_member() {
     let host = Host::start(
@@ -107,7 +182,7 @@ fn what_does_not_fit_is_found_without_a_kernel() {
     let metrics = [
         counter("a", "traffic", "request"),
         counter("b", "traffic", "in.byte"),
-        counter("c", "traffic", "narrow"),
+        counter("c", "small", "pointer"),
         counter("d", "traffic", "flags"),
         counter("e", "traffic", "in"),
         counter("f", "traffic", "requests.more"),
@@ -128,7 +203,7 @@ fn what_does_not_fit_is_found_without_a_kernel() {
         (4, "has no member `byte`, did you mean `bytes`?"),
         (
             5,
-            "`narrow` in the values of map `traffic` is an unsigned integer of 2 bytes: expected an integer of 4 or 8 bytes or a double",
+            "`pointer` in the values of map `small` is something else, such as a pointer: expected an integer of 1, 2, 4 or 8 bytes, a bool, a float or a double",
         ),
         (6, "`flags` as a bit-field"),
         (7, "is a struct with `bytes`, `balance`: expected"),

@@ -18,6 +18,22 @@ pub(super) fn online() -> io::Result<Vec<u32>> {
     read(Path::new(ONLINE))
 }
 
+/// The number of each possible CPU, in this order. Empty: 0, 1, 2 and so on, or it is not known.
+pub(crate) fn cpu_numbers() -> Vec<u16> {
+    possible().map_or_else(|_| Vec::new(), |possible| numbers(&possible))
+}
+
+fn numbers(possible: &[u32]) -> Vec<u16> {
+    let is_index = |(index, cpu): (u32, &u32)| index == *cpu;
+    if (0..).zip(possible).all(is_index) {
+        return Vec::new();
+    }
+    let numbers = possible.iter();
+    numbers
+        .map(|&cpu| u16::try_from(cpu).unwrap_or(u16::MAX))
+        .collect()
+}
+
 fn read(path: &Path) -> io::Result<Vec<u32>> {
     let text = fs::read_to_string(path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -61,6 +77,14 @@ mod tests {
         for bad in ["", "a", "3-1", "1-", "-1", "0-4294967295", "0,,1"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_are_said_where_the_mask_has_holes() {
+        let of = |mask: &str| numbers(&parse(mask).unwrap());
+        assert_eq!(of("0-3"), [] as [u16; 0]);
+        assert_eq!(of("0-1,4-5"), [0, 1, 4, 5]);
+        assert_eq!(of("2-3"), [2, 3]);
     }
 
     #[test]

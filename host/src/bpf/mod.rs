@@ -33,6 +33,7 @@ pub(crate) use self::attach::Attached;
 pub(crate) use self::attach::ProgramStatus;
 pub(crate) use self::cgroup_id_map::CgroupIdKeeper;
 pub(crate) use self::cgroup_id_map::KeeperError;
+pub(crate) use self::cpus::cpu_numbers;
 pub(crate) use self::host_topology::HostTopology;
 pub(crate) use self::host_topology::MachineEvents;
 pub(crate) use self::map::Map;

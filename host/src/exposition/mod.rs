@@ -31,7 +31,9 @@ pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use parse::parse;
 pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
-pub(crate) use samples::{BlockIndexes, ColumnValues, Columns, LabelBlocks};
+pub(crate) use samples::{
+    BlockIndexes, ColumnValues, Columns, HistogramRef, LabelBlocks, ValueRef,
+};
 pub(crate) use value::{Histogram, Number, Sample, Summary, Value};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.

@@ -9,6 +9,8 @@ use super::value::Number;
 
 /// Decimal exponents from here on are written in exponent form.
 const EXPONENT_FROM: i32 = 6;
+/// And those below this one.
+const PLAIN_FROM: i32 = -4;
 /// Integers below this are written digit by digit in Go's form too.
 const PLAIN_BELOW: u64 = 1_000_000;
 /// Every integer up to here is a float64 of its own, and its decimal digits are the shortest ones.
@@ -25,7 +27,27 @@ pub(super) fn go(out: &mut String, number: Number) {
             go_integer(out, value.unsigned_abs());
         }
         Number::Float(value) => go_float(out, value),
+        Number::Shifted {
+            negative,
+            digits,
+            power,
+        } => shifted(out, negative, digits, power),
     }
+}
+
+/// An integer times a power of ten in Go's form, with all of its digits.
+fn shifted(out: &mut String, negative: bool, digits: u64, power: i8) {
+    if digits == 0 {
+        return out.push('0');
+    }
+    if negative {
+        out.push('-');
+    }
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(digits);
+    let exponent = i32::try_from(digits.len()).unwrap_or(0) - 1 + i32::from(power);
+    let digits = digits.trim_end_matches('0');
+    in_form(out, digits, exponent);
 }
 
 /// Integers as they are, floats in Go's form with `.0` where neither point nor exponent shows that
@@ -35,13 +57,24 @@ pub(super) fn open_metrics(out: &mut String, number: Number) {
         Number::Unsigned(value) => integer(out, value),
         Number::Signed(value) => out.push_str(itoa::Buffer::new().format(value)),
         Number::Float(value) => open_metrics_float(out, value),
+        number @ Number::Shifted { .. } => {
+            let start = out.len();
+            go(out, number);
+            show_that_it_is_a_float(out, start);
+        }
     }
 }
 
 pub(super) fn open_metrics_float(out: &mut String, value: f64) {
     let start = out.len();
     go_float(out, value);
-    if value.is_finite() && !out[start..].contains(['.', 'e']) {
+    if value.is_finite() {
+        show_that_it_is_a_float(out, start);
+    }
+}
+
+fn show_that_it_is_a_float(out: &mut String, start: usize) {
+    if !out[start..].contains(['.', 'e']) {
         out.push_str(".0");
     }
 }
@@ -87,10 +120,14 @@ pub(super) fn go_float(out: &mut String, value: f64) {
     }
     let mut buffer = zmij::Buffer::new();
     let shortest = Decimal::of(buffer.format_finite(magnitude));
-    if shortest.exponent < -4 || shortest.exponent >= EXPONENT_FROM {
-        exponent_form(out, shortest.digits(), shortest.exponent);
+    in_form(out, shortest.digits(), shortest.exponent);
+}
+
+fn in_form(out: &mut String, digits: &str, exponent: i32) {
+    if (PLAIN_FROM..EXPONENT_FROM).contains(&exponent) {
+        plain_form(out, digits, exponent);
     } else {
-        plain_form(out, shortest.digits(), shortest.exponent);
+        exponent_form(out, digits, exponent);
     }
 }
 
@@ -242,6 +279,41 @@ mod tests {
         assert_eq!(go_text(Number::Signed(i64::MIN)), "-9.223372036854776e+18");
         assert_eq!(om_text(Number::Unsigned(u64::MAX)), "18446744073709551615");
         assert_eq!(om_text(Number::Signed(-3)), "-3");
+    }
+
+    #[test]
+    fn the_point_is_shifted_exactly() {
+        for (digits, power, text, open_metrics) in [
+            (1_000_000_000_000_000_000, -9, "1e+09", "1e+09"),
+            (
+                1_234_567_890_123_456_789,
+                -9,
+                "1.234567890123456789e+09",
+                "1.234567890123456789e+09",
+            ),
+            (15, -9, "1.5e-08", "1.5e-08"),
+            (1500, -3, "1.5", "1.5"),
+            (2000, -3, "2", "2.0"),
+            (0, -3, "0", "0.0"),
+            (64, -6, "6.4e-05", "6.4e-05"),
+            (1, -4, "0.0001", "0.0001"),
+            (999_999, 0, "999999", "999999.0"),
+            (7, 5, "700000", "700000.0"),
+            (7, 6, "7e+06", "7e+06"),
+        ] {
+            let number = |negative| Number::Shifted {
+                negative,
+                digits,
+                power,
+            };
+            assert_eq!(go_text(number(false)), text);
+            assert_eq!(om_text(number(false)), open_metrics);
+            assert_eq!(number(false).to_f64(), text.parse::<f64>().unwrap());
+            if digits > 0 {
+                assert_eq!(go_text(number(true)), format!("-{text}"));
+                assert_eq!(number(true).to_f64(), -number(false).to_f64());
+            }
+        }
     }
 
     #[test]

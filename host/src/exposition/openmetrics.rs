@@ -167,15 +167,14 @@ fn may_be_counter(family: &Family) -> bool {
         }
         ValueRef::Number(Number::Signed(value)) => value >= 0,
         ValueRef::Number(Number::Float(value)) => value >= 0.0,
+        ValueRef::Number(Number::Shifted { negative, .. }) => !negative,
     })
 }
 
 /// An info's value is 1.
 fn may_be_info(family: &Family) -> bool {
     family.samples.values().all(|value| match value {
-        ValueRef::Number(Number::Unsigned(value)) => value == 1,
-        ValueRef::Number(Number::Signed(value)) => value == 1,
-        ValueRef::Number(Number::Float(value)) => value == 1.0,
+        ValueRef::Number(number) => number.to_f64() == 1.0,
         ValueRef::Histogram(_) | ValueRef::Summary(_) => false,
     })
 }

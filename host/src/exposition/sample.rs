@@ -224,5 +224,6 @@ fn at_least_zero(number: Number) -> bool {
         Number::Unsigned(_) => true,
         Number::Signed(value) => value >= 0,
         Number::Float(value) => value >= 0.0,
+        Number::Shifted { negative, .. } => !negative,
     }
 }

@@ -24,6 +24,39 @@ pub(crate) enum Number {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
+    /// ± digits x 10^power.
+    Shifted {
+        negative: bool,
+        digits: u64,
+        power: i8,
+    },
+}
+
+impl Number {
+    /// The nearest double.
+    pub(crate) fn to_f64(self) -> f64 {
+        /// Every integer up to here is a double, and so is every power of ten up to the 22nd: their
+        /// quotient is rounded once.
+        const EXACT: u64 = 1 << 53;
+        const EXACT_POWER: i8 = 22;
+        match self {
+            Self::Unsigned(value) => value as f64,
+            Self::Signed(value) => value as f64,
+            Self::Float(value) => value,
+            Self::Shifted {
+                negative,
+                digits,
+                power,
+            } => {
+                let magnitude = if digits <= EXACT && (-EXACT_POWER..=0).contains(&power) {
+                    digits as f64 / 10_f64.powi(i32::from(-power))
+                } else {
+                    format!("{digits}e{power}").parse().unwrap_or(f64::NAN)
+                };
+                if negative { -magnitude } else { magnitude }
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

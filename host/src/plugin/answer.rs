@@ -193,7 +193,7 @@ fn checked_value(
         }
         (collecting::Value::Number(number), Kind::Info) => {
             let number = self::number(number);
-            if as_float(number) == 1.0 {
+            if number.to_f64() == 1.0 {
                 Ok(Value::Number(number))
             } else {
                 Err(format!("an info is {}, not 1", show(number)))
@@ -332,24 +332,16 @@ fn number(number: collecting::Number) -> Number {
     }
 }
 
-fn as_float(number: Number) -> f64 {
-    match number {
-        Number::Unsigned(value) => value as f64,
-        Number::Signed(value) => value as f64,
-        Number::Float(value) => value,
-    }
-}
-
 /// False for NaN as well.
 fn at_least_zero(number: Number) -> bool {
-    as_float(number) >= 0.0
+    number.to_f64() >= 0.0
 }
 
 fn show(number: Number) -> String {
     match number {
         Number::Unsigned(value) => value.to_string(),
         Number::Signed(value) => value.to_string(),
-        Number::Float(value) => value.to_string(),
+        number => number.to_f64().to_string(),
     }
 }
 

@@ -109,6 +109,37 @@ impl Cells {
         }
     }
 
+    /// These cells.
+    pub(crate) fn slice(&self, cells: Range<usize>) -> Self {
+        if cells.is_empty() {
+            return Self::default();
+        }
+        let bytes = self.range(cells.start).start..self.range(cells.end.saturating_sub(1)).end;
+        let start = bytes.start as u32;
+        let ends = self.ends.get(cells).unwrap_or_default();
+        Self {
+            bytes: self.bytes.get(bytes).unwrap_or_default().to_vec(),
+            ends: ends.iter().map(|end| end - start).collect(),
+        }
+    }
+
+    /// Appends the cells of another column, empty ones where it would pass 4 GiB.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for cell in 0..other.len() {
+            if !self.push(other.get(cell)) {
+                self.fill_up(self.len() + 1);
+            }
+        }
+    }
+
+    /// Appends empty cells until there are so many.
+    pub(crate) fn fill_up(&mut self, cells: usize) {
+        let end = self.ends.last().copied().unwrap_or(0);
+        if self.ends.len() < cells {
+            self.ends.resize(cells, end);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -151,6 +182,19 @@ mod tests {
             (column.get(0), column.get(1), column.get(2), column.get(3)),
             (&b"ab"[..], &b""[..], &b"c"[..], &b""[..])
         );
+    }
+
+    #[test]
+    fn columns_are_cut_and_joined() {
+        let column: Cells = [&b"ab"[..], b"", b"c", b"de"].into_iter().collect();
+        let mut joined = column.slice(1..3);
+        assert_eq!(joined, [&b""[..], b"c"].into_iter().collect());
+        assert_eq!(column.slice(2..2).len(), 0);
+        joined.fill_up(3);
+        joined.append(&column.slice(3..4));
+        let expected: [&[u8]; 4] = [b"", b"c", b"", b"de"];
+        assert_eq!(joined, expected.into_iter().collect());
+        assert_eq!(column.slice(0..4), column);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::answer::{self, Answer, short};
 use super::bindings::exports::exporter::plugin::collecting;
+use super::breaker::Breaker;
 use super::call_permits::CallPermit;
 use super::capture::LogCapture;
 use super::component::{CollectorPre, Plugin};
@@ -22,7 +23,6 @@ use super::grants::Limits;
 use super::imports::HostState;
 use super::instance::classify;
 use super::meter::Meter;
-use super::session::Breaker;
 
 /// Targets whose failures are remembered. A probe's targets come from whoever asks, so there has to
 /// be an end.

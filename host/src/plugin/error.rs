@@ -230,6 +230,23 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
+    /// Whether what the call was given may be the cause: another input may get an answer.
+    pub(crate) fn may_be_the_inputs(&self) -> bool {
+        match self {
+            Self::Deadline(_)
+            | Self::Memory(_)
+            | Self::Output(_)
+            | Self::Trap(_)
+            | Self::Malformed(_)
+            | Self::Host(_) => true,
+            Self::Series { .. }
+            | Self::Late(_)
+            | Self::Instantiate(_)
+            | Self::Busy(_)
+            | Self::BackOff { .. } => false,
+        }
+    }
+
     /// The value of the `reason` label.
     pub(crate) fn reason(&self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod bindings;
+mod breaker;
 mod budget;
 mod call_permits;
 mod capture;
@@ -43,10 +44,12 @@ pub(crate) use error::{CallError, CollectError, CompileError, FailureKind, LoadE
 pub(crate) use grants::files as granted;
 pub(crate) use grants::foreign::{ForeignAnswer, ForeignFiles, ForeignRefusal, set_foreign_files};
 pub(crate) use registry::{Offer, PluginParts, Registry, STANDARD, STANDARD_NAME};
-pub(crate) use session::{DecoderId, Session, ShaperId, new_labels};
+pub(crate) use session::{Blame, DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;
 pub(crate) use tool::{Inspection, Location, Tool};
-pub(crate) use world::{Encoding, NumberSource, Placement, SeriesPart, ShapedFamily};
+pub(crate) use world::{
+    Decoded, Encoding, NumberSource, Placed, Placement, SeriesPart, ShapedFamily,
+};
 
 #[cfg(test)]
 pub(crate) mod tests;

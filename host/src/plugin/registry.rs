@@ -172,7 +172,7 @@ impl Registry {
     }
 
     /// The plugin that offers `name`, and what it calls it. `name` is the bare name, or
-    /// `plugin/name`.
+    /// `plugin/name`. What the standard plugin offers is always its own under the bare name.
     pub(crate) fn find<'a>(
         &self,
         offer: Offer,
@@ -200,6 +200,12 @@ impl Registry {
                 .ok_or_else(|| unknown(kind, name, index)),
             [] => Err(unknown(kind, name, index)),
             several => {
+                let standard = self.plugins.get(STANDARD_NAME);
+                if let Some(entry) = standard
+                    && several.iter().any(|owner| ***owner == *STANDARD_NAME)
+                {
+                    return Ok((&entry.plugin, bare));
+                }
                 let choices: Vec<String> = several
                     .iter()
                     .map(|owner| format!("`{owner}/{bare}`"))

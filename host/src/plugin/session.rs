@@ -1,18 +1,20 @@
 //! A unit's use of one plugin: the handles it has opened, kept alive across traps.
 //!
 //! After an error the instance is dead; the next call makes a new one and opens everything again.
-//! After three failures in a row calls are refused for a while that doubles each time.
+//! After failures in a row calls are refused for a while that doubles each time. A failure with
+//! many rows may be one row's doing: it halves how many the next call may have.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::breaker::Breaker;
 use super::call_permits::CallPermit;
 use super::cells::Cells;
 use super::component::Plugin;
 use super::error::{CallError, OpenError};
 use super::instance::Instance;
-use super::stats::{OpenBreaker, PluginStats};
 use super::world::{Decoded, NumberSource, Placed, Placement, ShapeLimits, ShapedFamily};
 use crate::digest::Digest;
 
@@ -30,11 +32,42 @@ pub(crate) struct Session {
     decoders: Vec<Request>,
     shapers: Vec<(Request, ShapeLimits)>,
     breaker: Breaker,
+    blame: Blame,
+    /// Rows that a call may have: halved by a failure, doubled by an answer.
+    rows_at_once: usize,
+    /// The last call was the first of its instance.
+    was_fresh: bool,
+    budget: FailureBudget,
 }
+
+/// Who is to blame for a call's failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Blame {
+    /// The plugin: failures in a row open the breaker.
+    #[default]
+    Plugin,
+    /// Perhaps one of the rows: a call with one row alone, of a fresh instance, counts for the
+    /// breaker, and it takes more of these to open it.
+    Rows,
+    /// Rows that are known to make it fail.
+    Suspects,
+}
+
+/// What failures may cost in one scrape.
+#[derive(Debug)]
+struct FailureBudget {
+    calls: u32,
+    time: Duration,
+}
+
+/// Failed calls in one scrape, each of which costs an instance.
+const MAX_FAILURES: u32 = 256;
 
 /// An instance and the handles it gave, in the order of the session's requests.
 struct Live {
     instance: Instance,
+    /// It has not been called since it was made.
+    fresh: bool,
     decoders: Vec<u32>,
     shapers: Vec<u32>,
 }
@@ -67,7 +100,47 @@ impl Session {
             decoders: Vec::new(),
             shapers: Vec::new(),
             breaker: Breaker::default(),
+            blame: Blame::Plugin,
+            rows_at_once: usize::MAX,
+            was_fresh: false,
+            budget: FailureBudget {
+                calls: MAX_FAILURES,
+                time: Duration::MAX,
+            },
         }
+    }
+
+    /// Begins a scrape, in which failed calls may take so long in all.
+    pub(crate) fn allow_failures(&mut self, time: Duration) {
+        self.budget = FailureBudget {
+            calls: MAX_FAILURES,
+            time,
+        };
+    }
+
+    /// Whether another failure is affordable in this scrape.
+    pub(crate) fn may_fail(&self) -> bool {
+        self.budget.calls > 0 && !self.budget.time.is_zero()
+    }
+
+    /// Who is to blame for failures from now on.
+    pub(crate) fn blame(&mut self, blame: Blame) {
+        self.blame = blame;
+    }
+
+    /// Rows that the next call should have at most, from 1.
+    pub(crate) fn rows_at_once(&self) -> usize {
+        self.rows_at_once
+    }
+
+    /// Whether the last call was the first of its instance: no call before it can have spoilt it.
+    pub(crate) fn was_fresh(&self) -> bool {
+        self.was_fresh
+    }
+
+    /// Bytes that one answer may have.
+    pub(crate) fn output_limit(&self) -> usize {
+        self.plugin.policy.limits.output
     }
 
     pub(crate) fn plugin_name(&self) -> &str {
@@ -81,6 +154,11 @@ impl Session {
     #[cfg(test)]
     pub(super) fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
+    }
+
+    #[cfg(test)]
+    pub(crate) fn stats(&self) -> super::stats::Snapshot {
+        self.plugin.stats.snapshot()
     }
 
     /// Makes an instance, if there is none, before it is asked for anything.
@@ -154,8 +232,9 @@ impl Session {
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
         let (handle, limits) = live.shaper(&self.shapers, shaper)?;
+        let started = Instant::now();
         let answer = live.instance.uniform(handle, limits);
-        self.settle(answer)
+        self.settle(answer, 0, started)
     }
 
     pub(crate) fn decode(
@@ -167,8 +246,9 @@ impl Session {
         self.revive()?;
         let live = self.live.as_mut().ok_or_else(gone)?;
         let handle = *live.decoders.get(decoder.0).ok_or_else(gone)?;
+        let started = Instant::now();
         let answer = live.instance.decode(handle, input);
-        self.settle(answer)
+        self.settle(answer, input.len(), started)
     }
 
     pub(crate) fn place(
@@ -182,8 +262,9 @@ impl Session {
         let live = self.live.as_mut().ok_or_else(gone)?;
         let (handle, limits) = live.shaper(&self.shapers, shaper)?;
         let rows = u32::try_from(keys.len()).map_err(|_| gone())?;
+        let started = Instant::now();
         let answer = live.instance.place(handle, rows, keys, labels, limits);
-        self.settle(answer)
+        self.settle(answer, keys.len(), started)
     }
 
     /// Waits for the plugin's other calls where the operator bounds how many there may be.
@@ -242,16 +323,39 @@ impl Session {
             .map_err(reopened)?;
         Ok(Live {
             instance,
+            fresh: true,
             decoders,
             shapers,
         })
     }
 
     /// An error of a call kills the instance.
-    fn settle<T>(&mut self, answer: Result<T, CallError>) -> Result<T, CallError> {
-        match &answer {
-            Ok(_) => self.breaker.succeeded(),
-            Err(_) => self.bury(),
+    fn settle<T>(
+        &mut self,
+        answer: Result<T, CallError>,
+        rows: usize,
+        started: Instant,
+    ) -> Result<T, CallError> {
+        let live = self.live.as_mut();
+        self.was_fresh = live.is_some_and(|live| std::mem::take(&mut live.fresh));
+        if answer.is_ok() {
+            self.breaker.succeeded();
+            self.rows_at_once = self.rows_at_once.saturating_mul(2);
+            return answer;
+        }
+        self.budget.calls = self.budget.calls.saturating_sub(1);
+        self.budget.time = self.budget.time.saturating_sub(started.elapsed());
+        match self.blame {
+            Blame::Plugin => self.bury(),
+            Blame::Suspects => self.drop_instance(),
+            Blame::Rows => {
+                self.rows_at_once = (rows / 2).max(1);
+                self.drop_instance();
+                if rows <= 1 && self.was_fresh {
+                    self.breaker
+                        .failed_with_one_row(Instant::now(), &self.plugin.stats);
+                }
+            }
         }
         answer
     }
@@ -264,100 +368,29 @@ impl Session {
     }
 
     fn bury(&mut self) {
+        self.drop_instance();
+        self.breaker.failed(Instant::now(), &self.plugin.stats);
+    }
+
+    fn drop_instance(&mut self) {
         if self.live.take().is_some() {
             self.plugin.stats.restarted();
         }
-        self.breaker.failed(Instant::now(), &self.plugin.stats);
     }
 }
 
 /// The labels that families declare beyond the decoded ones, in the order in which they are first
 /// named.
 pub(crate) fn new_labels<'a>(families: &'a [ShapedFamily], decoded: &[&str]) -> Vec<&'a str> {
-    let mut new: Vec<&str> = Vec::new();
-    for label in families.iter().flat_map(|family| &family.labels) {
-        if !decoded.contains(&label.as_str()) && !new.contains(&label.as_str()) {
-            new.push(label);
-        }
-    }
-    new
+    let mut known: HashSet<&str> = decoded.iter().copied().collect();
+    let labels = families.iter().flat_map(|family| &family.labels);
+    labels
+        .map(String::as_str)
+        .filter(|label| known.insert(label))
+        .collect()
 }
 
 /// Cannot happen: ids come from this session and are opened again with each instance.
 fn gone() -> CallError {
     CallError::Instantiate("the instance has lost its handles".into())
-}
-
-/// Failures in a row before calls are refused, and the bounds of the back-off.
-const TOLERATED: u32 = 3;
-const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
-
-/// Refuses calls for a while that doubles each time, after failures in a row.
-#[derive(Default)]
-pub(super) struct Breaker {
-    failures: u32,
-    retry_at: Option<Instant>,
-    /// From the failure at which calls begin to be refused until the next success.
-    open: Option<OpenBreaker>,
-}
-
-impl Breaker {
-    pub(super) fn check(&self, now: Instant) -> Result<(), CallError> {
-        match self.retry_at {
-            Some(retry_at) if now < retry_at => Err(CallError::BackOff {
-                failures: self.failures,
-                retry_in: retry_at - now,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn succeeded(&mut self) {
-        *self = Self::default();
-    }
-
-    /// `stats`: where it is counted as long as it is open.
-    pub(super) fn failed(&mut self, now: Instant, stats: &Arc<PluginStats>) {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= TOLERATED {
-            let doublings = (self.failures - TOLERATED).min(16);
-            self.retry_at =
-                Some(now + (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(LONGEST_BACK_OFF));
-            self.open.get_or_insert_with(|| stats.breaker_opened());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn three_failures_open_the_breaker_and_success_closes_it() {
-        let mut breaker = Breaker::default();
-        let now = Instant::now();
-        let stats = Arc::default();
-        let open = |stats: &Arc<PluginStats>| stats.snapshot().open_breakers;
-        breaker.failed(now, &stats);
-        breaker.failed(now, &stats);
-        assert!(breaker.check(now).is_ok());
-        breaker.failed(now, &stats);
-        assert!(breaker.check(now).is_err());
-        assert_eq!(open(&stats), 1);
-        assert!(breaker.check(now + FIRST_BACK_OFF).is_ok());
-        for _ in 0..40 {
-            breaker.failed(now, &stats);
-        }
-        assert!(
-            breaker
-                .check(now + LONGEST_BACK_OFF - Duration::from_millis(1))
-                .is_err()
-        );
-        assert!(breaker.check(now + LONGEST_BACK_OFF).is_ok());
-        assert_eq!(open(&stats), 1);
-        breaker.succeeded();
-        assert!(breaker.check(now).is_ok());
-        assert_eq!(open(&stats), 0);
-    }
 }

@@ -33,13 +33,21 @@ pub(crate) enum Encoding {
     U32,
     S32,
     F64,
+    /// Those from here on are no shaper's, but the YAML's.
+    U16,
+    S16,
+    U8,
+    S8,
+    F32,
 }
 
 impl Encoding {
     pub(crate) fn size(self) -> usize {
         match self {
             Self::U64 | Self::S64 | Self::F64 => 8,
-            Self::U32 | Self::S32 => 4,
+            Self::U32 | Self::S32 | Self::F32 => 4,
+            Self::U16 | Self::S16 => 2,
+            Self::U8 | Self::S8 => 1,
         }
     }
 }
@@ -80,6 +88,9 @@ pub(crate) struct Placed {
 /// Bounds of what a shaper may declare.
 const MAX_FAMILIES: usize = 64;
 const MAX_BOUNDS: usize = 4096;
+const MAX_LABELS: usize = 256;
+/// Of a shaper that treats all keys alike: each costs time at every new key.
+const MAX_UNIFORM: usize = 1024;
 
 pub(super) fn decoded(answer: decoding::Decoded, rows: usize) -> Result<Decoded, CallError> {
     let errors: Vec<(u32, String)> = answer
@@ -180,6 +191,12 @@ pub(super) fn uniform(
         return Err(CallError::Malformed(format!(
             "it places all keys alike and has {} labels of its own: it has to be asked for these",
             shape.new_labels
+        )));
+    }
+    if answer.len() > MAX_UNIFORM {
+        return Err(CallError::Malformed(format!(
+            "{} placements for every key, the limit is {MAX_UNIFORM}",
+            answer.len()
         )));
     }
     let placements = answer.iter();
@@ -315,6 +332,12 @@ fn shaped_family(family: shaping::Family) -> Result<ShapedFamily, OpenError> {
         || bounds.windows(2).any(|pair| pair[0] >= pair[1])
     {
         return invalid("the bounds are not finite numbers in strictly ascending order".into());
+    }
+    if family.labels.len() > MAX_LABELS {
+        return invalid(format!(
+            "{} labels, the limit is {MAX_LABELS}",
+            family.labels.len()
+        ));
     }
     let mut labels = family.labels.iter().enumerate();
     if let Some((_, twice)) = labels.find(|(index, label)| family.labels[..*index].contains(label))

@@ -5,7 +5,8 @@ mod descriptions;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::key::{CachedKey, EntryId, KeyBinding, KeyTable, Layout, Numbers};
+use super::buckets::{BucketCheck, BucketKeys};
+use super::key::{Again, CachedKey, EntryId, KeyBinding, KeyTable, Layout, Numbers};
 use super::resolve::{BATCH, Complaints, Label, Outcome, Outcomes, Pipeline, Plugins, Shaper};
 use super::series::SeriesSet;
 use super::stats::MetricScrapeStats;
@@ -20,6 +21,9 @@ const KEEP_SCRAPES: u32 = 10;
 /// Unseen keys are swept out together once there are this many and they are as many as the others.
 const SWEEP_AT: usize = 1024;
 
+/// Keys that make a plugin fail and are asked about again in one scrape.
+const MAX_SUSPECTS: usize = 64;
+
 /// Rows for which room is reserved in a first scrape.
 const MAX_RESERVED: usize = 1 << 20;
 
@@ -33,6 +37,8 @@ pub(crate) struct MetricParts {
     pub(crate) constants: Vec<(String, String)>,
     pub(crate) shaper: Shaper,
     pub(crate) bounds: SeriesBounds,
+    /// Of a histogram of the standard plugin.
+    pub(crate) bucket_keys: Option<BucketKeys>,
 }
 
 pub(crate) struct Metric {
@@ -48,6 +54,11 @@ pub(crate) struct Metric {
     /// The walk of the running scrape did not get to all entries.
     incomplete: bool,
     pending: Pending,
+    /// Of these, each has made a plugin fail before.
+    suspects: Pending,
+    /// So many were asked about in the running scrape.
+    suspected: usize,
+    bucket_check: BucketCheck,
     row_key: Vec<u8>,
 }
 
@@ -85,6 +96,9 @@ impl Metric {
             scrape_stats: MetricScrapeStats::default(),
             incomplete: false,
             pending: Pending::default(),
+            suspects: Pending::default(),
+            suspected: 0,
+            bucket_check: BucketCheck::new(parts.bucket_keys),
             row_key: Vec::new(),
         }
     }
@@ -109,6 +123,7 @@ impl Metric {
         self.scrape += 1;
         self.scrape_stats = MetricScrapeStats::default();
         self.incomplete = false;
+        self.suspected = 0;
         self.table.rewind();
         self.series.reset();
         self.expected = if self.table.len() == 0 {
@@ -162,7 +177,8 @@ impl Metric {
                 {
                     row_key.clear();
                     row_key.extend_from_slice(key);
-                    row_key.extend_from_slice(&(cpu as u16).to_ne_bytes());
+                    let number = self.pipeline.layout().cpu_number(cpu);
+                    row_key.extend_from_slice(&number.to_ne_bytes());
                     self.row(
                         plugins,
                         entries,
@@ -196,20 +212,34 @@ impl Metric {
             cpu_stride: entries.cpu_stride,
         };
         let found = self.table.find(key);
+        let mut is_suspect = false;
         if let Some(entry) = found.and_then(|id| self.table.get_mut(id)) {
             entry.seen = self.scrape;
-            // Provisional ones are asked again below.
-            if !entry.key_binding.is_provisional() {
+            let again = match entry.key_binding.again() {
+                Again::Never => false,
+                Again::EachScrape => true,
+                Again::At { time, .. } => {
+                    is_suspect = self.suspected < MAX_SUSPECTS && time <= Instant::now();
+                    is_suspect
+                }
+            };
+            if !again {
                 self.scrape_stats.hits += 1;
-                if let KeyBinding::Failed(name) = &entry.key_binding {
-                    self.scrape_stats.leave_out(name);
+                if let KeyBinding::Failed(failure) = &entry.key_binding {
+                    self.scrape_stats.leave_out(&failure.by);
                 }
                 numbers.add(&mut self.series, &entry.key_binding);
                 return;
             }
         }
-        self.pending.keys.push(key);
-        self.pending.rows.push(PendingRow {
+        let queue = if is_suspect {
+            self.suspected += 1;
+            &mut self.suspects
+        } else {
+            &mut self.pending
+        };
+        queue.keys.push(key);
+        queue.rows.push(PendingRow {
             value,
             length,
             entry: found,
@@ -221,20 +251,47 @@ impl Metric {
 
     /// Has the plugins answer what is pending and adds those rows' numbers.
     fn resolve(&mut self, plugins: &mut Plugins, entries: MapBatch<'_>) {
-        if self.pending.rows.is_empty() {
-            return;
+        for suspects in [false, true] {
+            let queue = if suspects {
+                &mut self.suspects
+            } else {
+                &mut self.pending
+            };
+            if queue.rows.is_empty() {
+                continue;
+            }
+            let mut pending = std::mem::take(queue);
+            self.answer(plugins, entries, &pending, suspects);
+            pending.keys.clear();
+            pending.rows.clear();
+            *(if suspects {
+                &mut self.suspects
+            } else {
+                &mut self.pending
+            }) = pending;
         }
+    }
+
+    fn answer(
+        &mut self,
+        plugins: &mut Plugins,
+        entries: MapBatch<'_>,
+        pending: &Pending,
+        suspects: bool,
+    ) {
         let started = Instant::now();
-        let mut pending = std::mem::take(&mut self.pending);
         let mut complaints = Complaints::default();
         let outcomes = if plugins.out_of_time() {
             self.scrape_stats.postponed += pending.rows.len() as u64;
             Outcomes::none(pending.rows.len())
         } else {
             self.scrape_stats.decoded += pending.rows.len() as u64;
+            let (keys, series) = (&pending.keys, &mut self.series);
             self.pipeline
-                .resolve(plugins, &pending.keys, &mut self.series, &mut complaints)
+                .resolve(plugins, keys, suspects, series, &mut complaints)
         };
+        let out_of_range = std::mem::take(&mut complaints.out_of_range);
+        self.bucket_check.keys(out_of_range, &mut self.scrape_stats);
         self.scrape_stats.complain(complaints);
         for (index, (outcome, row)) in outcomes.iter().zip(&pending.rows).enumerate() {
             let key_binding = match outcome {
@@ -244,12 +301,23 @@ impl Metric {
                     if provisional {
                         KeyBinding::of(&[], true)
                     } else {
-                        KeyBinding::Failed(Box::new(Arc::clone(by)))
+                        KeyBinding::failed(by)
                     }
+                }
+                Outcome::Culprit { by } => {
+                    self.scrape_stats.leave_out(by);
+                    let before = row.entry.and_then(|id| self.table.get(id));
+                    let before = before.map(|entry| &entry.key_binding);
+                    KeyBinding::culprit(by, before, Instant::now())
                 }
                 Outcome::Unanswered => match row.entry.and_then(|id| self.table.get(id)) {
                     // The last answer stands until there is a new one.
-                    Some(entry) => entry.key_binding.clone(),
+                    Some(entry) => {
+                        if let KeyBinding::Failed(failure) = &entry.key_binding {
+                            self.scrape_stats.leave_out(&failure.by);
+                        }
+                        entry.key_binding.clone()
+                    }
                     None => continue,
                 },
                 Outcome::Placed {
@@ -273,9 +341,6 @@ impl Metric {
                 None => self.table.put(pending.keys.get(index), entry),
             }
         }
-        pending.keys.clear();
-        pending.rows.clear();
-        self.pending = pending;
         self.scrape_stats.decode_time += started.elapsed();
     }
 
@@ -291,6 +356,10 @@ impl Metric {
         }
         let families = self.series.families(self.scrape, now, !self.incomplete);
         self.scrape_stats.over_limit = self.series.refused();
+        if !self.incomplete {
+            let stats = &mut self.scrape_stats;
+            self.bucket_check.sums(self.scrape, &families, stats);
+        }
         self.sweep();
         (families, std::mem::take(&mut self.scrape_stats))
     }

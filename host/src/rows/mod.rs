@@ -32,6 +32,7 @@
 //! - *placement*: a shaper's answer: the family and the part of a series that a row adds to.
 //! - *provisional*: an answer that is asked for again at the next scrape.
 
+mod buckets;
 mod key;
 mod metric;
 mod number;
@@ -40,6 +41,7 @@ mod series;
 mod spec;
 mod stats;
 
+pub(crate) use buckets::BucketKeys;
 pub(crate) use key::{KeyShape, Layout, MemberField, PackedField, is_cpu};
 pub(crate) use metric::{Metric, MetricParts};
 pub(crate) use resolve::{Label, Plugins, SessionId, Shaper, Step};

@@ -38,11 +38,7 @@ pub(super) fn scale(number: Number, factor: f64) -> Number {
 }
 
 pub(super) fn as_float(number: Number) -> f64 {
-    match number {
-        Number::Unsigned(value) => value as f64,
-        Number::Signed(value) => value as f64,
-        Number::Float(value) => value,
-    }
+    number.to_f64()
 }
 
 /// A bucket's count. Negative and fractional numbers are cut to what a count can be.
@@ -50,7 +46,7 @@ pub(super) fn as_count(number: Number) -> u64 {
     match number {
         Number::Unsigned(value) => value,
         Number::Signed(value) => u64::try_from(value).unwrap_or(0),
-        Number::Float(value) => value as u64,
+        number => number.to_f64() as u64,
     }
 }
 
@@ -64,6 +60,11 @@ pub(super) fn read(source: NumberSource, value: &[u8]) -> Option<Number> {
         Encoding::U32 => Number::Unsigned(u32::from_ne_bytes(bytes.try_into().ok()?).into()),
         Encoding::S32 => Number::Signed(i32::from_ne_bytes(bytes.try_into().ok()?).into()),
         Encoding::F64 => Number::Float(f64::from_ne_bytes(bytes.try_into().ok()?)),
+        Encoding::U16 => Number::Unsigned(u16::from_ne_bytes(bytes.try_into().ok()?).into()),
+        Encoding::S16 => Number::Signed(i16::from_ne_bytes(bytes.try_into().ok()?).into()),
+        Encoding::U8 => Number::Unsigned(u8::from_ne_bytes(bytes.try_into().ok()?).into()),
+        Encoding::S8 => Number::Signed(i8::from_ne_bytes(bytes.try_into().ok()?).into()),
+        Encoding::F32 => Number::Float(f32::from_ne_bytes(bytes.try_into().ok()?).into()),
     })
 }
 
@@ -115,6 +116,16 @@ mod tests {
         assert_eq!(at(0, Encoding::U32), Some(Number::Unsigned(7)));
         assert_eq!(at(4, Encoding::S32), Some(Number::Signed(-1)));
         assert_eq!(at(4, Encoding::U64), None, "outside of the value");
+        value.extend((-2_i16).to_ne_bytes());
+        value.extend([200, 1]);
+        value.extend(0.1_f32.to_ne_bytes());
+        let at = |offset, encoding| read(NumberSource { offset, encoding }, &value);
+        assert_eq!(at(8, Encoding::S16), Some(Number::Signed(-2)));
+        assert_eq!(at(8, Encoding::U16), Some(Number::Unsigned(65534)));
+        assert_eq!(at(10, Encoding::U8), Some(Number::Unsigned(200)));
+        assert_eq!(at(10, Encoding::S8), Some(Number::Signed(-56)));
+        assert_eq!(at(12, Encoding::F32), Some(Number::Float(0.1_f32.into())));
+        assert_eq!(at(15, Encoding::U16), None);
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub(crate) struct MetricScrapeStats {
     /// Rows that would have made more series than the metric may have: their numbers go into the
     /// series `other`.
     pub(crate) over_limit: u64,
+    /// New keys that belong to no bucket of their histogram: they are left out.
+    pub(crate) out_of_range: u64,
+    /// What does not fit in the metric's histograms, each said once.
+    pub(crate) misfits: Vec<String>,
     /// Time spent in plugins and around them.
     pub(crate) decode_time: Duration,
     /// Rows left out, by the decoder or shaper that could not make sense of them.
@@ -44,5 +48,6 @@ impl MetricScrapeStats {
     pub(super) fn complain(&mut self, complaints: Complaints) {
         self.rejected.extend(complaints.rejected);
         self.failed.extend(complaints.failed);
+        self.postponed += complaints.postponed;
     }
 }

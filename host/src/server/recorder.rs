@@ -67,18 +67,24 @@ impl ScrapeRecorder {
                     )
                 });
             }
+            if walked.out_of_range > 0 {
+                unit.out_of_range(&metric.metric, walked.out_of_range);
+            }
+            for misfit in &walked.misfits {
+                tracing::warn!(config = &*self.name, "metric {}: {misfit}", metric.metric);
+            }
             if walked.postponed > 0 {
                 unit.errors("postponed", walked.postponed);
                 self.warn(limit, "postponed", || {
                     format!(
-                        "metric {}: decoding took too long for the scrape's deadline: {} new rows wait for the next scrape",
+                        "metric {}: decoding took too long for the scrape's deadline, or failed too often: {} new rows wait for the next scrape",
                         metric.metric, walked.postponed
                     )
                 });
             }
             for (decoder, error) in &walked.failed {
                 unit.errors("plugin", 1);
-                self.warn(limit, decoder, || {
+                self.warn(limit, &format!("{decoder} fails"), || {
                     format!(
                         "metric {}: {decoder} gave no answer, new rows are left out: {error}",
                         metric.metric

@@ -39,6 +39,7 @@ pub(super) struct UnitFamilies {
     decoder_errors: Labelled<Counter>,
     all_decoder_errors: Labelled<Counter>,
     over_limit: Labelled<Counter>,
+    out_of_range: Labelled<Counter>,
     lost: Labelled<Counter>,
     entries: Labelled<UintGauge>,
     max_entries: Labelled<UintGauge>,
@@ -83,6 +84,7 @@ impl UnitFamilies {
             decoder_errors: registry.labelled("exporter_host_decoder_errors", "Keys that a decoder could not decode; their rows are left out", &["config", "decoder"]),
             all_decoder_errors: registry.labelled("ebpf_exporter_decoder_errors", "How many times has decoders encountered errors", CONFIG),
             over_limit: registry.labelled("exporter_host_series_over_limit", "Keys beyond the metric's max_series; their values are added to the series whose labels are all `other`", &["config", "metric"]),
+            out_of_range: registry.labelled("exporter_host_histogram_keys_out_of_range", "Keys of a histogram's map that belong to none of its buckets, each counted when it is first seen; they are left out", &["config", "metric"]),
             lost: registry.labelled("exporter_host_lost_samples", "Samples of a perf event array that the kernel dropped because its buffer was full", MAP),
             entries: registry.labelled("exporter_host_map_entries", "Entries in the BPF map when it was last read", MAP),
             max_entries: registry.labelled("exporter_host_map_max_entries", "Maximum number of entries of the BPF map", MAP),
@@ -126,6 +128,7 @@ impl UnitFamilies {
         self.decoder_errors.forget(config);
         self.all_decoder_errors.forget(config);
         self.over_limit.forget(config);
+        self.out_of_range.forget(config);
         self.lost.forget(config);
         self.forget_maps(config);
     }
@@ -216,6 +219,12 @@ impl UnitTelemetry {
     /// Keys over a metric's `max_series`.
     pub(crate) fn over_limit(&self, metric: &str, keys: u64) {
         let series = self.families.over_limit.of(&[&self.config, metric]);
+        series.inc_by(keys);
+    }
+
+    /// New keys that belong to no bucket of a histogram.
+    pub(crate) fn out_of_range(&self, metric: &str, keys: u64) {
+        let series = self.families.out_of_range.of(&[&self.config, metric]);
         series.inc_by(keys);
     }
 

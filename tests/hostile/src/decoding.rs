@@ -30,6 +30,12 @@ impl decoding::Guest for Hostile {
         let what = OPENED.with_borrow(|opened| opened.get(decoder as usize).cloned());
         let what = what.unwrap_or_default();
         misdeeds::commit(&what);
+        let poisoned = cells(&input).any(is_poison);
+        match what.as_str() {
+            "poison" if poisoned => misdeeds::trap(),
+            "poison-loop" if poisoned => misdeeds::commit("loop"),
+            _ => {}
+        }
         let rows = input.ends.len() as u32;
         let count = match what.as_str() {
             "few" => rows - 1,
@@ -41,6 +47,17 @@ impl decoding::Guest for Hostile {
             "huge" => vec![b'x'; (100 << 20) / rows as usize],
             _ => b"well".to_vec(),
         };
+        if what.starts_with("poison") {
+            return decoding::Decoded {
+                cells: decoding::Cells {
+                    bytes: input.bytes,
+                    ends: input.ends,
+                },
+                dropped: Vec::new(),
+                provisional: Vec::new(),
+                errors: Vec::new(),
+            };
+        }
         let ends = match what.as_str() {
             // Before its beginning, and behind its end.
             "ends" => vec![u32::MAX; rows as usize],
@@ -60,4 +77,17 @@ impl decoding::Guest for Hostile {
             errors: Vec::new(),
         }
     }
+}
+
+fn cells(input: &decoding::Cells) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    input.ends.iter().map(move |&end| {
+        let cell = input.bytes.get(start..end as usize);
+        start = end as usize;
+        cell.unwrap_or_default()
+    })
+}
+
+fn is_poison(cell: &[u8]) -> bool {
+    matches!(cell, b"7" | b"13")
 }

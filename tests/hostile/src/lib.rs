@@ -1,5 +1,5 @@
-//! Everything a plugin must not be able to do any harm with: a decoder and a collector called
-//! `hostile`, whose option `do` says which.
+//! Everything a plugin must not be able to do any harm with: a decoder, a shaper and a
+//! collector called `hostile`, whose option `do` says which.
 //!
 //! Written against the interface itself: the SDK would not let it give such answers.
 #![cfg(target_family = "wasm")]
@@ -7,6 +7,7 @@
 mod collecting;
 mod decoding;
 mod misdeeds;
+mod shaping;
 
 #[allow(
     unsafe_code,
@@ -38,30 +39,6 @@ mod exports {
     use super::{Hostile, bindings};
 
     bindings::export!(Hostile with_types_in bindings);
-}
-
-use bindings::exports::exporter::plugin::{shaping, uniform_shaping};
-
-/// No shapes.
-impl shaping::Guest for Hostile {
-    fn catalogue() -> Vec<shaping::Description> {
-        Vec::new()
-    }
-
-    fn open(name: String, _: String) -> Result<shaping::Opened, String> {
-        Err(format!("no shape `{name}`"))
-    }
-
-    fn place(_: u32, _: u32, _: shaping::Cells, _: Vec<shaping::Cells>) -> shaping::Placed {
-        misdeeds::trap()
-    }
-}
-
-impl uniform_shaping::Guest for Hostile {
-    fn placements(_: u32) -> Vec<shaping::Placement> {
-        // There are no shapers.
-        Vec::new()
-    }
 }
 
 /// The option `do`, or one of others.

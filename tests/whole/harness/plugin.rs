@@ -1,5 +1,5 @@
-//! A plugin in several versions, built once: a decoder `spoken` that puts its version before what
-//! it is given.
+//! A plugin in several versions, built once: a decoder `spoken`, or of another name, that puts its
+//! version before what it is given.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};
 struct Spoken;
 
 impl Decoder for Spoken {
-    const NAME: &'static str = "spoken";
+    const NAME: &'static str = env!("SPOKEN_NAME");
     const SUMMARY: &'static str = "anything: the same with this plugin's version before it";
     type Options = NoOptions;
 
@@ -33,9 +33,17 @@ exporter_guest_sdk::export_plugin! { decoders: [Spoken] }
 /// The component of this version: `first` or `second`.
 pub(crate) fn spoken(version: &str) -> PathBuf {
     static ALL: OnceLock<[PathBuf; 2]> = OnceLock::new();
-    let [first, second] = ALL.get_or_init(|| {
-        ["first", "second"]
-            .map(|version| component("spoken", SOURCE, version, &[("SPOKEN_VERSION", version)]))
-    });
+    let [first, second] =
+        ALL.get_or_init(|| ["first", "second"].map(|version| built(version, version, "spoken")));
     if version == "first" { first } else { second }.clone()
+}
+
+/// A plugin with the same decoder under this name.
+pub(crate) fn spoken_as(name: &str) -> PathBuf {
+    built(&format!("as-{name}"), "other", name)
+}
+
+fn built(file: &str, version: &str, name: &str) -> PathBuf {
+    let variables = [("SPOKEN_VERSION", version), ("SPOKEN_NAME", name)];
+    component("spoken", SOURCE, file, &variables)
 }

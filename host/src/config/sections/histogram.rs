@@ -191,7 +191,7 @@ fn read_keys(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Map<S
 }
 
 fn check_labels(fields: &Fields<'_>, labels: &[LabelConfig], diagnostics: &mut Diagnostics) {
-    let Some((_bucket, others)) = labels.split_last() else {
+    let Some((bucket, others)) = labels.split_last() else {
         let at = fields.get("labels").map_or(fields.at, |node| node.at);
         diagnostics.error(
             at,
@@ -199,6 +199,21 @@ fn check_labels(fields: &Fields<'_>, labels: &[LabelConfig], diagnostics: &mut D
         );
         return;
     };
+    for label in others.iter().filter(|label| label.name == "bucket") {
+        diagnostics.warning(
+            LineColumn::from(&label.at),
+            format!(
+                "the label `bucket` is not the last one: the last label of a histogram is its bucket, which is `{}` here",
+                shorten(&bucket.name)
+            ),
+        );
+    }
+    if bucket.name == "cpu" {
+        diagnostics.warning(
+            LineColumn::from(&bucket.at),
+            "the label `cpu` stands last, so it is taken for the histogram's bucket: put it before the bucket",
+        );
+    }
     for label in others.iter().filter(|label| label.name == "le") {
         let at = LineColumn::from(&label.at);
         diagnostics.error(

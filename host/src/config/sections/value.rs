@@ -9,8 +9,6 @@ pub(super) const VALUE: Schema = Schema {
     later: &[],
 };
 
-const TYPES: [&str; 5] = ["u64", "s64", "u32", "s32", "f64"];
-
 /// A map's values have some hundred KiB at most.
 const MAX_OFFSET: i64 = 1 << 30;
 
@@ -43,11 +41,29 @@ pub(crate) enum ValueType {
     S64,
     U32,
     S32,
+    U16,
+    S16,
+    U8,
+    S8,
     F64,
+    F32,
+    Bool,
 }
 
 impl ValueType {
-    const ALL: [Self; 5] = [Self::U64, Self::S64, Self::U32, Self::S32, Self::F64];
+    const ALL: [Self; 11] = [
+        Self::U64,
+        Self::S64,
+        Self::U32,
+        Self::S32,
+        Self::U16,
+        Self::S16,
+        Self::U8,
+        Self::S8,
+        Self::F64,
+        Self::F32,
+        Self::Bool,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -55,7 +71,13 @@ impl ValueType {
             Self::S64 => "s64",
             Self::U32 => "u32",
             Self::S32 => "s32",
+            Self::U16 => "u16",
+            Self::S16 => "s16",
+            Self::U8 => "u8",
+            Self::S8 => "s8",
             Self::F64 => "f64",
+            Self::F32 => "f32",
+            Self::Bool => "bool",
         }
     }
 
@@ -63,7 +85,9 @@ impl ValueType {
     pub(crate) fn size(self) -> usize {
         match self {
             Self::U64 | Self::S64 | Self::F64 => 8,
-            Self::U32 | Self::S32 => 4,
+            Self::U32 | Self::S32 | Self::F32 => 4,
+            Self::U16 | Self::S16 => 2,
+            Self::U8 | Self::S8 | Self::Bool => 1,
         }
     }
 }
@@ -149,19 +173,23 @@ fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValueSele
     let size = match fields.get("size") {
         None => None,
         Some(node) => match fields.integer("size", diagnostics)? {
-            size @ (4 | 8) => Some((node.at, size)),
+            size @ (1 | 2 | 4 | 8) => Some((node.at, size)),
             size => {
                 diagnostics.error(
                     node.at,
-                    format!("expected 4 or 8 bytes for `size`, found {size}"),
+                    format!("expected 1, 2, 4 or 8 bytes for `size`, found {size}"),
                 );
                 return None;
             }
         },
     };
     let kind = match fields.get("type") {
-        None if size.is_some_and(|(_, size)| size == 4) => ValueType::U32,
-        None => ValueType::U64,
+        None => match size {
+            Some((_, 1)) => ValueType::U8,
+            Some((_, 2)) => ValueType::U16,
+            Some((_, 4)) => ValueType::U32,
+            _ => ValueType::U64,
+        },
         Some(node) => {
             let written = fields.text("type", diagnostics)?;
             let found = ValueType::ALL
@@ -173,7 +201,7 @@ fn read_mapping(node: &Node, diagnostics: &mut Diagnostics) -> Option<(ValueSele
                     format!(
                         "unknown `type` of a value: `{}`{}",
                         shorten(written),
-                        near::suggestion(written, &TYPES)
+                        near::suggestion(written, &ValueType::ALL.map(ValueType::as_str))
                     ),
                 );
                 return None;
@@ -254,8 +282,8 @@ mod tests {
                 ":5:19: error: unknown `type` of a value: `u63`, did you mean `u64`?",
             ),
             (
-                "{size: 2}",
-                ":5:19: error: expected 4 or 8 bytes for `size`, found 2",
+                "{size: 3}",
+                ":5:19: error: expected 1, 2, 4 or 8 bytes for `size`, found 3",
             ),
             (
                 "{type: s32, size: 8}",

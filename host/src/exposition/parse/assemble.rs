@@ -210,7 +210,7 @@ impl Assembly {
                 let quantile = quantile.ok_or_else(|| {
                     problem("a sample without a number from 0 to 1 in `quantile`")
                 })?;
-                partial.quantiles.push((quantile, float(line.value)));
+                partial.quantiles.push((quantile, line.value.to_f64()));
             }
             _ => return Err(problem("a second sum or count")),
         }
@@ -327,14 +327,6 @@ fn whole(value: Number) -> Option<u64> {
         Number::Unsigned(count) => Some(count),
         Number::Float(count) if count >= 0.0 && count.fract() == 0.0 => Some(count as u64),
         _ => None,
-    }
-}
-
-fn float(value: Number) -> f64 {
-    match value {
-        Number::Unsigned(value) => value as f64,
-        Number::Signed(value) => value as f64,
-        Number::Float(value) => value,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a key means, and adding its numbers where they go.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::exposition::Number;
 use crate::plugin::NumberSource;
@@ -30,7 +31,7 @@ pub(in crate::rows) struct CachedKey {
 #[derive(Debug, Clone)]
 pub(in crate::rows) enum KeyBinding {
     Dropped,
-    Failed(Box<Arc<str>>),
+    Failed(Box<Failure>),
     /// Nearly every key: one number, as it is, one place.
     One {
         accumulator: AccumulatorId,
@@ -39,11 +40,46 @@ pub(in crate::rows) enum KeyBinding {
     Many(Box<Many>),
 }
 
+/// A key that could not be decoded.
+#[derive(Debug, Clone)]
+pub(in crate::rows) struct Failure {
+    /// The decoder or shaper.
+    pub(in crate::rows) by: Arc<str>,
+    again: Again,
+}
+
 #[derive(Debug, Clone)]
 pub(in crate::rows) struct Many {
     pub(in crate::rows) contributions: Vec<Contribution>,
-    /// To be asked again at every scrape.
-    provisional: bool,
+    again: Again,
+}
+
+/// When a key is asked about again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::rows) enum Again {
+    Never,
+    EachScrape,
+    /// It has made a plugin fail.
+    At {
+        time: Instant,
+        waited: Duration,
+    },
+}
+
+/// Of a key that makes a plugin fail: from the first time on, doubled each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+impl Again {
+    /// Once more it has made a plugin fail.
+    fn after(self, now: Instant) -> Self {
+        let waited = match self {
+            Self::At { waited, .. } => (waited * 2).min(LONGEST_WAIT),
+            Self::Never | Self::EachScrape => FIRST_WAIT,
+        };
+        let time = now + waited;
+        Self::At { time, waited }
+    }
 }
 
 /// The numbers of one row.
@@ -89,6 +125,29 @@ impl Numbers<'_> {
 }
 
 impl KeyBinding {
+    /// A decoder or shaper could not make sense of it.
+    pub(in crate::rows) fn failed(by: &Arc<str>) -> Self {
+        Self::Failed(Box::new(Failure {
+            by: Arc::clone(by),
+            again: Again::Never,
+        }))
+    }
+
+    /// It makes a decoder or shaper fail. What it meant before stands.
+    pub(in crate::rows) fn culprit(by: &Arc<str>, before: Option<&Self>, now: Instant) -> Self {
+        match before {
+            Some(Self::Many(many)) => Self::Many(Box::new(Many {
+                contributions: many.contributions.clone(),
+                again: many.again.after(now),
+            })),
+            before => {
+                let again = before.map_or(Again::Never, Self::again).after(now);
+                let by = Arc::clone(by);
+                Self::Failed(Box::new(Failure { by, again }))
+            }
+        }
+    }
+
     pub(in crate::rows) fn of(contributions: &[(u32, Contribution)], provisional: bool) -> Self {
         if let ([(_, contribution)], false) = (contributions, provisional)
             && contribution.scale == 1.0
@@ -104,13 +163,21 @@ impl KeyBinding {
                 .iter()
                 .map(|(_, contribution)| *contribution)
                 .collect(),
-            provisional,
+            again: if provisional {
+                Again::EachScrape
+            } else {
+                Again::Never
+            },
         }))
     }
 
     #[inline]
-    pub(in crate::rows) fn is_provisional(&self) -> bool {
-        matches!(self, Self::Many(many) if many.provisional)
+    pub(in crate::rows) fn again(&self) -> Again {
+        match self {
+            Self::One { .. } | Self::Dropped => Again::Never,
+            Self::Many(many) => many.again,
+            Self::Failed(failure) => failure.again,
+        }
     }
 
     /// Follows accumulators that have moved. False if one of them was removed.
@@ -127,5 +194,39 @@ impl KeyBinding {
                 .iter_mut()
                 .all(|contribution| follow(&mut contribution.accumulator)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_key_meant_stands_while_it_makes_the_plugin_fail() {
+        let contribution = Contribution {
+            accumulator: 3,
+            number: 0,
+            scale: 1.0,
+        };
+        let before = KeyBinding::of(&[(0, contribution)], true);
+        let by = "echo".into();
+        let now = Instant::now();
+        let mut waits = Vec::new();
+        let mut binding = before;
+        for _ in 0..12 {
+            binding = KeyBinding::culprit(&by, Some(&binding), now);
+            let KeyBinding::Many(many) = &binding else {
+                panic!("{binding:?}")
+            };
+            assert_eq!(many.contributions, [contribution]);
+            if let Again::At { time, waited } = binding.again() {
+                assert_eq!(time, now + waited);
+                waits.push(waited.as_secs());
+            }
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        let unknown = KeyBinding::culprit(&by, None, now);
+        assert!(matches!(&unknown, KeyBinding::Failed(failure) if failure.by == by));
+        assert!(matches!(unknown.again(), Again::At { .. }));
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Layout {
     /// One row per CPU instead of their sum: the CPU's number is appended to the key as a u16 in
     /// the machine's byte order.
     pub(crate) split_cpus: bool,
+    /// The numbers of the CPUs by their index among a value's. Empty: they are the same.
+    pub(crate) cpu_numbers: Vec<u16>,
     /// Bytes of a value, on one CPU.
     pub(crate) value_size: usize,
     /// Which number of the value is the metric's. None: the shaper says, or it is a u64 that is all
@@ -140,6 +142,12 @@ impl Layout {
         Self::of(fields, row_key_size, split_cpus, false)
     }
 
+    /// The number of the CPU whose value is at this index.
+    pub(in crate::rows) fn cpu_number(&self, index: usize) -> u16 {
+        let number = self.cpu_numbers.get(index);
+        number.map_or(index as u16, |number| *number)
+    }
+
     /// Over values of one u64.
     fn of(
         fields: Vec<Range<usize>>,
@@ -151,6 +159,7 @@ impl Layout {
             fields,
             row_key_size,
             split_cpus,
+            cpu_numbers: Vec::new(),
             value_size: size_of::<u64>(),
             number: None,
             zero_key,

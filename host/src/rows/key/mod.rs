@@ -4,6 +4,6 @@ mod binding;
 mod layout;
 mod table;
 
-pub(super) use binding::{CachedKey, Contribution, KeyBinding, NO_NUMBER, Numbers};
+pub(super) use binding::{Again, CachedKey, Contribution, KeyBinding, NO_NUMBER, Numbers};
 pub(crate) use layout::{KeyShape, Layout, MemberField, PackedField, is_cpu};
 pub(super) use table::{EntryId, KeyTable};

@@ -15,12 +15,15 @@ impl Descriptions<'_> {
     pub(crate) fn of(&self, key: &[u8]) -> Option<String> {
         let layout = self.metric.pipeline.layout();
         let mut row_key = key.get(..layout.row_key_size.min(key.len()))?.to_vec();
+        if layout.split_cpus {
+            row_key.extend(layout.cpu_number(0).to_ne_bytes());
+        }
         row_key.resize(layout.row_key_size, 0);
         let label = |accumulator| self.metric.series.labels(&self.owners, accumulator);
         let entry = self.metric.table.peek(&row_key)?;
         Some(match &entry.key_binding {
             KeyBinding::Dropped => "dropped".into(),
-            KeyBinding::Failed(name) => format!("not decodable by {name}"),
+            KeyBinding::Failed(failure) => format!("not decodable by {}", failure.by),
             KeyBinding::One { accumulator, .. } => label(*accumulator)?.to_owned(),
             KeyBinding::Many(many) => {
                 let labels = many

@@ -2,12 +2,16 @@
 //! labels through the shaper, and every placement becomes a contribution to a series. Column by
 //! column, so that a thousand keys cost one call per decoder.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::ask::ask;
 use super::batch::{Batch, Complaints, Outcomes};
 use super::column::Column;
 use super::plugins::{Label, Plugins, Shaper};
-use crate::exposition::{BlockRenderer, BlockTemplate, FamilyMeta, LabelTemplate, LabelValues};
+use crate::exposition::{
+    BlockRenderer, BlockTemplate, FamilyMeta, Kind, LabelTemplate, LabelValues,
+};
 use crate::plugin::{Cells, NumberSource, Placement, SeriesPart, ShapedFamily};
 use crate::rows::key::{Contribution, Layout, NO_NUMBER};
 use crate::rows::series::{FamilyShape, SeriesSet};
@@ -43,16 +47,15 @@ impl Pipeline {
     ) -> Self {
         let decoded: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
         let new = crate::plugin::new_labels(&shaper.families, &decoded);
-        let column_of = |name: &str| {
-            let known = decoded.iter().position(|label| *label == name);
-            known.or_else(|| {
-                new.iter()
-                    .position(|label| *label == name)
-                    .map(|column| decoded.len() + column)
-            })
-        };
+        let mut column_of: HashMap<&str, usize> = HashMap::new();
+        for (column, name) in decoded.iter().chain(&new).enumerate() {
+            column_of.entry(name).or_insert(column);
+        }
         let of_family = |family: &ShapedFamily| {
-            let columns = family.labels.iter().filter_map(|name| column_of(name));
+            let columns = family
+                .labels
+                .iter()
+                .filter_map(|name| column_of.get(name.as_str()).copied());
             let columns: Vec<usize> = columns.collect();
             let template = LabelTemplate::with_constants(&family.labels, constants);
             let mut other = String::new();
@@ -101,15 +104,17 @@ impl Pipeline {
         families.zip(&self.others).map(shape).collect()
     }
 
-    /// Answers every key of a batch. `keys` have `layout.row_key_size` bytes each.
+    /// Answers every key of a batch. `keys` have `layout.row_key_size` bytes each. `suspects`: each
+    /// has made a plugin fail before.
     pub(in crate::rows) fn resolve(
         &mut self,
         plugins: &mut Plugins,
         keys: &Cells,
+        suspects: bool,
         series: &mut SeriesSet,
         complaints: &mut Complaints,
     ) -> Outcomes {
-        let mut batch = Batch::new(keys.len());
+        let mut batch = Batch::new(keys.len(), suspects);
         let mut columns = Vec::with_capacity(self.labels.len());
         let key_size = self.layout.row_key_size;
         for (label, field) in self.labels.iter().zip(&self.layout.fields) {
@@ -151,19 +156,24 @@ impl Pipeline {
             let contributions = contributions(families, blocks, placements, &values, series);
             return batch.placed(contributions, &[], &shaper.name, complaints);
         }
-        let Some(session) = plugins.get(shaper.session) else {
-            return;
-        };
-        let all = rows.len() == keys.len();
-        let of_rows = (!all).then(|| rows.iter().map(|&row| keys.get(row as usize)).collect());
+        let total = rows.len();
+        let all = total == keys.len();
+        let of_rows: Option<Cells> =
+            (!all).then(|| rows.iter().map(|&row| keys.get(row as usize)).collect());
+        let of_rows = of_rows.as_ref().unwrap_or(keys);
         let spread: Vec<_> = columns.iter().map(|column| column.spread(rows)).collect();
-        let placed = match session.place(shaper.id, of_rows.as_ref().unwrap_or(keys), &spread) {
-            Ok(placed) => placed,
-            Err(error) => {
-                complaints.failed.push((Arc::clone(&shaper.name), error));
-                return;
+        let suspects = batch.suspects();
+        let mut asked = ask(plugins, shaper.session, total, suspects, |session, part| {
+            if part.len() == total {
+                return session.place(shaper.id, of_rows, &spread);
             }
-        };
+            let spread: Vec<Cells> = spread
+                .iter()
+                .map(|cells| cells.slice(part.clone()))
+                .collect();
+            session.place(shaper.id, &of_rows.slice(part), &spread)
+        });
+        let placed = asked.take_answer(total);
         // Its rows count among those that are left.
         let which = (!all).then(|| {
             let mut which = vec![0; keys.len()];
@@ -180,14 +190,30 @@ impl Pipeline {
             let row = *rows.get(placement.row as usize)?;
             Some(Placement { row, ..*placement })
         });
+        if let Some(bucket) = columns.last() {
+            let none = placements.clone();
+            let none = none.filter(|placement| placement.part == SeriesPart::None);
+            let none = none.filter(|placement| is_histogram(shaper, placement.family));
+            for placement in none {
+                let cell = bucket.cell_of(placement.row);
+                complaints.out_of_range.add(bucket.cells().get(cell));
+            }
+        }
         let contributions = contributions(families, blocks, placements, &values, series);
         batch.placed(contributions, &placed.errors, &shaper.name, complaints);
+        let key = |row: u32| keys.get(row as usize);
+        batch.not_placed(asked, key, &shaper.name, complaints);
     }
 
     /// Gives back the memory that many new keys at once have taken.
     pub(in crate::rows) fn shrink(&mut self) {
         self.blocks = BlockRenderer::default();
     }
+}
+
+fn is_histogram(shaper: &Shaper, family: u32) -> bool {
+    let family = shaper.families.get(family as usize);
+    family.is_some_and(|family| family.kind == Kind::Histogram)
 }
 
 /// Finds or makes the series of rows, by a block of labels for each.
@@ -213,7 +239,7 @@ fn contributions(
             SeriesPart::None => NO_NUMBER,
             _ => placement.number,
         };
-        let scale = placement.scale;
+        let scale = adding.relative_scale(placement.family, placement.part, placement.scale);
         let contribution = Contribution {
             accumulator,
             number,

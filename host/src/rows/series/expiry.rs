@@ -88,7 +88,7 @@ fn in_short(accumulators: &[Option<Number>]) -> u64 {
             None => 0,
             Some(Number::Unsigned(value)) => value.wrapping_add(1),
             Some(Number::Signed(value)) => value.cast_unsigned().wrapping_add(1),
-            Some(Number::Float(value)) => value.to_bits().wrapping_add(1),
+            Some(number) => number.to_f64().to_bits().wrapping_add(1),
         };
         (all.rotate_left(23) ^ bits).wrapping_mul(ODD)
     })

@@ -6,6 +6,7 @@ mod expiry;
 mod index;
 mod limit;
 mod order;
+mod scale;
 mod set;
 
 use std::sync::Arc;

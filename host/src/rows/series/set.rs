@@ -14,9 +14,10 @@ use super::expiry::Expiry;
 use super::index::Index;
 use super::limit::Limit;
 use super::order::Order;
+use super::scale::Scales;
 use super::{AccumulatorId, FamilyShape, REMOVED, Series};
 use crate::config::SeriesBounds;
-use crate::exposition::{Columns, Family, Kind, LabelBlocks, Number};
+use crate::exposition::{ColumnValues, Columns, Family, Kind, LabelBlocks, Number};
 use crate::plugin::SeriesPart;
 use crate::rows::number;
 
@@ -36,6 +37,7 @@ pub(in crate::rows) struct SeriesSet {
     /// None: nothing has been added in this scrape.
     accumulators: Vec<Option<Number>>,
     limit: Limit,
+    scales: Scales,
     /// Where series that stand still are left out.
     expiry: Option<Expiry>,
     /// Of series that are shown from 0.
@@ -50,6 +52,7 @@ pub(in crate::rows) struct Adding<'a> {
     index: &'a mut Index,
     accumulators: &'a mut Vec<Option<Number>>,
     limit: &'a mut Limit,
+    scales: &'a mut Scales,
     expiry: Option<&'a mut Expiry>,
 }
 
@@ -61,6 +64,7 @@ impl SeriesSet {
 
     fn with(families: Vec<FamilyShape>, limit: Limit, expiry: Option<Expiry>) -> Self {
         Self {
+            scales: Scales::new(families.len()),
             families,
             limit,
             expiry,
@@ -109,6 +113,7 @@ impl SeriesSet {
             index: &mut self.index,
             accumulators: &mut self.accumulators,
             limit: &mut self.limit,
+            scales: &mut self.scales,
             expiry: self.expiry.as_mut(),
         }
     }
@@ -223,6 +228,7 @@ impl SeriesSet {
         }
         kept.sorted = sorted;
         kept.limit.refused = self.limit.refused;
+        kept.scales = std::mem::take(&mut self.scales);
         kept.baseline = self.baseline.take();
         if let Some(baseline) = &mut kept.baseline {
             baseline.move_to(&moved, kept.accumulators.len());
@@ -257,20 +263,22 @@ impl SeriesSet {
             series,
             blocks,
             accumulators,
+            scales,
             expiry,
             ..
         } = self;
         for of_family in series.chunk_by_mut(|a, b| a.family == b.family) {
             let range = start..start + of_family.len() as u32;
             start = range.end;
-            let Some(shape) = of_family
-                .first()
-                .and_then(|series| shapes.get(series.family as usize))
-            else {
+            let Some(family) = of_family.first().map(|series| series.family) else {
                 continue;
             };
+            let Some(shape) = shapes.get(family as usize) else {
+                continue;
+            };
+            let scale = scales.get(family);
             let histogram = (shape.meta.kind == Kind::Histogram).then_some(shape);
-            let (indexes, values) = match (histogram, &mut *expiry) {
+            let (indexes, mut values) = match (histogram, &mut *expiry) {
                 (None, None) => numbers(of_family, accumulators, range, scrape, |_, _| true),
                 (None, Some(expiry)) => numbers(
                     of_family,
@@ -291,6 +299,10 @@ impl SeriesSet {
                     },
                 ),
             };
+            match &mut values {
+                ColumnValues::Numbers(numbers) => scale.apply_all(numbers),
+                ColumnValues::Histograms { sums, .. } => scale.apply_all(sums),
+            }
             let columns = Columns {
                 blocks: Arc::clone(blocks),
                 indexes,
@@ -380,6 +392,21 @@ impl Adding<'_> {
                 let known = self.series.get(known as usize)?;
                 known.first_accumulator.checked_add(offset)
             }
+        }
+    }
+
+    /// What a number has to be multiplied with before it is added to an accumulator of the family,
+    /// if it is to be multiplied with `factor` in all.
+    #[inline]
+    pub(in crate::rows) fn relative_scale(
+        &mut self,
+        family: u32,
+        part: SeriesPart,
+        factor: f64,
+    ) -> f64 {
+        match part {
+            SeriesPart::Value | SeriesPart::Sum => self.scales.relative(family, factor),
+            SeriesPart::Bucket(_) | SeriesPart::None => factor,
         }
     }
 

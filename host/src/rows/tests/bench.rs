@@ -12,8 +12,8 @@ use crate::map_batch::MapBatch;
 use crate::plugin::tests::component::{ENGINE, FACTS, Guest};
 use crate::plugin::{Offer, Registry};
 use crate::rows::{
-    KeyShape, Label, Layout, Metric, MetricParts, MetricScrapeStats, PackedField, Plugins,
-    SessionId, Shaper, Step,
+    BucketKeys, KeyShape, Label, Layout, Metric, MetricParts, MetricScrapeStats, PackedField,
+    Plugins, SessionId, Shaper, Step,
 };
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(&ENGINE, &FACTS).unwrap());
@@ -46,6 +46,8 @@ pub(super) struct Recipe {
     labels: Vec<(PackedField, Vec<Use>)>,
     key_size: Option<usize>,
     cpus: Option<usize>,
+    cpu_numbers: Vec<u16>,
+    bucket_keys: Option<BucketKeys>,
     bounds: SeriesBounds,
 }
 
@@ -60,6 +62,8 @@ impl Recipe {
             labels: Vec::new(),
             key_size: None,
             cpus: None,
+            cpu_numbers: Vec::new(),
+            bucket_keys: None,
             bounds: SeriesBounds::default(),
         }
     }
@@ -100,6 +104,17 @@ impl Recipe {
         self
     }
 
+    pub(super) fn bucket_keys(mut self, keys: BucketKeys) -> Self {
+        self.bucket_keys = Some(keys);
+        self
+    }
+
+    /// Of the CPUs by their index.
+    pub(super) fn cpu_numbers(mut self, numbers: &[u16]) -> Self {
+        self.cpu_numbers = numbers.to_vec();
+        self
+    }
+
     pub(super) fn bench(self) -> Bench {
         self.bench_of(&REGISTRY)
     }
@@ -112,7 +127,10 @@ impl Recipe {
             key_size: self.key_size.unwrap_or(total),
             per_cpu: self.cpus.is_some(),
         };
-        let layout = Layout::new(&configs, MetricSource::Map, shape).unwrap();
+        let layout = Layout {
+            cpu_numbers: self.cpu_numbers,
+            ..Layout::new(&configs, MetricSource::Map, shape).unwrap()
+        };
         let mut plugins = Plugins::default();
         let names: Vec<&str> = configs.iter().map(|label| label.name.as_str()).collect();
         let (shaper, mut options) = self.shape;
@@ -148,6 +166,7 @@ impl Recipe {
                 labels,
                 shaper,
                 bounds: self.bounds,
+                bucket_keys: self.bucket_keys,
             }),
             plugins,
             now: Instant::now(),

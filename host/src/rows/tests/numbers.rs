@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::bench::{Recipe, Seen, regexp, static_map, text, uint};
 use crate::exposition::Number;
+use crate::rows::BucketKeys;
 
 #[test]
 fn integers_are_exact_and_wrap() {
@@ -50,6 +51,24 @@ fn cpus_are_split_where_they_are_a_label() {
     }
     let scraped = bench.scrape_cpus(&[([6], [8, 9])]);
     assert_eq!(scraped.text(), r#"cpu="0",id="6" 8, cpu="1",id="6" 9"#);
+}
+
+#[test]
+fn cpus_have_their_numbers_where_the_mask_has_holes() {
+    let mut bench = Recipe::counter()
+        .label("cpu", 2, vec![uint()])
+        .label("id", 1, vec![uint()])
+        .key_size(1)
+        .per_cpu(3)
+        .cpu_numbers(&[2, 3, 10])
+        .bench();
+    let scraped = bench.scrape_cpus(&[([5], [1, 2, 4])]);
+    assert_eq!(
+        scraped.text(),
+        r#"cpu="10",id="5" 4, cpu="2",id="5" 1, cpu="3",id="5" 2"#
+    );
+    let shown = bench.metric.descriptions().of(&[5]);
+    assert_eq!(shown.as_deref(), Some(r#"cpu="2",id="5""#));
 }
 
 #[test]
@@ -208,4 +227,79 @@ fn a_bad_bucket_label_leaves_the_others_alone() {
         assert_eq!(scraped.text(), "disk=\"a\" [1, 4, 0] Unsigned(0)");
         assert_eq!(scraped.left_out(), [("linear", 2)]);
     }
+}
+
+#[test]
+fn sums_are_scaled_once_and_exactly() {
+    let mut bench = Recipe::shaped("counter", json!({ "scale": 1e-9 }))
+        .padded("id", 1, 1, vec![uint()])
+        .bench();
+    let quintillion = 1_000_000_000_000_000_000;
+    for _ in 0..2 {
+        let scraped = bench.scrape(&[([1, 0], quintillion), ([1, 1], 1), ([2, 0], 0)]);
+        let shifted = Number::Shifted {
+            negative: false,
+            digits: quintillion + 1,
+            power: -9,
+        };
+        assert_eq!(
+            scraped.series[r#"unit_calls{id="1"}"#],
+            Seen::Number(shifted)
+        );
+        assert_eq!(
+            scraped.series[r#"unit_calls{id="2"}"#],
+            Seen::Number(Number::Unsigned(0))
+        );
+    }
+    let mut bench = Recipe::shaped("counter", json!({ "scale": 4096 }))
+        .label("id", 1, vec![uint()])
+        .bench();
+    let odd = (1 << 50) + 1;
+    assert_eq!(
+        bench.scrape(&[([1], odd)]).text(),
+        format!("id=\"1\" {}", odd * 4096)
+    );
+}
+
+#[test]
+fn histograms_that_do_not_fit_are_said_once() {
+    let fits = |map: &[([u8; 2], u64)], max: u8| {
+        let mut bench = Recipe::shaped("exp2", json!({ "bucket_min": 0, "bucket_max": max }))
+            .label("disk", 1, vec![text()])
+            .label("bucket", 1, vec![uint()])
+            .bucket_keys(BucketKeys::Range {
+                min: 0,
+                max: max.into(),
+            })
+            .bench();
+        let mut misfits = Vec::new();
+        let mut out_of_range = 0;
+        for _ in 0..20 {
+            let scraped = bench.scrape(map);
+            out_of_range += scraped.scrape_stats.out_of_range;
+            misfits.extend(scraped.scrape_stats.misfits);
+        }
+        (out_of_range, misfits)
+    };
+    let map = [
+        (*b"a\x02", 3),
+        (*b"a\x03", 2),
+        (*b"a\x04", 40),
+        (*b"b\x03", 5),
+    ];
+    assert_eq!(fits(&map, 3), (0, Vec::new()));
+    let (count, misfits) = fits(&map, 2);
+    assert_eq!(count, 1, "a's 4; 3 is taken for the sum");
+    let [range, sum] = misfits.as_slice() else {
+        panic!("{misfits:?}")
+    };
+    assert!(
+        range.contains("the bucket 4") && range.contains("`bucket_max` 2"),
+        "{range}"
+    );
+    // Three of more than 2.
+    assert!(
+        sum.contains("{disk=\"a\"} is 2") && sum.contains("more than 6"),
+        "{sum}"
+    );
 }

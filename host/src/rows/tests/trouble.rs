@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::bench::{Bench, Recipe, Use, regexp, static_map, uint};
-use crate::plugin::CallError;
 use crate::plugin::tests::component::{ECHO, Guest};
+use crate::plugin::{CallError, Session};
 
 /// Answers every row with the number of the call as a letter, a, b, c …; provisional up to call
 /// `last`.
@@ -114,57 +114,123 @@ fn ids(chain: Vec<Use>) -> (Bench, Vec<([u8; 4], u64)>) {
 }
 
 #[test]
-fn a_failure_in_the_middle_costs_its_batch_until_the_next_scrape() {
+fn a_failure_in_the_middle_costs_nothing() {
     let (mut bench, map) = ids(vec![every_second(), uint()]);
-    // The first and the third batch are answered; the second one meets the second call of an
-    // instance twice.
-    let expected = [
-        (1976, 1, 3000),
-        (1976, 1, 1024),
-        (3000, 0, 1024),
-        (3000, 0, 0),
-    ];
-    for (series, failed, decoded) in expected {
+    // The second call of an instance fails, whatever it is about: the same is asked of a new one.
+    for decoded in [3000, 0] {
         let scraped = bench.scrape(&map);
-        assert_eq!(scraped.series.len(), series);
-        assert_eq!(scraped.scrape_stats.failed.len(), failed);
+        assert_eq!(scraped.series.len(), 3000);
+        assert!(scraped.scrape_stats.failed.is_empty());
         assert_eq!(scraped.scrape_stats.decoded, decoded);
         assert_eq!(scraped.left_out(), []);
-        for (name, error) in &scraped.scrape_stats.failed {
-            assert!(
-                &**name == "echo" && matches!(error, CallError::Trap(_)),
-                "{name}: {error:?}"
-            );
-        }
-        let text = scraped.text();
-        assert!(text.contains("id=\"0\" 0") && text.contains("id=\"2999\" 2999"));
-        assert_eq!(text.contains("id=\"1500\" 1500"), series == 3000);
     }
 }
 
-#[test]
-fn a_plugin_that_is_down_leaves_known_rows_alone() {
-    // Traps where a batch begins with `!`.
-    let guest = Guest::new().decode(format!(
-        "(if (i32.eq (i32.load8_u (local.get $bytes)) (i32.const 33)) (then (unreachable))) {ECHO}"
-    ));
-    let mut bench = Recipe::counter()
-        .label("name", 1, vec![Use::Own("echo", guest)])
-        .bench();
-    bench.scrape(&[(*b"a", 1), (*b"b", 2)]);
-    for attempt in 0..6 {
-        let scraped = bench.scrape(&[(*b"!", 9), (*b"a", 1), (*b"b", 2)]);
-        assert_eq!(scraped.text(), "name=\"a\" 1, name=\"b\" 2");
-        let [(_, error)] = scraped.scrape_stats.failed.as_slice() else {
-            panic!("{:?}", scraped.scrape_stats.failed)
-        };
-        assert_eq!(
-            matches!(error, CallError::BackOff { .. }),
-            attempt >= 3,
-            "{error:?}"
-        );
+/// Traps at the keys, of four bytes, whose number is one of these modulo a million.
+fn poisoned(keys: &[u32]) -> Use {
+    let mut tests = String::from("(i32.const 0)");
+    for key in keys {
+        tests = format!("(i32.or {tests} (i32.eq (local.get $j) (i32.const {key})))");
     }
-    assert_eq!(bench.metric.remembered(), 2);
+    let guest = Guest::new().decode(format!(
+        "(loop $again
+            (local.set $j (i32.load (i32.add (local.get $bytes) (i32.shl (local.get $i) (i32.const 2)))))
+            (if {tests} (then (unreachable)))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $i) (local.get $ends_len))))
+         {ECHO}"
+    ));
+    Use::Own("echo", guest)
+}
+
+fn calls(bench: &Bench) -> (u64, u64) {
+    let own = bench.plugins.iter();
+    let own = own.filter(|session| session.plugin_name() == "test");
+    let stats = own.map(Session::stats).next().unwrap();
+    (stats.calls, stats.restarts)
+}
+
+#[test]
+fn keys_that_trap_are_found_with_few_calls() {
+    const KEYS: u32 = 1 << 16;
+    let poison = [0, 1, 2, 700, 1023, 1024, 40_000, KEYS - 1];
+    let mut bench = Recipe::counter()
+        .label("id", 4, vec![poisoned(&poison), uint()])
+        .bench();
+    let mut map: Vec<([u8; 4], u64)> = (0..KEYS).map(|key| (key.to_ne_bytes(), 1)).collect();
+    let (before, _) = calls(&bench);
+    let scraped = bench.scrape(&map);
+    let found = poison.len();
+    assert_eq!(scraped.series.len(), KEYS as usize - found);
+    assert_eq!(scraped.left_out(), [("echo", found as u64)]);
+    assert!(scraped.scrape_stats.failed.is_empty());
+    // The first of each batch is said.
+    let [(name, why), ..] = scraped.scrape_stats.rejected.as_slice() else {
+        panic!("{:?}", scraped.scrape_stats.rejected)
+    };
+    assert_eq!(&**name, "echo");
+    assert!(
+        why.contains("unreachable") && why.contains("0x00000000"),
+        "{why}"
+    );
+    let (after, restarts) = calls(&bench);
+    // 64 batches, and down to each and up again.
+    assert!(
+        after - before <= 64 + 2 * 11 * found as u64,
+        "{}",
+        after - before
+    );
+    assert!(restarts <= 12 * found as u64, "{restarts} instances");
+    // New keys are served, the others left alone for a while.
+    map.push((KEYS.to_ne_bytes(), 1));
+    let scraped = bench.scrape(&map);
+    assert_eq!(scraped.series.len(), KEYS as usize + 1 - found);
+    assert_eq!(scraped.left_out(), [("echo", found as u64)]);
+    // The decoder is opened in a new instance, and asked.
+    assert_eq!(calls(&bench), (after + 2, restarts));
+}
+
+#[test]
+fn a_key_that_traps_is_asked_about_again_later_and_later() {
+    let mut bench = Recipe::counter()
+        .label("id", 4, vec![poisoned(&[3])])
+        .bench();
+    let map: Vec<([u8; 4], u64)> = (0..8_u32).map(|key| (key.to_ne_bytes(), 1)).collect();
+    bench.scrape(&map);
+    let started = Instant::now();
+    let mut asked = Vec::new();
+    let mut known = calls(&bench);
+    while asked.len() < 2 {
+        bench.scrape(&map);
+        if calls(&bench) != known {
+            // The instance before has ended: another one opens the decoder.
+            let opened = u64::from(!asked.is_empty());
+            known = (known.0 + opened + 1, known.1 + 1);
+            assert_eq!(calls(&bench), known, "alone");
+            asked.push(started.elapsed());
+        }
+        std::thread::yield_now();
+    }
+    assert!(asked[0] > Duration::from_millis(900), "{asked:?}");
+    assert!(
+        asked[1] > asked[0] + Duration::from_millis(1900),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_plugin_that_traps_at_everything_costs_few_instances() {
+    let (mut bench, map) = ids(vec![Use::Own("echo", Guest::new().decode("(unreachable)"))]);
+    for _ in 0..5 {
+        let scraped = bench.scrape(&map);
+        assert!(scraped.series.is_empty());
+        let [.., (_, error)] = scraped.scrape_stats.failed.as_slice() else {
+            panic!("{:?}", scraped.scrape_stats)
+        };
+        assert!(matches!(error, CallError::BackOff { .. }), "{error:?}");
+    }
+    let (_, restarts) = calls(&bench);
+    assert!(restarts <= 32, "{restarts} instances");
 }
 
 #[test]

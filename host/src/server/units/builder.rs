@@ -2,11 +2,13 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::config::{Diagnostic, MetricSource, PluginUse, ValueType};
+use crate::config::{Diagnostic, MetricSource, PluginUse};
 use crate::exposition::{label_name, metric_name};
 use crate::link::ServedConfig;
-use crate::plugin::{Encoding, NumberSource, Offer, Registry};
-use crate::rows::{Label, Metric, MetricParts, MetricSpec, Plugins, SessionId, Shaper, Step};
+use crate::plugin::{Offer, Registry};
+use crate::rows::{
+    BucketKeys, Label, Metric, MetricParts, MetricSpec, Plugins, SessionId, Shaper, Step,
+};
 
 /// A unit's metrics as they will be scraped.
 pub(super) struct Built {
@@ -73,6 +75,7 @@ impl<'a> MetricBuilder<'a> {
             constants: self.constants.clone(),
             shaper,
             bounds: metric.bounds,
+            bucket_keys: bucket_keys(&metric.shape),
         }))
     }
 
@@ -131,9 +134,6 @@ impl<'a> MetricBuilder<'a> {
                 "metric".into(),
                 json!({ "name": metric.name, "help": metric.help, "labels": labels }),
             );
-            if let Some(number) = metric.layout.number {
-                fields.insert("value".into(), number_option(number));
-            }
             if let Some(scale) = metric.scale {
                 fields.insert("scale".into(), json!(scale));
             }
@@ -147,7 +147,7 @@ impl<'a> MetricBuilder<'a> {
                 session,
                 id,
                 families,
-                numbers,
+                numbers: metric.layout.number.map_or(numbers, |number| vec![number]),
                 uniform,
             }),
             Err(error) => self.diagnostic(
@@ -231,14 +231,19 @@ impl<'a> MetricBuilder<'a> {
     }
 }
 
-/// The shapers' option `value`.
-fn number_option(number: NumberSource) -> Json {
-    let kind = match number.encoding {
-        Encoding::U64 => ValueType::U64,
-        Encoding::S64 => ValueType::S64,
-        Encoding::U32 => ValueType::U32,
-        Encoding::S32 => ValueType::S32,
-        Encoding::F64 => ValueType::F64,
-    };
-    json!({ "offset": number.offset, "type": kind.as_str() })
+/// The buckets of a histogram of the standard plugin.
+fn bucket_keys(shape: &PluginUse) -> Option<BucketKeys> {
+    let option = |name| shape.options.get(name);
+    match shape.name.as_str() {
+        "exp2" | "exp2zero" | "linear" => Some(BucketKeys::Range {
+            min: option("bucket_min").and_then(Json::as_i64).unwrap_or(0),
+            max: option("bucket_max").and_then(Json::as_i64)?,
+        }),
+        "fixed" => {
+            let keys = option("bucket_keys").and_then(Json::as_array)?;
+            let last = keys.last().and_then(Json::as_f64)?;
+            Some(BucketKeys::List { last })
+        }
+        _ => None,
+    }
 }

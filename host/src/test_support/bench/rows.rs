@@ -206,6 +206,7 @@ fn metric(standard: &Standard, shape: Shape, plugins: &mut Plugins) -> anyhow::R
     let labels = labels.collect::<anyhow::Result<_>>()?;
     Ok(Metric::new(MetricParts {
         bounds: SeriesBounds::default(),
+        bucket_keys: None,
         constants: Vec::new(),
         name: "calls_total".into(),
         namespace: "ebpf_exporter".into(),

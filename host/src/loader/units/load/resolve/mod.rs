@@ -6,7 +6,7 @@ mod value;
 
 use self::labels::{KeyFields, Labels};
 use super::UnitError;
-use crate::bpf::{EntryTypes, MapInfo, ObjectError};
+use crate::bpf::{EntryTypes, MapInfo, ObjectError, cpu_numbers};
 use crate::config::{Diagnostic, MetricConfig, Span, UnitConfig};
 use crate::rows::{KeyShape, Layout, MetricSpec};
 
@@ -88,7 +88,13 @@ fn lay_out(fields: &KeyFields, metric: &MetricConfig, map: &MapInfo) -> Result<L
         KeyFields::Packed(fields) => Layout::new(fields, metric.source, shape)
             .map_err(|error| format!("map `{}`: {error}", map.name))?,
     };
+    let cpu_numbers = if layout.split_cpus {
+        cpu_numbers()
+    } else {
+        Vec::new()
+    };
     Ok(Layout {
+        cpu_numbers,
         value_size: map.value_size,
         ..layout
     })

@@ -58,7 +58,7 @@ pub(super) fn resolve(
                 .map_err(|why| format!("the value of map `{name}` {why}"))?;
             let Some(kind) = encoding(ty) else {
                 return Err(format!(
-                    "`{member}` in the values of map `{name}` is {}: expected an integer of 4 or 8 bytes or a double",
+                    "`{member}` in the values of map `{name}` is {}: expected an integer of 1, 2, 4 or 8 bytes, a bool, a float or a double",
                     ty.describe()
                 ));
             };
@@ -81,21 +81,32 @@ fn source(offset: usize, kind: ValueType) -> NumberSource {
         ValueType::S64 => Encoding::S64,
         ValueType::U32 => Encoding::U32,
         ValueType::S32 => Encoding::S32,
+        ValueType::U16 => Encoding::U16,
+        ValueType::S16 => Encoding::S16,
+        ValueType::U8 | ValueType::Bool => Encoding::U8,
+        ValueType::S8 => Encoding::S8,
         ValueType::F64 => Encoding::F64,
+        ValueType::F32 => Encoding::F32,
     };
     NumberSource { offset, encoding }
 }
 
 fn encoding(ty: &CType) -> Option<ValueType> {
     match ty {
+        CType::Int(int) if int.boolean => (int.size == 1).then_some(ValueType::Bool),
         CType::Int(int) | CType::Enum { int, .. } => match (int.size, int.signed) {
             (8, false) => Some(ValueType::U64),
             (8, true) => Some(ValueType::S64),
             (4, false) => Some(ValueType::U32),
             (4, true) => Some(ValueType::S32),
+            (2, false) => Some(ValueType::U16),
+            (2, true) => Some(ValueType::S16),
+            (1, false) => Some(ValueType::U8),
+            (1, true) => Some(ValueType::S8),
             _ => None,
         },
         CType::Float { size: 8 } => Some(ValueType::F64),
+        CType::Float { size: 4 } => Some(ValueType::F32),
         _ => None,
     }
 }
