@@ -7,6 +7,7 @@ mod loaded;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -24,8 +25,12 @@ pub(crate) use self::globals::GlobalError;
 pub(crate) use self::loaded::LoadedObject;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
+use super::attach::UsdtMaps;
+use super::attach::is_usdt_map;
 use super::btf;
 use super::errno;
+use super::layout::BegunMap;
+use super::layout::MapLayout;
 use super::log;
 use super::map::MapInfo;
 use super::pins;
@@ -70,17 +75,12 @@ pub(crate) struct OpenObject {
     programs: Vec<(ProgramDecl, AttachPlan)>,
     globals: Vec<Global>,
     types: Types,
+    usdt: UsdtMaps,
 }
 
-/// The map in which libbpf tells USDT programs where their arguments are, declared by usdt.bpf.h;
-/// and `sizeof(struct usdt_spec)` as libbpf 1.7 writes it. Before 1.7 it was smaller, and libbpf
-/// does not notice.
-const USDT_SPECS: &str = "__bpf_usdt_specs";
-const USDT_SPEC_SIZE: usize = 304;
-
-/// Maps by their definitions, kept alive whatever becomes of their object.
+/// Maps with what their entries are, kept alive whatever becomes of their object.
 #[derive(Debug)]
-pub(crate) struct SharedMaps(Vec<(MapInfo, MapHandle)>);
+pub(crate) struct SharedMaps(Vec<(MapLayout, MapHandle)>);
 
 impl OpenObject {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, ObjectError> {
@@ -128,23 +128,31 @@ impl OpenObject {
         };
         let mut object = opened.map_err(|error| failed(&error))?;
         let maps: Vec<MapInfo> = object.maps().map(|map| map_info(&map)).collect();
+        let types = sys::object_btf(&object).map(|btf| Types::of(&btf));
+        let types = types.unwrap_or_default();
+        let usdt = UsdtMaps::of_types(&types.maps);
         let programs: Vec<(ProgramDecl, AttachPlan)> = object
             .progs_mut()
-            .map(|mut program| declare(&mut program))
+            .map(|mut program| declare(&mut program, &usdt))
             .collect();
         if programs.is_empty() && maps.iter().all(|map| map.internal) {
             return Err(ObjectError::Empty { path: name });
         }
-        let specs = maps.iter().find(|map| map.name == USDT_SPECS);
-        if specs.is_some_and(|map| map.value_size < USDT_SPEC_SIZE) {
-            tracing::warn!(
-                object = name,
-                "compiled with usdt.bpf.h of libbpf before 1.7: its USDT programs run, but every argument reads 0; compile it again with that of libbpf 1.7"
-            );
+        for mut map in object.maps_mut() {
+            // libbpf would share it between versions, and fill it in for one that is refused.
+            let unpinnable = pins::unpinnable_reason(sys::declared_map_type(&map));
+            if let (Some(why), Some(_)) = (unpinnable, sys::pin_path(&map)) {
+                tracing::warn!(
+                    object = name,
+                    map = %map.name().display(),
+                    "LIBBPF_PIN_BY_NAME is left out: {why}"
+                );
+                sys::forget_pin_path(&mut map);
+            }
         }
-        let types = sys::object_btf(&object).map(|btf| Types::of(&btf));
         Ok(Self {
-            types: types.unwrap_or_default(),
+            types,
+            usdt,
             path: name,
             digest: Digest::of(elf),
             object,
@@ -165,40 +173,86 @@ impl OpenObject {
         self.digest
     }
 
-    /// Takes over maps of a loaded object: those of the same name and definition. Gives the names
-    /// of the others, whose entries begin anew. Perf event arrays are among those: their entries
-    /// are the buffers of one version, which takes them out when it goes.
-    pub(crate) fn reuse_maps(&mut self, shared: &SharedMaps) -> Vec<String> {
-        let mut anew = Vec::new();
+    /// Takes over maps of a loaded object: those of the same name whose entries mean the same.
+    /// Gives the others, whose entries begin anew.
+    pub(crate) fn reuse_maps(&mut self, shared: &SharedMaps) -> Vec<BegunMap> {
+        let (mut anew, path) = (Vec::new(), &self.path);
         for mut map in self.object.maps_mut() {
             let Some(wanted) = self
                 .maps
                 .iter()
                 .find(|known| *known.name == *map.name() && !known.internal)
+                // What is in them is about one version's links.
+                .filter(|known| !is_usdt_map(&known.name))
             else {
                 continue;
             };
-            // Samples are for one reader, and its version goes on until this one is attached.
-            let carries_samples = matches!(
-                wanted.kind,
-                MapType::PerfEventArray | MapType::RingBuf | MapType::UserRingBuf
-            );
-            let same = shared
-                .0
-                .iter()
-                .find(|(old, _)| old == wanted && !carries_samples);
-            if same.is_none_or(|(_, old)| map.reuse_fd(old.as_fd()).is_err()) {
-                anew.push(wanted.name.clone());
+            let wanted = layout(path, &self.maps, &self.types.maps, &wanted.name);
+            let Ok(wanted) = wanted else { continue };
+            let name = &wanted.info.name;
+            let same = shared.0.iter().find(|(old, _)| old.info.name == *name);
+            let taken = match same {
+                None => Err("the version before has no such map".to_owned()),
+                Some((old, handle)) => match old.unshareable(&wanted) {
+                    Some(why) => Err(why),
+                    None => map
+                        .reuse_fd(handle.as_fd())
+                        .map_err(|error| errno::text(errno::of(&error))),
+                },
+            };
+            if let Err(why) = taken {
+                anew.push(BegunMap {
+                    name: name.clone(),
+                    why,
+                });
             }
         }
         anew
     }
 
-    /// Takes over a map that is pinned, if its definition is the same. Gives the reason if it is
-    /// not.
-    pub(crate) fn reuse_pinned(&mut self, name: &str, pinned: &MapHandle) -> Result<(), String> {
-        let wanted = self.map(name).map_err(|error| error.to_string())?;
-        if let Some(why) = pins::differs(pinned, wanted) {
+    /// The maps that a version which runs with maps of these layouts would not be followed in.
+    pub(crate) fn begun_maps(&self, before: &[MapLayout]) -> Vec<BegunMap> {
+        let mut begun = Vec::new();
+        for wanted in self.layouts() {
+            if is_usdt_map(&wanted.info.name) {
+                continue;
+            }
+            let old = before
+                .iter()
+                .find(|old| old.info.name == wanted.info.name)
+                .and_then(|old| old.unshareable(&wanted));
+            begun.extend(old.map(|why| BegunMap {
+                name: wanted.info.name,
+                why,
+            }));
+        }
+        begun
+    }
+
+    fn layouts(&self) -> Vec<MapLayout> {
+        let names = self.map_names();
+        names.filter_map(|name| self.layout(name).ok()).collect()
+    }
+
+    /// What a map's entries are.
+    pub(crate) fn layout(&self, name: &str) -> Result<MapLayout, ObjectError> {
+        layout(&self.path, &self.maps, &self.types.maps, name)
+    }
+
+    /// Takes over a map that is pinned, if its entries mean the same. Gives the reason if they do
+    /// not; or why that is not known, in a map that is taken over. `known`: what its entries are.
+    pub(crate) fn reuse_pinned(
+        &mut self,
+        name: &str,
+        pinned: &MapHandle,
+        known: Option<MapLayout>,
+    ) -> Result<Option<String>, String> {
+        let wanted = self.layout(name).map_err(|error| error.to_string())?;
+        let (found, unknown) = match known {
+            Some(known) => (known, None),
+            None => pins::layout(pinned)?,
+        };
+        if let Some(why) = found.difference(&wanted) {
             return Err(why);
         }
         let map = self.object.maps_mut().find(|map| map.name() == name);
@@ -206,7 +260,8 @@ impl OpenObject {
             return Err("the object has no such map".to_owned());
         };
         map.reuse_fd(pinned.as_fd())
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        Ok(unknown)
     }
 
     /// Gives a map room for so many entries.
@@ -287,7 +342,7 @@ impl OpenObject {
             program.set_autoload(wanted);
             if wanted {
                 // There was no need for a plan, and there may be none.
-                *plan = AttachPlan::prepare(&declared.section, &mut program);
+                *plan = AttachPlan::prepare(&declared.section, &mut program, &self.usdt);
             }
         }
         Ok(())
@@ -361,8 +416,33 @@ impl OpenObject {
         format!("the BPF object {path} has no global variable `{name}`{hint}")
     }
 
+    /// libbpf takes up what an object's own pins (`LIBBPF_PIN_BY_NAME`) name where the sizes are the
+    /// same.
+    fn check_own_pins(&self) -> Result<(), ObjectError> {
+        for map in self.object.maps() {
+            let Some(pin) = sys::pin_path(&map).filter(|pin| pin.exists()) else {
+                continue;
+            };
+            let Ok(pinned) = MapHandle::from_pinned_path(&pin) else {
+                continue;
+            };
+            let wanted = self.layout(&map.name().to_string_lossy())?;
+            let differs = pins::layout(&pinned).map(|(found, _)| found.difference(&wanted));
+            if let Ok(Some(why)) | Err(why) = differs {
+                return Err(ObjectError::OwnPin {
+                    path: self.path.clone(),
+                    map: wanted.info.name,
+                    pin,
+                    why,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Creates the maps and loads the programs; the verifier runs here.
     pub(crate) fn load(self) -> Result<LoadedObject, ObjectError> {
+        self.check_own_pins()?;
         let Self {
             path,
             object,
@@ -451,7 +531,10 @@ fn object_name(path: &Path) -> String {
         .to_owned()
 }
 
-fn declare(program: &mut libbpf_rs::OpenProgramMut<'_>) -> (ProgramDecl, AttachPlan) {
+fn declare(
+    program: &mut libbpf_rs::OpenProgramMut<'_>,
+    usdt: &UsdtMaps,
+) -> (ProgramDecl, AttachPlan) {
     let section = program.section().to_string_lossy();
     // libbpf keeps the mark in the name it reports.
     let section = section.strip_prefix('?').unwrap_or(&section).to_owned();
@@ -460,11 +543,12 @@ fn declare(program: &mut libbpf_rs::OpenProgramMut<'_>) -> (ProgramDecl, AttachP
         section,
         autoload: program.autoload(),
     };
-    let plan = AttachPlan::prepare(&declared.section, program);
+    let plan = AttachPlan::prepare(&declared.section, program, usdt);
     (declared, plan)
 }
 
 fn map_info(map: &libbpf_rs::OpenMap<'_>) -> MapInfo {
+    let inner = sys::inner_map(map);
     MapInfo {
         name: map.name().to_string_lossy().into_owned(),
         kind: sys::declared_map_type(map),
@@ -473,6 +557,7 @@ fn map_info(map: &libbpf_rs::OpenMap<'_>) -> MapInfo {
         max_entries: map.max_entries() as usize,
         flags: map.map_flags(),
         internal: is_internal(map),
+        inner: inner.map(|inner| Box::new(map_info(&inner))),
     }
 }
 
@@ -480,6 +565,19 @@ fn map_info(map: &libbpf_rs::OpenMap<'_>) -> MapInfo {
 /// arenas).
 fn is_internal(map: &libbpf_rs::OpenMap<'_>) -> bool {
     !matches!(map.map_type(), MapType::StructOps | MapType::Arena) && map.initial_value().is_some()
+}
+
+/// Of the map of that name.
+fn layout(
+    path: &str,
+    maps: &[MapInfo],
+    types: &HashMap<String, EntryTypes>,
+    name: &str,
+) -> Result<MapLayout, ObjectError> {
+    Ok(MapLayout {
+        info: find_map(path, maps, name)?.clone(),
+        types: types.get(name).cloned().unwrap_or_default(),
+    })
 }
 
 fn find_map<'a>(path: &str, maps: &'a [MapInfo], name: &str) -> Result<&'a MapInfo, ObjectError> {

@@ -20,11 +20,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) use error::{LoadFailure, UnitError, UnitFailure};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use load::specs;
-pub(crate) use load::{Environment, KernelSide, Loaded, check as check_object};
+pub(crate) use load::{Environment, KernelSide, Loaded, begun_maps, check as check_object};
 pub(crate) use plan::{Action, Current, Desired, Fingerprint, Step, plan_unit};
 pub(crate) use retry::{Retry, What};
 pub(crate) use state::{Event, State};
 
+pub(crate) use crate::bpf::BegunMap;
 use crate::config::{Lifecycle, UnitConfig};
 use crate::digest::Digest;
 use crate::link::{LoadFigures, OnDemand, UnitStatus};
@@ -501,6 +502,9 @@ impl Exclusive<'_> {
             preparation: fingerprint.map(|one| one.preparation),
             programs: kernel
                 .map(|kernel| kernel.programs().to_vec())
+                .unwrap_or_default(),
+            maps: kernel
+                .map(|kernel| kernel.object().layouts())
                 .unwrap_or_default(),
             remarks: kernel
                 .map(|kernel| kernel.remarks().to_vec())

@@ -13,7 +13,9 @@ pub(crate) use kernel_side::KernelSide;
 use resolve::resolve;
 
 use super::error::{LoadFailure, UnitError};
-use crate::bpf::{CgroupIdKeeper, GlobalError, OpenObject, OpenOptions, Pins, SharedMaps};
+use crate::bpf::{
+    BegunMap, CgroupIdKeeper, GlobalError, MapLayout, OpenObject, OpenOptions, Pins, SharedMaps,
+};
 use crate::config::{Diagnostic, Enabled, Span, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::MetricSpec;
@@ -40,15 +42,26 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Attaches the programs. One that cannot be attached leaves the others alone; its status says
     /// why. Without a required one there is no unit.
-    pub(crate) fn attach(&mut self) -> Result<(), UnitError> {
+    ///
+    /// `before`: the version that this one follows. This one has to attach what that one has
+    /// attached; and nothing of it counts before what may fail has not failed.
+    pub(crate) fn attach(&mut self, before: Option<&KernelSide>) -> Result<(), UnitError> {
         let Some(kernel) = &mut self.kernel else {
             return Ok(());
         };
-        kernel.attach();
-        match kernel.lacks(&self.config) {
-            Some(why) => Err(UnitError::Programs(why)),
-            None => Ok(()),
+        let suits = |kernel: &KernelSide| {
+            let short = before.and_then(|before| kernel.falls_short_of(before));
+            match kernel.lacks(&self.config).or(short) {
+                Some(why) => Err(UnitError::Programs(why)),
+                None => Ok(()),
+            }
+        };
+        if let Some(before) = before {
+            kernel.attach_new(before);
+            suits(kernel)?;
         }
+        kernel.attach();
+        suits(kernel)
     }
 }
 
@@ -97,18 +110,18 @@ fn attempt(
     let mut begun = None;
     if let Some(predecessor) = predecessor {
         let anew = object.reuse_maps(predecessor);
-        if !anew.is_empty() {
+        for BegunMap { name, why } in &anew {
             tracing::info!(
                 config = config.name,
-                maps = anew.join(","),
-                "these maps are defined anew: their counts start at 0"
+                map = name,
+                "the map begins anew, its counts start at 0: {why}"
             );
         }
         begun = Some(anew);
     }
     let taken = |map: &str| {
         let anew = begun.as_ref();
-        anew.is_some_and(|anew| !anew.iter().any(|begun| begun == map))
+        anew.is_some_and(|anew| !anew.iter().any(|begun| begun.name == map))
     };
     let pinned = pinned::take_up(&config, &mut object, environment.pins.as_ref(), taken);
     let object = object.load()?;
@@ -187,6 +200,20 @@ pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
     diagnostics
+}
+
+/// Whose entries begin anew where this config's object follows a version that has these maps. None
+/// of it if the object cannot be read: loading it says why.
+pub(crate) fn begun_maps(config: &UnitConfig, before: &[MapLayout]) -> Vec<BegunMap> {
+    let Some(path) = &config.object else {
+        return Vec::new();
+    };
+    let Ok(mut object) = OpenObject::open(path, &OpenOptions::default()) else {
+        return Vec::new();
+    };
+    // What is wrong with it is for `check`.
+    let _ = pinned::prepare(config, &mut object);
+    object.begun_maps(before)
 }
 
 fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {
