@@ -122,3 +122,28 @@ fn names_are_checked_without_a_kernel() {
         ],
     );
 }
+
+#[test]
+fn debug_shows_what_libbpf_and_the_verifier_say() {
+    let metrics = METRICS.replace("ran_total", "refused_total");
+    let run = |debug: &[&str]| {
+        let setup = Setup::new().unit("unit", "refused", &metrics);
+        let setup = setup.argument("--config.check");
+        debug
+            .iter()
+            .fold(setup, |setup, argument| setup.argument(*argument))
+            .run()
+    };
+    let ended = run(&["--debug"]);
+    assert_eq!(ended.code, Some(1));
+    for words in [
+        &["level=debug", "loading object"][..],
+        &["level=debug", "BEGIN PROG LOAD LOG"],
+        // The verifier's first and last lines.
+        &["level=debug", "0: R1=ctx()"],
+        &["level=debug", "processed ", "insns"],
+    ] {
+        assert_says(&ended.log, words);
+    }
+    assert!(!run(&[]).log.contains("BEGIN PROG LOAD LOG"));
+}

@@ -101,7 +101,7 @@ impl Usdt {
             .map_err(|why| format!("{shown}: {why}"))?;
         if sites.is_empty() {
             return Err(format!(
-                "{shown} has no probe `{}:{}` (see `readelf -n`)",
+                "{shown} has no such probe: `{}:{}` (see `readelf -n`)",
                 self.provider, self.name
             ));
         }

@@ -236,7 +236,7 @@ mod tests {
     fn what_is_not_known_is_refused() {
         for (declared, words) in [
             (
-                &*NEW.replace("reg_off", "reg_number"),
+                &*NEW.replace("short reg_off", "short reg_number"),
                 "`reg_number`, which is not known",
             ),
             (&*OLD.replace("bool arg_signed;", ""), "no `arg_signed`"),
