@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::harness::event::{fire, watch_me};
+use crate::harness::host::assert_says;
+use crate::harness::maps::number;
 use crate::harness::network::{in_own_namespace, ip, send_frames};
 use crate::harness::objects::usdt_target;
 use crate::harness::{Host, Setup, eventually, names, series};
@@ -143,6 +145,46 @@ fn usdt() {
         host.series("ebpf_exporter_usdt_total"),
         series("n", &[("7", 1.0), ("8", 2.0)])
     );
+}
+
+/// Objects read the arguments, whichever libbpf's usdt.bpf.h they were compiled with.
+#[test]
+fn usdt_arguments() {
+    let yaml = counter("arguments_total");
+    let setup = ["system", "1.5", "1.7"]
+        .iter()
+        .fold(Setup::new(), |setup, version| {
+            let object = format!("usdt-arguments-{version}");
+            setup.unit(&version.replace('.', "-"), &object, &yaml)
+        });
+    let host = setup.start();
+    let program = usdt_target().with_file_name("usdt-arguments");
+    assert!(Command::new(program).status().unwrap().success());
+    let mut indexed = Vec::new();
+    for map in host.maps("arguments_total") {
+        let read: Vec<_> = (0..8).map(|key| map.get(&number(key))).collect();
+        let signed = |value: i64| Some(value.cast_unsigned());
+        let expected = [
+            signed(-2_147_483_647),
+            Some(0x0123_4567_89ab_cdef),
+            Some(0xf5),
+            signed(-2),
+            signed(-7),
+            Some(71),
+            signed(-77),
+            Some(0x1122_3344_5566_7788),
+        ];
+        assert_eq!(read, expected);
+        assert_eq!(map.get(&number(100)), Some(8));
+        indexed.push(map.get(&number(50)));
+    }
+    indexed.sort_unstable();
+    if cfg!(target_arch = "x86_64") {
+        // Older headers cannot say it, so that these programs fail, and nothing else.
+        assert_eq!(indexed, [None, None, Some(4)]);
+        let words = ["program indexed", "two registers", "libbpf 1.7"];
+        assert_says(host.get("/", &[]).text(), &words);
+    }
 }
 
 /// Runs the program that passes its probe with 7, 8 and 8.

@@ -154,6 +154,40 @@ fn another_definition_begins_anew() {
 }
 
 #[test]
+fn another_layout_begins_anew() {
+    let place = Place::new();
+    let yaml = "maps: {io: {pin: true}, kept_total: {pin: true}}\nmetrics: {counters: [\
+        {name: reads_total, map: io, value: reads, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}, \
+        {name: kept_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
+    place.unit("layout", yaml);
+    let host = place.setup().start();
+    let counts = |host: &Host| {
+        ["reads_total", "kept_total"].map(|name| {
+            let body = host.text();
+            body.value(&format!("ebpf_exporter_{name}"), &[("n", "3")])
+        })
+    };
+    watch_me(&host);
+    fire(3, 2);
+    assert_eq!(counts(&host), [Some(2.0), Some(2.0)]);
+    host.stop();
+    place.unit("layout-again", yaml);
+    let host = place.setup().start();
+    assert_says(
+        &host.log(),
+        &[
+            "map=io",
+            "cannot be taken up",
+            "the member `reads` of its value was at byte 0, is now at byte 8",
+        ],
+    );
+    assert_says(&host.log(), &["map=kept_total", "counts go on"]);
+    watch_me(&host);
+    fire(3, 1);
+    assert_eq!(counts(&host), [Some(1.0), Some(3.0)]);
+}
+
+#[test]
 fn pins_come_and_go_with_the_yaml() {
     let place = Place::new();
     place.unit("events", &yaml(""));

@@ -5,6 +5,7 @@ mod asked;
 mod counts;
 mod directories;
 mod files;
+mod layouts;
 mod plugins;
 mod replace;
 mod sidecars;

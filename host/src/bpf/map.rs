@@ -12,16 +12,18 @@ use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 
 use libbpf_rs::MapType;
+use serde::{Deserialize, Serialize};
 
 use super::cpus;
 use super::errno;
 use super::sys;
 
 /// What a map is. Before loading: what its definition says; after: what the kernel says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MapInfo {
     /// The name in the object, not cut to the kernel's 15 characters.
     pub(crate) name: String,
+    #[serde(with = "kind_number")]
     pub(crate) kind: MapType,
     /// Bytes.
     pub(crate) key_size: usize,
@@ -34,6 +36,24 @@ pub(crate) struct MapInfo {
     /// Made by libbpf out of `.bss`, `.data`, `.rodata` or `.kconfig`: global variables, not a map
     /// anyone exports.
     pub(crate) internal: bool,
+    /// Before loading: the definition of the maps in a map of maps.
+    pub(crate) inner: Option<Box<MapInfo>>,
+}
+
+/// The kernel's number.
+mod kind_number {
+    use libbpf_rs::MapType;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::bpf::sys;
+
+    pub(super) fn serialize<S: Serializer>(kind: &MapType, to: S) -> Result<S::Ok, S::Error> {
+        (*kind as u32).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<MapType, D::Error> {
+        u32::deserialize(from).map(sys::map_type)
+    }
 }
 
 impl MapInfo {
@@ -74,6 +94,7 @@ impl Map {
             max_entries: kernel.max_entries as usize,
             flags: kernel.map_flags,
             internal,
+            inner: None,
         };
         let (cpus, cpu_stride) = if info.is_per_cpu() {
             (cpus::possible()?.len(), info.value_size.next_multiple_of(8))

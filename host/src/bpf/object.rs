@@ -4,17 +4,16 @@
 mod error;
 mod globals;
 mod loaded;
+mod reuse;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::path::PathBuf;
 
 use libbpf_rs::MapCore as _;
-use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
 use libbpf_rs::ObjectBuilder;
 
@@ -22,13 +21,14 @@ pub(crate) use self::error::ObjectError;
 use self::error::load_reason;
 pub(crate) use self::globals::GlobalError;
 pub(crate) use self::loaded::LoadedObject;
+pub(crate) use self::reuse::SharedMaps;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
+use super::attach::UsdtMaps;
 use super::btf;
 use super::errno;
 use super::log;
 use super::map::MapInfo;
-use super::pins;
 use super::program::ProgramDecl;
 use super::symbols;
 use super::symbols::Global;
@@ -61,17 +61,8 @@ pub(crate) struct OpenObject {
     programs: Vec<(ProgramDecl, AttachPlan)>,
     globals: Vec<Global>,
     types: Types,
+    usdt: UsdtMaps,
 }
-
-/// The map in which libbpf tells USDT programs where their arguments are, declared by usdt.bpf.h;
-/// and `sizeof(struct usdt_spec)` as libbpf 1.7 writes it. Before 1.7 it was smaller, and libbpf
-/// does not notice.
-const USDT_SPECS: &str = "__bpf_usdt_specs";
-const USDT_SPEC_SIZE: usize = 304;
-
-/// Maps by their definitions, kept alive whatever becomes of their object.
-#[derive(Debug)]
-pub(crate) struct SharedMaps(Vec<(MapInfo, MapHandle)>);
 
 impl OpenObject {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, ObjectError> {
@@ -119,23 +110,20 @@ impl OpenObject {
         };
         let mut object = opened.map_err(|error| failed(&error))?;
         let maps: Vec<MapInfo> = object.maps().map(|map| map_info(&map)).collect();
+        let types = sys::object_btf(&object).map(|btf| Types::of(&btf));
+        let types = types.unwrap_or_default();
+        let usdt = UsdtMaps::of_types(&types.maps);
         let programs: Vec<(ProgramDecl, AttachPlan)> = object
             .progs_mut()
-            .map(|mut program| declare(&mut program))
+            .map(|mut program| declare(&mut program, &usdt))
             .collect();
         if programs.is_empty() && maps.iter().all(|map| map.internal) {
             return Err(ObjectError::Empty { path: name });
         }
-        let specs = maps.iter().find(|map| map.name == USDT_SPECS);
-        if specs.is_some_and(|map| map.value_size < USDT_SPEC_SIZE) {
-            tracing::warn!(
-                object = name,
-                "compiled with usdt.bpf.h of libbpf before 1.7: its USDT programs run, but every argument reads 0; compile it again with that of libbpf 1.7"
-            );
-        }
-        let types = sys::object_btf(&object).map(|btf| Types::of(&btf));
+        reuse::forget_wrong_pins(&name, &mut object);
         Ok(Self {
-            types: types.unwrap_or_default(),
+            types,
+            usdt,
             path: name,
             digest: Digest::of(elf),
             object,
@@ -154,50 +142,6 @@ impl OpenObject {
     /// Of the file.
     pub(crate) fn digest(&self) -> Digest {
         self.digest
-    }
-
-    /// Takes over maps of a loaded object: those of the same name and definition. Gives the names
-    /// of the others, whose entries begin anew. Perf event arrays are among those: their entries
-    /// are the buffers of one version, which takes them out when it goes.
-    pub(crate) fn reuse_maps(&mut self, shared: &SharedMaps) -> Vec<String> {
-        let mut anew = Vec::new();
-        for mut map in self.object.maps_mut() {
-            let Some(wanted) = self
-                .maps
-                .iter()
-                .find(|known| *known.name == *map.name() && !known.internal)
-            else {
-                continue;
-            };
-            // Samples are for one reader, and its version goes on until this one is attached.
-            let carries_samples = matches!(
-                wanted.kind,
-                MapType::PerfEventArray | MapType::RingBuf | MapType::UserRingBuf
-            );
-            let same = shared
-                .0
-                .iter()
-                .find(|(old, _)| old == wanted && !carries_samples);
-            if same.is_none_or(|(_, old)| map.reuse_fd(old.as_fd()).is_err()) {
-                anew.push(wanted.name.clone());
-            }
-        }
-        anew
-    }
-
-    /// Takes over a map that is pinned, if its definition is the same. Gives the reason if it is
-    /// not.
-    pub(crate) fn reuse_pinned(&mut self, name: &str, pinned: &MapHandle) -> Result<(), String> {
-        let wanted = self.map(name).map_err(|error| error.to_string())?;
-        if let Some(why) = pins::differs(pinned, wanted) {
-            return Err(why);
-        }
-        let map = self.object.maps_mut().find(|map| map.name() == name);
-        let Some(mut map) = map else {
-            return Err("the object has no such map".to_owned());
-        };
-        map.reuse_fd(pinned.as_fd())
-            .map_err(|error| error.to_string())
     }
 
     /// Gives a map room for so many entries.
@@ -278,10 +222,27 @@ impl OpenObject {
             program.set_autoload(wanted);
             if wanted {
                 // There was no need for a plan, and there may be none.
-                *plan = AttachPlan::prepare(&declared.section, &mut program);
+                *plan = AttachPlan::prepare(&declared.section, &mut program, &self.usdt);
             }
         }
         Ok(())
+    }
+
+    /// Goes on without a program that the kernel does not take.
+    pub(crate) fn leave_out(&mut self, name: &str, why: String) {
+        let mut known = self.programs.iter_mut();
+        if let Some((_, plan)) = known.find(|(program, _)| program.name == name) {
+            *plan = AttachPlan::Impossible(why);
+        }
+        let mut programs = self.object.progs_mut();
+        if let Some(mut program) = programs.find(|program| program.name() == name) {
+            program.set_autoload(false);
+        }
+    }
+
+    /// Whether there is a program for the kernel.
+    pub(crate) fn any_program(&self) -> bool {
+        self.object.progs().any(|program| program.autoload())
     }
 
     /// Writes a kernel symbol's address into the global variable `kaddr_<symbol>`.
@@ -354,6 +315,7 @@ impl OpenObject {
 
     /// Creates the maps and loads the programs; the verifier runs here.
     pub(crate) fn load(self) -> Result<LoadedObject, ObjectError> {
+        self.check_own_pins()?;
         let Self {
             path,
             object,
@@ -367,6 +329,7 @@ impl OpenObject {
             path: path.clone(),
             reason: load_reason(errno::of(&error)),
             log: said.summary(),
+            program: said.refused_program(),
         })?;
         // Some sizes are chosen by libbpf while loading, e.g. a perf event array's.
         for loaded in object.maps() {
@@ -442,7 +405,10 @@ fn object_name(path: &Path) -> String {
         .to_owned()
 }
 
-fn declare(program: &mut libbpf_rs::OpenProgramMut<'_>) -> (ProgramDecl, AttachPlan) {
+fn declare(
+    program: &mut libbpf_rs::OpenProgramMut<'_>,
+    usdt: &UsdtMaps,
+) -> (ProgramDecl, AttachPlan) {
     let section = program.section().to_string_lossy();
     // libbpf keeps the mark in the name it reports.
     let section = section.strip_prefix('?').unwrap_or(&section).to_owned();
@@ -451,11 +417,12 @@ fn declare(program: &mut libbpf_rs::OpenProgramMut<'_>) -> (ProgramDecl, AttachP
         section,
         autoload: program.autoload(),
     };
-    let plan = AttachPlan::prepare(&declared.section, program);
+    let plan = AttachPlan::prepare(&declared.section, program, usdt);
     (declared, plan)
 }
 
 fn map_info(map: &libbpf_rs::OpenMap<'_>) -> MapInfo {
+    let inner = sys::inner_map(map);
     MapInfo {
         name: map.name().to_string_lossy().into_owned(),
         kind: sys::declared_map_type(map),
@@ -464,6 +431,7 @@ fn map_info(map: &libbpf_rs::OpenMap<'_>) -> MapInfo {
         max_entries: map.max_entries() as usize,
         flags: map.map_flags(),
         internal: is_internal(map),
+        inner: inner.map(|inner| Box::new(map_info(&inner))),
     }
 }
 

@@ -4,20 +4,26 @@
 //! Pinning needs CAP_BPF and write permission in the directory, which its owner has without any
 //! capability.
 
+use std::collections::HashMap;
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use libbpf_rs::btf::Btf;
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
+use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
 
 use super::errno;
+use super::layout::MapLayout;
 use super::map::MapInfo;
 use super::sys;
+use super::types::{EntryTypes, Types};
 
 /// `statfs` of bpffs, linux/magic.h.
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -28,6 +34,9 @@ pub(crate) struct Pins {
     directory: PathBuf,
     /// Holds the directory for this host, once a unit pins something.
     claimed: Arc<OnceLock<File>>,
+    /// What the entries of maps are that this process has pinned, by the kernel's number: it cannot
+    /// ask the kernel once its capabilities are dropped.
+    layouts: Arc<Mutex<HashMap<u32, MapLayout>>>,
 }
 
 /// Where one unit's maps are pinned.
@@ -43,6 +52,7 @@ impl Pins {
         Self {
             directory: directory.to_owned(),
             claimed: Arc::default(),
+            layouts: Arc::default(),
         }
     }
 
@@ -133,9 +143,21 @@ impl UnitPins {
             .map_err(io_error)
     }
 
+    /// What a pinned map's entries are, if this process has pinned it.
+    pub(crate) fn layout(&self, pinned: &MapHandle) -> Option<MapLayout> {
+        self.all.layouts.lock().get(&id(pinned)?).cloned()
+    }
+
     /// Pins a map in place of what is pinned by its name.
-    pub(crate) fn pin(&self, map: &str, mut handle: MapHandle) -> io::Result<()> {
-        let id = |handle: &MapHandle| handle.info().map(|info| info.info.id).ok();
+    pub(crate) fn pin(
+        &self,
+        map: &str,
+        mut handle: MapHandle,
+        layout: MapLayout,
+    ) -> io::Result<()> {
+        if let Some(id) = id(&handle) {
+            self.all.layouts.lock().insert(id, layout);
+        }
         self.all.prepare().map_err(io::Error::other)?;
         self.all.claim()?;
         match self.get(map) {
@@ -169,42 +191,57 @@ impl UnitPins {
     }
 }
 
-/// Why a pinned map cannot stand for one of this definition. None: it can.
-pub(super) fn differs(pinned: &MapHandle, wanted: &MapInfo) -> Option<String> {
-    let found = match libbpf_rs::MapInfo::new(pinned.as_fd()) {
-        Ok(found) => found.info,
-        Err(error) => return Some(error.to_string()),
+/// The kernel's number of a map.
+fn id(map: &MapHandle) -> Option<u32> {
+    map.info().map(|info| info.info.id).ok()
+}
+
+/// What a pinned map's entries are, as far as the kernel says it; and why it does not say more.
+pub(super) fn layout(pinned: &MapHandle) -> Result<(MapLayout, Option<String>), String> {
+    let found = libbpf_rs::MapInfo::new(pinned.as_fd()).map_err(|error| error.to_string())?;
+    let found = found.info;
+    let (types, unknown) = match types(&found) {
+        Ok(types) => (types, None),
+        Err(why) => (EntryTypes::default(), Some(why)),
     };
-    let kind = sys::map_type(found.type_);
-    if kind != wanted.kind {
-        return Some(format!("it is a {kind:?}, now {:?}", wanted.kind));
+    let info = MapInfo {
+        name: String::new(),
+        kind: sys::map_type(found.type_),
+        key_size: found.key_size as usize,
+        value_size: found.value_size as usize,
+        max_entries: found.max_entries as usize,
+        flags: found.map_flags,
+        internal: false,
+        inner: None,
+    };
+    Ok((MapLayout { info, types }, unknown))
+}
+
+/// Of the key and the value, out of the BTF with which the map was made. None of a map without.
+fn types(map: &libbpf_sys::bpf_map_info) -> Result<EntryTypes, String> {
+    if map.btf_id == 0 {
+        return Ok(EntryTypes::default());
     }
-    let sizes = [
-        ("keys", "bytes", found.key_size as usize, wanted.key_size),
-        (
-            "values",
-            "bytes",
-            found.value_size as usize,
-            wanted.value_size,
-        ),
-        (
-            "room for",
-            "entries",
-            found.max_entries as usize,
-            wanted.max_entries,
-        ),
-    ];
-    for (what, unit, found, wanted) in sizes {
-        if found != wanted {
-            return Some(format!("it has {what} {found} {unit}, now {wanted}"));
-        }
-    }
-    (found.map_flags != wanted.flags).then(|| {
-        format!(
-            "it has the flags {:#x}, now {:#x}",
-            found.map_flags, wanted.flags
-        )
-    })
+    let unreadable = |error: io::Error| {
+        let denied = match error.raw_os_error() {
+            Some(libc::EPERM) => ", reading a map's types takes CAP_SYS_ADMIN",
+            _ => "",
+        };
+        format!("its types are not known: {error}{denied}")
+    };
+    let bytes = sys::kernel_btf(map.btf_id).map_err(unreadable)?;
+    // libbpf-rs reads types from files alone.
+    let file = rustix::fs::memfd_create(c"btf", rustix::fs::MemfdFlags::CLOEXEC)
+        .map_err(|error| unreadable(error.into()))?;
+    let mut file = File::from(file);
+    file.write_all(&bytes).map_err(unreadable)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let btf = Btf::from_path(path).map_err(|error| unreadable(io_error(error)))?;
+    Ok(Types::of_entry(
+        &btf,
+        map.btf_key_type_id,
+        map.btf_value_type_id,
+    ))
 }
 
 /// Why maps of a type cannot be pinned to any use. None: they can.
@@ -270,7 +307,14 @@ mod tests {
         let map = crate::bpf::testing::map(MapType::Hash, 4, 8, 16, 0);
         let handle = map_handle(&map);
         let info = map.info().clone();
-        assert_eq!(differs(&handle, &info), None);
+        let differs = |info: &MapInfo| {
+            let wanted = MapLayout {
+                info: info.clone(),
+                types: EntryTypes::default(),
+            };
+            layout(&handle).unwrap().0.difference(&wanted)
+        };
+        assert_eq!(differs(&info), None);
         let changed = [
             (
                 MapInfo {
@@ -302,7 +346,7 @@ mod tests {
             ),
         ];
         for (wanted, words) in changed {
-            let why = differs(&handle, &wanted).unwrap();
+            let why = differs(&wanted).unwrap();
             assert!(why.contains(words), "{why}");
         }
     }

@@ -2,6 +2,8 @@
 //! wrongly. The room's other `unsafe` is in map.rs (buffers whose sizes come from the map), perf.rs
 //! (perf events), probe.rs (programs without an object), shared_memory.rs and mark.rs.
 
+use std::ffi::CStr;
+use std::ffi::OsStr;
 use std::ffi::c_char;
 use std::ffi::c_int;
 use std::ffi::c_void;
@@ -9,6 +11,8 @@ use std::io;
 use std::mem;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -110,6 +114,56 @@ pub(super) fn declared_map_type(map: &libbpf_rs::OpenMap<'_>) -> MapType {
     map_type(unsafe { libbpf_sys::bpf_map__type(map.as_libbpf_object().as_ptr()) })
 }
 
+/// The definition of the maps in a map of maps; none of other maps.
+pub(super) fn inner_map<'o>(map: &'o libbpf_rs::OpenMap<'_>) -> Option<libbpf_rs::OpenMap<'o>> {
+    #[expect(unsafe_code, reason = "libbpf-rs does not hand it out")]
+    // SAFETY: the pointer is that of a live map: `map` borrows it, and the inner one lives as long.
+    let inner = unsafe { libbpf_sys::bpf_map__inner_map(map.as_libbpf_object().as_ptr()).as_ref() };
+    inner.map(libbpf_rs::OpenMap::new)
+}
+
+/// Where the object itself wants a map pinned (`LIBBPF_PIN_BY_NAME`).
+pub(super) fn pin_path(map: &libbpf_rs::OpenMap<'_>) -> Option<PathBuf> {
+    #[expect(unsafe_code, reason = "libbpf-rs does not hand it out before loading")]
+    // SAFETY: the pointer is that of a live map, which `map` borrows; it owns the text.
+    unsafe {
+        let path = libbpf_sys::bpf_map__pin_path(map.as_libbpf_object().as_ptr());
+        let path = (!path.is_null()).then(|| CStr::from_ptr(path))?;
+        Some(OsStr::from_bytes(path.to_bytes()).into())
+    }
+}
+
+/// Has libbpf neither pin a map nor take up what is pinned in its place.
+pub(super) fn forget_pin_path(map: &mut libbpf_rs::OpenMapMut<'_>) {
+    #[expect(unsafe_code, reason = "libbpf-rs wants a path")]
+    // SAFETY: the pointer is that of a live map, which is borrowed for this; null is no path.
+    unsafe {
+        libbpf_sys::bpf_map__set_pin_path(map.as_libbpf_object().as_ptr(), std::ptr::null());
+    }
+}
+
+/// The BTF that the kernel has by this number. Needs CAP_SYS_ADMIN.
+pub(super) fn kernel_btf(id: u32) -> io::Result<Vec<u8>> {
+    #[expect(unsafe_code, reason = "libbpf-rs reads BTF of programs only")]
+    // SAFETY: libbpf gives a BTF of its own or null; its bytes live until it is freed, and are
+    // copied before.
+    unsafe {
+        let btf = libbpf_sys::btf__load_from_kernel_by_id(id);
+        if btf.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        let mut size = 0;
+        let bytes = libbpf_sys::btf__raw_data(btf, &raw mut size).cast::<u8>();
+        let copy = if bytes.is_null() {
+            Err(io::Error::from_raw_os_error(libc::ENOMEM))
+        } else {
+            Ok(std::slice::from_raw_parts(bytes, size as usize).to_vec())
+        };
+        libbpf_sys::btf__free(btf);
+        copy
+    }
+}
+
 /// An object's own BTF; none if it has none.
 pub(super) fn object_btf(object: &libbpf_rs::OpenObject) -> Option<Btf<'_>> {
     #[expect(unsafe_code, reason = "libbpf-rs does not hand out the reference")]
@@ -126,6 +180,14 @@ pub(super) fn map_type(number: u32) -> MapType {
     } else {
         MapType::from(number)
     }
+}
+
+/// Whether programs of a kind can call a helper of the kernel.
+pub(super) fn has_helper(kind: u32, helper: u32) -> bool {
+    #[expect(unsafe_code, reason = "libbpf-rs does not offer it")]
+    // SAFETY: no options are given; the call keeps nothing.
+    let found = unsafe { libbpf_sys::libbpf_probe_bpf_helper(kind, helper, std::ptr::null()) };
+    found == 1
 }
 
 /// Makes a program of a section that libbpf does not know one for tcx links. `attach_type`:

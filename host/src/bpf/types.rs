@@ -8,11 +8,12 @@ use libbpf_rs::btf::types::{
     Array, Composite, DataSec, Enum, Enum64, Int, IntEncoding, MemberAttr, Var,
 };
 use libbpf_rs::btf::{Btf, BtfKind, BtfType, HasSize as _, TypeId};
+use serde::{Deserialize, Serialize};
 
 use crate::near::nearest;
 
 /// A type, as far as numbers and texts can be found in it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum CType {
     Int(IntType),
     Float {
@@ -25,6 +26,7 @@ pub(crate) enum CType {
         values: Vec<(String, i128)>,
     },
     Array {
+        #[serde(with = "shared")]
         of: Arc<CType>,
         count: usize,
     },
@@ -43,7 +45,7 @@ pub(crate) enum CType {
 }
 
 /// An integer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IntType {
     /// Bytes.
     pub(crate) size: usize,
@@ -54,14 +56,24 @@ pub(crate) struct IntType {
     pub(crate) character: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) name: String,
     /// From the beginning of the outermost struct that names it, in bytes.
     pub(crate) offset: usize,
-    /// It does not fill whole bytes.
-    pub(crate) bit_field: bool,
+    /// None: it fills whole bytes.
+    pub(crate) bit_field: Option<BitField>,
+    #[serde(with = "shared")]
     pub(crate) ty: Arc<CType>,
+}
+
+/// Where a member is that does not fill whole bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BitField {
+    /// From the beginning of the struct that declares it, in bits.
+    pub(crate) offset: u32,
+    /// Bits; 0 if that is not known.
+    pub(crate) width: u8,
 }
 
 /// A global variable.
@@ -73,10 +85,50 @@ pub(crate) struct Variable {
 }
 
 /// The types of a map's entries; none where the map is declared by sizes alone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct EntryTypes {
+    #[serde(with = "shared::optional")]
     pub(crate) key: Option<Arc<CType>>,
+    #[serde(with = "shared::optional")]
     pub(crate) value: Option<Arc<CType>>,
+    /// Of the maps in a map of maps.
+    pub(crate) inner: Option<Box<EntryTypes>>,
+    /// The object says which programs or maps are in the map when it is loaded.
+    pub(crate) filled_at_load: bool,
+}
+
+/// Types that several own are written as if each owned them alone.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::CType;
+
+    pub(super) fn serialize<S: Serializer>(ty: &Arc<CType>, to: S) -> Result<S::Ok, S::Error> {
+        ty.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<CType>, D::Error> {
+        CType::deserialize(from).map(Arc::new)
+    }
+
+    pub(super) mod optional {
+        use super::{Arc, CType, Deserialize, Deserializer, Serialize, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            ty: &Option<Arc<CType>>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            ty.as_deref().serialize(to)
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<Arc<CType>>, D::Error> {
+            Ok(Option::<CType>::deserialize(from)?.map(Arc::new))
+        }
+    }
 }
 
 impl CType {
@@ -96,7 +148,7 @@ impl CType {
                 };
                 return Err(format!("has no member `{name}`{hint}"));
             };
-            if member.bit_field {
+            if member.bit_field.is_some() {
                 return Err(format!(
                     "has `{name}` as a bit-field: expected a member of whole bytes"
                 ));
@@ -186,7 +238,12 @@ impl Types {
                     continue;
                 };
                 if is_maps {
-                    types.maps.insert(name, reader.entry_types(ty));
+                    let mut entry = reader.entry_types(ty);
+                    // Slots that are filled at load lie behind the declaration's own members.
+                    let declared = plain(ty).and_then(|map| Composite::try_from(map).ok());
+                    entry.filled_at_load =
+                        declared.is_some_and(|map| info.size as usize > map.size());
+                    types.maps.insert(name, entry);
                 } else {
                     let folded = is_folded(btf, ty);
                     let ty = reader.read(ty, 0);
@@ -195,6 +252,20 @@ impl Types {
             }
         }
         types
+    }
+
+    /// Of the types of these numbers; 0: there is none.
+    pub(super) fn of_entry(btf: &Btf<'_>, key: u32, value: u32) -> EntryTypes {
+        let mut reader = TypeReader {
+            btf,
+            left: MAX_TYPES,
+        };
+        let mut one = |id: u32| (id != 0).then(|| reader.by_id(TypeId::from(id), 0));
+        EntryTypes {
+            key: one(key),
+            value: one(value),
+            ..EntryTypes::default()
+        }
     }
 }
 
@@ -214,6 +285,10 @@ impl<'a> TypeReader<'a> {
             let place = match member.name.and_then(|name| name.to_str()) {
                 Some("key") => &mut entry.key,
                 Some("value") => &mut entry.value,
+                Some("values") => {
+                    entry.inner = self.inner(member.ty).map(Box::new);
+                    continue;
+                }
                 _ => continue,
             };
             let pointer = self.btf.type_by_id::<BtfType<'_>>(member.ty);
@@ -223,6 +298,17 @@ impl<'a> TypeReader<'a> {
             }
         }
         entry
+    }
+
+    /// Of maps in a map: its `values` are an array of pointers to their declaration.
+    fn inner(&mut self, values: TypeId) -> Option<EntryTypes> {
+        let array = plain(self.btf.type_by_id(values)?)?;
+        let array = Array::try_from(array).ok()?;
+        let pointer = plain(self.btf.type_by_id(array.ty())?)?;
+        let inner = plain(pointer.next_type()?)?;
+        self.left = self.left.checked_sub(1)?;
+        // Programs are no maps.
+        (inner.kind() == BtfKind::Struct).then(|| self.entry_types(inner))
     }
 
     fn by_id(&mut self, id: TypeId, depth: usize) -> Arc<CType> {
@@ -310,10 +396,14 @@ impl<'a> TypeReader<'a> {
         members: &mut Vec<Member>,
     ) {
         for member in of.iter() {
-            let (bits, bit_field) = match member.attr {
-                MemberAttr::Normal { offset } => (offset, offset % 8 != 0),
-                MemberAttr::BitField { offset, .. } => (offset, true),
+            let (bits, width) = match member.attr {
+                MemberAttr::Normal { offset } => (offset, (offset % 8 != 0).then_some(0)),
+                MemberAttr::BitField { size, offset } => (offset, Some(size)),
             };
+            let bit_field = width.map(|width| BitField {
+                offset: bits,
+                width,
+            });
             let offset = base + bits as usize / 8;
             match text(member.name) {
                 Some(name) => members.push(Member {

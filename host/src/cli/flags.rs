@@ -175,7 +175,8 @@ pub(super) struct ServeFlags {
     )]
     pub(super) bpf_pin_dir: PathBuf,
 
-    /// Log libbpf's messages, and serve /maps
+    /// Log at level debug with libbpf's messages, among them the whole verifier log of a program that
+    /// is refused; serve /maps
     #[arg(long = "debug")]
     pub(super) debug: bool,
 

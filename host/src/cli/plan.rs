@@ -1,5 +1,5 @@
 //! `exporter-host plan DIR`: what a reload with this directory would do, to a running host or to an
-//! empty one. Needs no privileges; objects and plugins are not opened, only compared.
+//! empty one. Needs no privileges; plugins are not opened, only compared, as are objects that do not change.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,9 @@ use crate::config::{load, sidecar};
 use crate::digest::Digest;
 use crate::link::UnitPhase;
 use crate::loader::plugins::plugin_files;
-use crate::loader::units::{Action, Current, Desired, Fingerprint, plan_unit};
+use crate::loader::units::{
+    Action, BegunMap, Current, Desired, Fingerprint, begun_maps, plan_unit,
+};
 use crate::paths::UNITS;
 use crate::plugin::STANDARD_NAME;
 use crate::web::UnitReport;
@@ -144,10 +146,18 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
             });
             continue;
         }
+        let mut why = step.why.into_owned();
+        if let (Action::Replace, Some(report)) = (step.action, report) {
+            for BegunMap { name, why: reason } in begun_maps(config, &report.maps) {
+                why.push_str(&format!(
+                    "; the map `{name}` begins anew, its counts start at 0: {reason}"
+                ));
+            }
+        }
         plan.units.push(Line {
             name: config.name.clone(),
             action: step.action.as_str(),
-            why: step.why.into_owned(),
+            why,
         });
     }
     for report in running {

@@ -9,7 +9,7 @@ pub(crate) use super::flags::Watch;
 use super::flags::{ServeFlags, Split};
 use crate::listen::Address;
 use crate::privileges::{Hardening, Mode};
-use crate::telemetry::{BuildInfo, LogOptions};
+use crate::telemetry::{BuildInfo, LogLevel, LogOptions};
 use crate::web::WebOptions;
 
 #[derive(Debug, Clone)]
@@ -141,7 +141,11 @@ impl Settings {
                 },
             },
             log: LogOptions {
-                level: flags.log_level,
+                level: if flags.debug {
+                    LogLevel::Debug
+                } else {
+                    flags.log_level
+                },
                 format: flags.log_format,
                 timestamps: !flags.log_no_timestamps,
             },

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::bpf::MapLayout;
 use crate::bpf::ProgramStatus;
 use crate::config::{CollectorConfig, Diagnostic, PluginUse, UnitConfig};
 use crate::digest::Digest;
@@ -310,6 +311,8 @@ pub(crate) struct UnitStatus {
     pub(crate) preparation: Option<Digest>,
     /// Of the version that runs.
     pub(crate) programs: Vec<ProgramStatus>,
+    /// What the entries of its maps are, of the version that runs.
+    pub(crate) maps: Vec<MapLayout>,
     /// What does not keep the unit from running, but should be known.
     pub(crate) remarks: Vec<String>,
     pub(crate) load: LoadFigures,

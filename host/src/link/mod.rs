@@ -35,6 +35,7 @@ pub(crate) use self::head::{MAX_DESCRIPTORS, MAX_INLINE, MAX_PAYLOAD};
 pub(crate) use self::memfd::check_sealed;
 pub(crate) use self::memfd::read_sealed;
 pub(crate) use self::memfd::sealed;
+pub(crate) use self::messages::MapLayout;
 pub(crate) use self::messages::{
     FileAnswer, FileKind, FileRefusal, FileWish, LoadFigures, OnDemand, OpenRefusal, PluginMessage,
     ProcessFigures, ServedConfig, ServedProgram, ServedSource, ServedUnit, ToLoader, ToServer,

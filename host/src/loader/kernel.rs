@@ -231,15 +231,9 @@ impl Kernel {
 
     /// Attaches a version that is to follow the one in service.
     fn attach(&mut self, name: &str, loaded: &mut Loaded) -> Result<(), UnitFailure> {
-        loaded.attach()?;
         let unit = self.units.enter(name);
         let before = unit.serving().and_then(|version| version.kernel.as_ref());
-        if let (Some(before), Some(kernel)) = (before, &loaded.kernel)
-            && let Some(why) = kernel.falls_short_of(before)
-        {
-            return Err(UnitFailure::retryable(why));
-        }
-        Ok(())
+        Ok(loaded.attach(before)?)
     }
 
     /// Gives the unit another config, or its plugins' new versions, over the same object: maps,

@@ -165,7 +165,7 @@ fn attach(config: UnitConfig, environment: &Environment, number: u64) -> Candida
 /// Attaches, and opens what the server is to read, with some descriptors to spare.
 fn ready(mut loaded: Loaded, number: u64) -> Result<Ready, UnitError> {
     let _reserve = Reserve::take().map_err(UnitError::Descriptors)?;
-    loaded.attach()?;
+    loaded.attach(None)?;
     let (message, descriptors) = served(&loaded, number)?;
     Ok(Ready {
         loaded,

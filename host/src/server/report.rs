@@ -55,6 +55,7 @@ pub(super) fn units(units: &Units) -> String {
             config: status.and_then(|status| status.config),
             object: status.and_then(|status| status.object),
             preparation: status.and_then(|status| status.preparation),
+            maps: status.map(|status| status.maps.clone()).unwrap_or_default(),
             plugins: life
                 .served
                 .as_ref()

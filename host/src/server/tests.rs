@@ -263,6 +263,7 @@ fn status(name: &str, phase: UnitPhase) -> UnitStatus {
         object: None,
         preparation: None,
         programs: Vec::new(),
+        maps: Vec::new(),
         remarks: Vec::new(),
         load: LoadFigures::default(),
         restarts: 0,

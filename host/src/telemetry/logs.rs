@@ -44,6 +44,8 @@ impl LogOptions {
         // The libraries' own chatter is of use to nobody here; their warnings are.
         let filter = Targets::new()
             .with_target("exporter_host", level)
+            // Lines of its own only with `--debug`; what fails is in an error anyway.
+            .with_target("libbpf", level)
             .with_default(level.min(LevelFilter::WARN));
         let lines = tracing_subscriber::fmt::layer()
             .event_format(LineFormat {

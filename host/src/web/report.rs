@@ -1,12 +1,13 @@
 //! A unit as a host tells of it, in JSON: enough to tell what a reload would do, and nothing but
-//! names and digests.
+//! names, digests and types.
 
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
+use crate::link::MapLayout;
 
 /// One unit of `GET /-/units`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct UnitReport {
     pub(crate) name: String,
     /// As `UnitPhase::as_str` has it.
@@ -20,6 +21,9 @@ pub(crate) struct UnitReport {
     /// Of what the YAML wants to be done before the object is attached. Only of a version that
     /// runs.
     pub(crate) preparation: Option<Digest>,
+    /// What the entries of its maps are. Only of a version that runs.
+    #[serde(default)]
+    pub(crate) maps: Vec<MapLayout>,
     /// Of the components in use, each with its sidecar.
     pub(crate) plugins: BTreeMap<String, Digest>,
 }

@@ -1,9 +1,9 @@
 //! Attaching programs by the name of their section, and what came of it.
 //!
 //! Most sections are libbpf's to attach. Ours are `perf_event/…` (perf_event.rs), `xdp/<interface>`
-//! and `tcx/ingress/<interface>` (interfaces.rs), cgroup programs (cgroup.rs), and plain uprobes
-//! where the kernel has the multi link (uprobe.rs). Every attachment is made of real links, owned
-//! here; dropping them detaches.
+//! and `tcx/ingress/<interface>` (interfaces.rs), cgroup programs (cgroup.rs), static
+//! probes (usdt/), and plain uprobes where the kernel has the multi link (uprobe.rs). Every
+//! attachment is made of real links, owned here; dropping them detaches.
 
 mod cgroup;
 mod hint;
@@ -12,6 +12,7 @@ mod perf_event;
 #[cfg(test)]
 mod tests;
 mod uprobe;
+mod usdt;
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -26,6 +27,9 @@ use self::interfaces::Interfaces;
 pub(super) use self::interfaces::present as interfaces_present;
 use self::perf_event::PerfEvents;
 use self::uprobe::MultiUprobe;
+use self::usdt::Usdt;
+pub(super) use self::usdt::UsdtMaps;
+pub(super) use self::usdt::is_own_map as is_usdt_map;
 use super::errno;
 use super::log;
 use super::probe::has_uprobe_multi;
@@ -56,6 +60,8 @@ pub(crate) struct ProgramStatus {
     /// 16 hexadecimal digits; `None` if the program is not in the kernel.
     pub(crate) tag: Option<String>,
     pub(crate) attached: Attached,
+    /// Trying again to attach it may help.
+    pub(crate) retryable: bool,
 }
 
 /// How a program will be attached; decided when the object is opened, because some ways want
@@ -68,13 +74,18 @@ pub(super) enum AttachPlan {
     /// To the root of the cgroup (v2) tree: all of this machine's cgroups.
     RootCgroup,
     MultiUprobe(MultiUprobe),
+    Usdt(Usdt),
     /// Cannot be attached, and why.
     Impossible(String),
 }
 
 impl AttachPlan {
     /// Chooses, and sets the type of programs whose section libbpf does not know.
-    pub(super) fn prepare(section: &str, program: &mut OpenProgramMut<'_>) -> Self {
+    pub(super) fn prepare(
+        section: &str,
+        program: &mut OpenProgramMut<'_>,
+        usdt: &UsdtMaps,
+    ) -> Self {
         if let Some(items) = section.strip_prefix("perf_event/") {
             program.set_prog_type(ProgramType::PerfEvent);
             return match PerfEvents::parse(items) {
@@ -103,6 +114,9 @@ impl AttachPlan {
         if cgroup::takes(program.prog_type()) {
             return Self::RootCgroup;
         }
+        if let Some(probe) = Usdt::parse(section, usdt) {
+            return Self::Usdt(probe);
+        }
         // Probing costs a system call or two, and programs that are off need no plan.
         if program.autoload()
             && let Some(probe) = MultiUprobe::parse(section)
@@ -120,9 +134,11 @@ impl AttachPlan {
         match self {
             Self::PerfEvents(events) => events.places().map(Some),
             Self::Interfaces(_, interfaces) => interfaces.places().map(Some),
-            Self::Libbpf | Self::RootCgroup | Self::MultiUprobe(_) | Self::Impossible(_) => {
-                Ok(None)
-            }
+            Self::Libbpf
+            | Self::RootCgroup
+            | Self::MultiUprobe(_)
+            | Self::Usdt(_)
+            | Self::Impossible(_) => Ok(None),
         }
     }
 
@@ -134,7 +150,7 @@ impl AttachPlan {
         place: u32,
     ) -> Result<Link, String> {
         match self {
-            Self::Libbpf => by_libbpf(section, || program.attach()),
+            Self::Libbpf | Self::Usdt(_) => by_libbpf(section, || program.attach()),
             Self::PerfEvents(events) => events.attach_at(program, place),
             Self::Interfaces(hook, _) => Interfaces::attach_at(*hook, program, place),
             Self::RootCgroup => cgroup::attach(section, program),
@@ -144,7 +160,16 @@ impl AttachPlan {
     }
 
     /// At all places, or at none.
-    fn attach(&self, section: &str, program: &ProgramMut<'_>) -> Result<Vec<(u32, Link)>, String> {
+    fn attach(
+        &self,
+        section: &str,
+        object: &libbpf_rs::Object,
+        program: &ProgramMut<'_>,
+    ) -> Result<Vec<(u32, Link)>, String> {
+        if let Self::Usdt(probe) = self {
+            let links = probe.attach(section, object, program)?;
+            return Ok(links.into_iter().map(|link| (NOWHERE, link)).collect());
+        }
         if let Self::PerfEvents(events) = self {
             events.warn(program);
         }
@@ -232,7 +257,7 @@ impl AttachedProgram {
             .find(|program| program.name() == self.declared.name.as_str());
         let result = match (&self.plan, program) {
             (AttachPlan::Impossible(why), _) => Err(why.clone()),
-            (plan, Some(program)) => plan.attach(&self.declared.section, &program),
+            (plan, Some(program)) => plan.attach(&self.declared.section, object, &program),
             (_, None) => Err("the program is not in the object any more".to_owned()),
         };
         self.attached = match result {
@@ -310,6 +335,7 @@ impl AttachedProgram {
             id: self.kernel.as_ref().map(|program| program.id),
             tag: self.kernel.as_ref().map(|program| program.tag.clone()),
             attached: self.attached.clone(),
+            retryable: !matches!(self.plan, AttachPlan::Impossible(_)),
         }
     }
 

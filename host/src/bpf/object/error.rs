@@ -1,6 +1,7 @@
 //! Why an object is not running: one sentence for each reason.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::bpf::errno;
 
@@ -28,6 +29,8 @@ pub(crate) enum ObjectError {
         path: String,
         reason: String,
         log: String,
+        /// The one that the kernel does not take, if it is that.
+        program: Option<String>,
     },
     #[error("the BPF object {path} has no map `{map}`: {}", list("it has", .known))]
     NoMap {
@@ -49,6 +52,16 @@ pub(crate) enum ObjectError {
         symbol: String,
         size: usize,
     },
+    #[error(
+        "the BPF object {path} pins its map `{map}` by itself, and what is pinned has other entries: {why}; remove {}, or give the map another name",
+        .pin.display()
+    )]
+    OwnPin {
+        path: String,
+        map: String,
+        pin: PathBuf,
+        why: String,
+    },
     #[error("cannot use map `{map}` of the BPF object {path}: {source}")]
     Map {
         path: String,
@@ -68,9 +81,11 @@ impl ObjectError {
             | Self::NoMap { .. }
             | Self::NoKaddr { .. }
             | Self::KaddrSize { .. } => true,
-            Self::Unreadable { .. } | Self::Btf { .. } | Self::Load { .. } | Self::Map { .. } => {
-                false
-            }
+            Self::Unreadable { .. }
+            | Self::Btf { .. }
+            | Self::Load { .. }
+            | Self::OwnPin { .. }
+            | Self::Map { .. } => false,
         }
     }
 }

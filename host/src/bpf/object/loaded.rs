@@ -9,9 +9,11 @@ use std::os::fd::OwnedFd;
 use libbpf_rs::MapCore as _;
 use libbpf_rs::MapHandle;
 
+use super::reuse::layout;
 use super::{ObjectError, SharedMaps, find_map, no_map};
 use crate::bpf::attach::{AttachedProgram, ProgramStatus};
 use crate::bpf::errno;
+use crate::bpf::layout::MapLayout;
 use crate::bpf::map::{Map, MapInfo};
 use crate::bpf::types::EntryTypes;
 
@@ -31,8 +33,15 @@ impl LoadedObject {
     /// Attaches every program that is not turned off. A program that fails leaves the others alone;
     /// its status says why.
     pub(crate) fn attach(&mut self) -> Vec<ProgramStatus> {
+        self.attach_those(|_| true)
+    }
+
+    /// The same of programs with these names.
+    pub(crate) fn attach_those(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<ProgramStatus> {
         for program in &mut self.programs {
-            program.attach(&self.object);
+            if wanted(program.name()) {
+                program.attach(&self.object);
+            }
         }
         self.programs()
     }
@@ -75,10 +84,24 @@ impl LoadedObject {
     /// The maps for a successor to go on with. Internal ones hold globals and are not shared.
     pub(crate) fn shared_maps(&self) -> SharedMaps {
         let maps = self.maps.iter().filter(|map| !map.internal);
-        SharedMaps(
-            maps.filter_map(|map| Some((map.clone(), self.map_handle(&map.name).ok()?)))
-                .collect(),
-        )
+        let shared = maps.filter_map(|map| {
+            Some((
+                self.layout(&map.name).ok()?,
+                self.map_handle(&map.name).ok()?,
+            ))
+        });
+        SharedMaps(shared.collect())
+    }
+
+    /// What a map's entries are.
+    pub(crate) fn layout(&self, map: &str) -> Result<MapLayout, ObjectError> {
+        layout(&self.path, &self.maps, &self.entry_types, map)
+    }
+
+    /// What the entries of its maps are, those with globals apart.
+    pub(crate) fn layouts(&self) -> Vec<MapLayout> {
+        let maps = self.maps.iter().filter(|map| !map.internal);
+        maps.filter_map(|map| self.layout(&map.name).ok()).collect()
     }
 
     /// What is known of the map of that name, or an error that lists those there are.

@@ -207,3 +207,22 @@ fn descriptors_of_programs_and_maps_root() {
     );
     assert!(object.map_descriptor("nosuch").is_err());
 }
+
+#[test]
+fn what_versions_must_not_share_is_not_pinned_by_libbpf() {
+    let object = testing::compile(
+        "#define PINNED __uint(pinning, LIBBPF_PIN_BY_NAME)\n\
+         struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1); \
+         __uint(key_size, 4); __uint(value_size, 4); PINNED; } jumps SEC(\".maps\");\n\
+         struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1); __type(key, u32); \
+         __type(value, u64); PINNED; } counts SEC(\".maps\");\n\
+         SEC(\"raw_tp/sched_switch\") int f(void *ctx) { return 0; }",
+    );
+    let open = OpenObject::open(&object.path, &OpenOptions::default()).unwrap();
+    let pins: Vec<_> = open
+        .object
+        .maps()
+        .map(|map| (map.name().to_owned(), super::sys::pin_path(&map).is_some()))
+        .collect();
+    assert_eq!(pins, [("jumps".into(), false), ("counts".into(), true)]);
+}

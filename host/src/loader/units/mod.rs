@@ -20,11 +20,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) use error::{LoadFailure, UnitError, UnitFailure};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use load::specs;
-pub(crate) use load::{Environment, KernelSide, Loaded, check as check_object};
+pub(crate) use load::{Environment, KernelSide, Loaded, begun_maps, check as check_object};
 pub(crate) use plan::{Action, Current, Desired, Fingerprint, Step, plan_unit};
 pub(crate) use retry::{Retry, What};
 pub(crate) use state::{Event, State};
 
+pub(crate) use crate::bpf::BegunMap;
 use crate::config::{Lifecycle, UnitConfig};
 use crate::digest::Digest;
 use crate::link::{LoadFigures, OnDemand, UnitStatus};
@@ -50,9 +51,9 @@ impl Version {
         Fingerprint::of(&self.config, object)
     }
 
-    fn any_unattached(&self) -> bool {
-        let mut kernel = self.kernel.iter();
-        kernel.any(|kernel| kernel.unattached().next().is_some())
+    /// Some programs are not attached that may be, later.
+    fn retryable(&self) -> bool {
+        self.kernel.as_ref().is_some_and(KernelSide::retryable)
     }
 }
 
@@ -431,11 +432,7 @@ impl Exclusive<'_> {
     /// Programs that are not attached are tried again, if there are any.
     pub(crate) fn attach_later(&mut self) {
         self.changed = true;
-        let any = self
-            .entry
-            .serving
-            .as_ref()
-            .is_some_and(Version::any_unattached);
+        let any = self.entry.serving.as_ref().is_some_and(Version::retryable);
         if any && self.entry.retry.is_none() {
             self.entry.retry = Some(Retry::first(What::Programs, Instant::now()));
         }
@@ -461,7 +458,7 @@ impl Exclusive<'_> {
         };
         let kernel = version.kernel.as_mut();
         let attached = kernel.map(KernelSide::attach_missing).unwrap_or_default();
-        if version.any_unattached() {
+        if version.retryable() {
             self.entry.retry = Some(retry.next(Instant::now()));
         }
         attached
@@ -501,6 +498,9 @@ impl Exclusive<'_> {
             preparation: fingerprint.map(|one| one.preparation),
             programs: kernel
                 .map(|kernel| kernel.programs().to_vec())
+                .unwrap_or_default(),
+            maps: kernel
+                .map(|kernel| kernel.object().layouts())
                 .unwrap_or_default(),
             remarks: kernel
                 .map(|kernel| kernel.remarks().to_vec())

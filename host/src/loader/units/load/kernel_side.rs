@@ -73,6 +73,15 @@ impl KernelSide {
         self.programs = self.object.attach();
     }
 
+    /// Attaches what the version before, which runs, does not have attached: it may fail.
+    pub(super) fn attach_new(&mut self, before: &Self) {
+        let known = |name: &str| {
+            let mut programs = before.programs.iter();
+            programs.any(|program| program.name == name && program.attached == Attached::Yes)
+        };
+        self.programs = self.object.attach_those(|name| !known(name));
+    }
+
     /// Starts the threads that belong to it: capabilities have been dropped by now, which takes a
     /// process with one thread.
     pub(crate) fn run(&mut self) -> Result<(), KeeperError> {
@@ -90,6 +99,11 @@ impl KernelSide {
                 Attached::Failed(why) => Some((program, why.as_str())),
                 _ => None,
             })
+    }
+
+    /// Some of what is not attached may be, later.
+    pub(crate) fn retryable(&self) -> bool {
+        self.unattached().any(|(program, _)| program.retryable)
     }
 
     /// Required programs that are not attached, in a sentence.

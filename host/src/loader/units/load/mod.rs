@@ -13,7 +13,10 @@ pub(crate) use kernel_side::KernelSide;
 use resolve::resolve;
 
 use super::error::{LoadFailure, UnitError};
-use crate::bpf::{CgroupIdKeeper, GlobalError, OpenObject, OpenOptions, Pins, SharedMaps};
+use crate::bpf::{
+    BegunMap, CgroupIdKeeper, GlobalError, MapLayout, ObjectError, OpenObject, OpenOptions, Pins,
+    SharedMaps,
+};
 use crate::config::{Diagnostic, Enabled, Span, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::MetricSpec;
@@ -40,20 +43,32 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Attaches the programs. One that cannot be attached leaves the others alone; its status says
     /// why. Without a required one there is no unit.
-    pub(crate) fn attach(&mut self) -> Result<(), UnitError> {
+    ///
+    /// `before`: the version that this one follows. This one has to attach what that one has
+    /// attached; and nothing of it counts before what may fail has not failed.
+    pub(crate) fn attach(&mut self, before: Option<&KernelSide>) -> Result<(), UnitError> {
         let Some(kernel) = &mut self.kernel else {
             return Ok(());
         };
-        kernel.attach();
-        match kernel.lacks(&self.config) {
-            Some(why) => Err(UnitError::Programs(why)),
-            None => Ok(()),
+        let suits = |kernel: &KernelSide| {
+            let short = before.and_then(|before| kernel.falls_short_of(before));
+            match kernel.lacks(&self.config).or(short) {
+                Some(why) => Err(UnitError::Programs(why)),
+                None => Ok(()),
+            }
+        };
+        if let Some(before) = before {
+            kernel.attach_new(before);
+            suits(kernel)?;
         }
+        kernel.attach();
+        suits(kernel)
     }
 }
 
 /// Loads a unit; nothing counts until it is attached. What is in the kernel by then is gone again
-/// on an error.
+/// on an error. A program that the kernel does not take is left out unless it is required or the
+/// only one.
 ///
 /// `predecessor`: the maps of a running version of the unit, taken over where their definitions
 /// are the same, so that counters go on. `number`: of the new kernel side.
@@ -63,25 +78,62 @@ pub(crate) fn load(
     predecessor: Option<&SharedMaps>,
     number: u64,
 ) -> Result<Loaded, LoadFailure> {
-    let known = config.clone();
-    attempt(config, environment, predecessor, number).map_err(|error| LoadFailure {
+    let mut left_out: Vec<LeftOut> = Vec::new();
+    let error = loop {
+        let attempt = attempt(config.clone(), environment, predecessor, number, &left_out);
+        let error = match attempt {
+            Ok(Some(loaded)) => return Ok(loaded),
+            // No program is left: the first says what is wrong.
+            Ok(None) => break left_out.swap_remove(0).error,
+            Err(error) => error,
+        };
+        match refused(&error, &config) {
+            Some(program) if !left_out.iter().any(|known| known.program == program) => {
+                left_out.push(LeftOut { program, error });
+            }
+            _ => break error,
+        }
+    };
+    Err(LoadFailure {
         error,
-        config: Some(Box::new(known)),
+        config: Some(Box::new(config)),
     })
 }
 
+/// A program that the kernel does not take, and what it says.
+struct LeftOut {
+    program: String,
+    error: UnitError,
+}
+
+/// The program because of which the object is not loaded, if the unit can do without.
+fn refused(error: &UnitError, config: &UnitConfig) -> Option<String> {
+    let UnitError::Object(ObjectError::Load {
+        program: Some(name),
+        ..
+    }) = error
+    else {
+        return None;
+    };
+    let mut programs = config.programs.iter();
+    let required = programs.any(|known| known.name == *name && known.enabled == Enabled::Required);
+    (!required).then(|| name.clone())
+}
+
+/// None: without what is left out, there is no program.
 fn attempt(
     config: UnitConfig,
     environment: &Environment,
     predecessor: Option<&SharedMaps>,
     number: u64,
-) -> Result<Loaded, UnitError> {
+    left_out: &[LeftOut],
+) -> Result<Option<Loaded>, UnitError> {
     let Some(path) = config.object.clone() else {
-        return Ok(Loaded {
+        return Ok(Some(Loaded {
             config,
             metrics: Vec::new(),
             kernel: None,
-        });
+        }));
     };
     let options = OpenOptions {
         btf: environment.btf.clone(),
@@ -94,21 +146,28 @@ fn attempt(
     })?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
     fill(&config, &mut object)?;
+    for LeftOut { program, error } in left_out {
+        object.leave_out(program, error.to_string());
+    }
+    if !left_out.is_empty() && !object.any_program() {
+        return Ok(None);
+    }
     let mut begun = None;
     if let Some(predecessor) = predecessor {
         let anew = object.reuse_maps(predecessor);
-        if !anew.is_empty() {
+        // Once is enough.
+        for BegunMap { name, why } in anew.iter().filter(|_| left_out.is_empty()) {
             tracing::info!(
                 config = config.name,
-                maps = anew.join(","),
-                "these maps are defined anew: their counts start at 0"
+                map = name,
+                "the map begins anew, its counts start at 0: {why}"
             );
         }
         begun = Some(anew);
     }
     let taken = |map: &str| {
         let anew = begun.as_ref();
-        anew.is_some_and(|anew| !anew.iter().any(|begun| begun == map))
+        anew.is_some_and(|anew| !anew.iter().any(|begun| begun.name == map))
     };
     let pinned = pinned::take_up(&config, &mut object, environment.pins.as_ref(), taken);
     let object = object.load()?;
@@ -122,13 +181,13 @@ fn attempt(
         )?),
         None => None,
     };
-    Ok(Loaded {
+    Ok(Some(Loaded {
         kernel: Some(KernelSide::new(
             number, object, digest, keeper, pinned, buffers,
         )),
         config,
         metrics,
-    })
+    }))
 }
 
 /// The metrics of another config over an object that is loaded.
@@ -187,6 +246,20 @@ pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
     diagnostics
+}
+
+/// Whose entries begin anew where this config's object follows a version that has these maps. None
+/// of it if the object cannot be read: loading it says why.
+pub(crate) fn begun_maps(config: &UnitConfig, before: &[MapLayout]) -> Vec<BegunMap> {
+    let Some(path) = &config.object else {
+        return Vec::new();
+    };
+    let Ok(mut object) = OpenObject::open(path, &OpenOptions::default()) else {
+        return Vec::new();
+    };
+    // What is wrong with it is for `check`.
+    let _ = pinned::prepare(config, &mut object);
+    object.begun_maps(before)
 }
 
 fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {

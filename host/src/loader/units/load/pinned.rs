@@ -56,14 +56,19 @@ pub(super) fn take_up(
     for map in maps.iter().filter(|map| !taken(map)) {
         let reused = match pins.get(map) {
             Ok(None) => continue,
-            Ok(Some(pinned)) => object.reuse_pinned(map, &pinned),
+            Ok(Some(pinned)) => object.reuse_pinned(map, &pinned, pins.layout(&pinned)),
             Err(error) => Err(error.to_string()),
         };
         match reused {
-            Ok(()) => tracing::info!(
+            Ok(None) => tracing::info!(
                 config = config.name,
                 map,
                 "pinned map taken up: its counts go on"
+            ),
+            Ok(Some(unknown)) => tracing::warn!(
+                config = config.name,
+                map,
+                "pinned map taken up by the sizes of its keys and values alone: {unknown}"
             ),
             Err(why) => tracing::warn!(
                 config = config.name,
@@ -82,7 +87,8 @@ impl PinnedMaps {
         for map in &self.maps {
             let handle = object.map_handle(map).map_err(|error| error.to_string());
             let pinned = handle.and_then(|handle| {
-                let pinned = self.pins.pin(map, handle);
+                let layout = object.layout(map).map_err(|error| error.to_string())?;
+                let pinned = self.pins.pin(map, handle, layout);
                 pinned.map_err(|error| error.to_string())
             });
             if let Err(why) = pinned {
