@@ -52,7 +52,7 @@ impl Version {
 
     fn any_unattached(&self) -> bool {
         let mut kernel = self.kernel.iter();
-        kernel.any(|kernel| kernel.unattached().next().is_some())
+        kernel.any(|kernel| kernel.unattached().chain(kernel.partial()).next().is_some())
     }
 }
 
