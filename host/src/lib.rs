@@ -18,6 +18,7 @@ mod object_input;
 mod paths;
 mod plugin;
 mod privileges;
+mod repeats;
 mod rows;
 mod server;
 mod signal_set;

@@ -42,6 +42,7 @@ mod languages;
 mod lifecycle;
 mod map_types;
 mod merging;
+mod odd_names;
 
 mod pins;
 mod plan;
@@ -52,5 +53,6 @@ mod programs;
 mod prometheus;
 mod reload;
 mod samples;
+mod sources;
 mod textfile;
 mod values;

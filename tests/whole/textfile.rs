@@ -258,3 +258,50 @@ fn wider_paths_do_not_widen_what_is_read() {
     );
     assert_eq!(body.value("node_textfile_scrape_error", &[]), Some(1.0));
 }
+
+#[test]
+fn files_that_are_too_large_cost_themselves() {
+    let files = Files::new();
+    let lines = |count: usize| -> String {
+        (0..count)
+            .map(|number| format!("many{{n=\"{number}\"}} {number}\n"))
+            .collect()
+    };
+    let many = files.write("b-many.prom", lines(25_000));
+    let long = format!("long{{text=\"{}\"}} 1\n", "x".repeat(9 << 20));
+    let long = files.write("c-long.prom", long);
+    let room = files.write("d-room.prom", lines(12_000));
+    let second = files.write("e-second.prom", lines(12_000).replace("many", "more"));
+    files.write("a-good.prom", "good 1\n");
+    files.write("z-good.prom", "also_good 2\n");
+    let host = files.host(PATHS, READ);
+    let body = host.text();
+    assert_eq!(body.value("good", &[]), Some(1.0), "{}", host.log());
+    assert_eq!(body.value("also_good", &[]), Some(2.0));
+    assert_eq!(body.series("many").len(), 12_000);
+    assert_eq!(body.series("more").len(), 0);
+    assert_eq!(body.value("node_textfile_scrape_error", &[]), Some(1.0));
+    for (file, reason) in [
+        (&many, "too_many_series"),
+        (&long, "too_large"),
+        (&second, "too_many_series"),
+    ] {
+        let labels = [("file", file.as_str()), ("reason", reason)];
+        assert_eq!(
+            body.value("textfile_left_out", &labels),
+            Some(1.0),
+            "{file}"
+        );
+    }
+    let served = [("file", room.as_str())];
+    assert!(body.value("node_textfile_mtime_seconds", &served).is_some());
+    for _ in 0..3 {
+        host.text();
+    }
+    assert_eq!(
+        host.log().matches("c-long.prom").count(),
+        1,
+        "{}",
+        host.log()
+    );
+}

@@ -1,9 +1,10 @@
 //! Which CPUs there are: the possible ones (per-CPU maps have a value for each) and those online
 //! now.
 
-use std::fs;
 use std::io;
 use std::path::Path;
+
+use crate::kernel::read_text;
 
 const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 const ONLINE: &str = "/sys/devices/system/cpu/online";
@@ -35,7 +36,7 @@ fn numbers(possible: &[u32]) -> Vec<u16> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u32>> {
-    let text = fs::read_to_string(path)
+    let text = read_text(path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     parse(text.trim()).ok_or_else(|| {
         io::Error::new(

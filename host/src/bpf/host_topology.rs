@@ -1,6 +1,7 @@
 //! What programs are attached to that is added and removed while the process runs: CPUs and
 //! interfaces.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::io::Read as _;
@@ -12,9 +13,8 @@ use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, bind, socket_with};
 
-use super::attach::interfaces_present;
 use super::cpus;
-use crate::kernel::interface_index;
+use crate::kernel::{interface_index, interface_list};
 
 /// The CPUs that are online and the interfaces of this network namespace, to be compared with an
 /// earlier look.
@@ -22,13 +22,13 @@ use crate::kernel::interface_index;
 pub(crate) struct HostTopology {
     cpus: Vec<u32>,
     /// One that is made again under its name has another index.
-    interfaces: Vec<(String, Option<u32>)>,
+    interfaces: Vec<(OsString, Option<u32>)>,
 }
 
 impl HostTopology {
     /// What cannot be read is as good as not there. Needs no privileges.
     pub(crate) fn look() -> Self {
-        let names = interfaces_present().unwrap_or_default();
+        let names = interface_list().unwrap_or_default();
         let mut interfaces: Vec<_> = names
             .into_iter()
             .map(|name| {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{Finding, Status};
-use crate::kernel::{Release, cgroup2_mount};
+use crate::kernel::{Release, cgroup2_mount, read_text};
 use crate::privileges::{Support, landlock_support};
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -28,9 +28,7 @@ pub(super) fn examine(version: Option<&Release>) -> Vec<Finding> {
 
 /// The file's text without the newline at its end.
 pub(super) fn text(path: impl AsRef<Path>) -> Option<String> {
-    fs::read_to_string(path)
-        .ok()
-        .map(|text| text.trim_end().to_owned())
+    read_text(path).ok().map(|text| text.trim_end().to_owned())
 }
 
 fn release(version: Option<&Release>) -> Finding {

@@ -4,12 +4,12 @@
 //! another device is noticed.
 
 use std::collections::HashMap;
-use std::fs;
 
 use parking_lot::Mutex;
 use tracing::warn;
 
 use super::allowance::{OncePerScrape, Scrape};
+use super::text::read_text;
 
 const PATH: &str = "/proc/partitions";
 /// The kernel's `MINORBITS`.
@@ -34,7 +34,7 @@ impl BlockDevices {
     pub(super) fn names(&self, devices: &[u32], scrape: Scrape) -> Vec<Option<String>> {
         let mut state = self.state.lock();
         if !devices.is_empty() && state.read.take(scrape) {
-            match fs::read_to_string(PATH) {
+            match read_text(PATH) {
                 Ok(text) => state.names = parse(&text),
                 Err(error) if !state.complained => {
                     state.complained = true;

@@ -137,22 +137,24 @@ fn is_deleted(path: &Path) -> bool {
 /// Where the cgroup2 hierarchy is mounted: `/sys/fs/cgroup`, on hybrid hosts below it. `None`:
 /// nowhere.
 pub(crate) fn cgroup2_mount() -> io::Result<Option<PathBuf>> {
-    Ok(find_mount(&fs::read_to_string("/proc/self/mountinfo")?))
+    Ok(find_mount(&fs::read("/proc/self/mountinfo")?))
 }
 
 /// The mount point of cgroup2 in the text of /proc/self/mountinfo (proc(5)). Of several, one that
 /// shows the whole tree, then one below /sys/fs/cgroup, then the first.
-fn find_mount(mountinfo: &str) -> Option<PathBuf> {
+fn find_mount(mountinfo: &[u8]) -> Option<PathBuf> {
+    let space = |byte: &u8| *byte == b' ';
     mountinfo
-        .lines()
+        .split(|byte| *byte == b'\n')
         .filter_map(|line| {
-            let (mount, file_system) = line.split_once(" - ")?;
-            if file_system.split(' ').next()? != "cgroup2" {
+            let mut fields = line.split(space);
+            let (root, point) = (fields.nth(3)?, unescape(fields.next()?));
+            // Optional fields end with a hyphen.
+            fields.find(|field| *field == b"-")?;
+            if fields.next()? != b"cgroup2" {
                 return None;
             }
-            let mut fields = mount.split(' ').skip(3);
-            let (root, point) = (fields.next()?, unescape(fields.next()?));
-            let partial = root != "/";
+            let partial = root != b"/";
             let elsewhere = !point.starts_with("/sys/fs/cgroup");
             Some((partial, elsewhere, point))
         })
@@ -163,11 +165,11 @@ fn find_mount(mountinfo: &str) -> Option<PathBuf> {
 
 /// The kernel writes blanks, tabs, newlines and backslashes of a path as `\` and three octal
 /// digits.
-fn unescape(field: &str) -> PathBuf {
+fn unescape(field: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
 
     let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field.as_bytes();
+    let mut rest = field;
     while let Some((first, after)) = rest.split_first() {
         let octal = after
             .get(..3)
@@ -190,7 +192,7 @@ mod tests {
 
     use super::find_mount;
 
-    const HYBRID: &str = "\
+    const HYBRID: &[u8] = b"\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
 32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
@@ -202,15 +204,27 @@ mod tests {
             find_mount(HYBRID).unwrap(),
             Path::new("/sys/fs/cgroup/unified")
         );
-        let unified = "25 20 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let unified = b"25 20 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
         assert_eq!(find_mount(unified).unwrap(), Path::new("/sys/fs/cgroup"));
-        let odd = "25 20 0:22 / /mnt/a\\040b\\134c rw master:1 - cgroup2 none rw\n";
+        let odd = b"25 20 0:22 / /mnt/a\\040b\\134c rw master:1 - cgroup2 none rw\n";
         assert_eq!(find_mount(odd).unwrap(), Path::new("/mnt/a b\\c"));
     }
 
     #[test]
+    fn names_are_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let mounts = b"\
+24 20 0:21 / /srv/caf\xe9 rw - tmpfs t rw
+25 20 0:22 / /cg\xff\\040a rw - cgroup2 cgroup2 rw
+";
+        let mount = find_mount(mounts).unwrap();
+        assert_eq!(mount.as_os_str().as_bytes(), b"/cg\xff a");
+    }
+
+    #[test]
     fn a_mount_of_the_whole_tree_is_preferred() {
-        let mounts = "\
+        let mounts = b"\
 25 20 0:22 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw
 26 20 0:22 / /cg2 rw - cgroup2 cgroup2 rw
 27 20 0:22 / /other rw - cgroup2 cgroup2 rw
@@ -221,9 +235,9 @@ mod tests {
     #[test]
     fn without_cgroup2_there_is_none() {
         assert_eq!(
-            find_mount(HYBRID.split_inclusive('\n').next().unwrap()),
+            find_mount(HYBRID.split(|byte| *byte == b'\n').next().unwrap()),
             None
         );
-        assert_eq!(find_mount("garbage - cgroup2\n1 - cgroup2\n"), None);
+        assert_eq!(find_mount(b"garbage - cgroup2\n1 - cgroup2\n"), None);
     }
 }

@@ -23,6 +23,7 @@ mod names;
 mod pci;
 mod release;
 mod symbols;
+mod text;
 
 use std::fs::File;
 use std::io;
@@ -36,10 +37,11 @@ use symbols::Symbols;
 
 pub(crate) use arch::machine;
 pub(crate) use cgroup_tree::cgroup2_mount;
-pub(crate) use interfaces::{interface_index, interface_name};
+pub(crate) use interfaces::{interface_index, interface_list, interface_name};
 pub(crate) use pci::{PciKind, open as open_pci_ids};
 pub(crate) use release::{KernelVersion, Release};
 pub(crate) use symbols::{Symbol, open as open_kallsyms};
+pub(crate) use text::read_text;
 
 /// What is known of the running kernel. One per process, shared. Questions come in batches: answer
 /// i belongs to question i, and `None` means not known now.

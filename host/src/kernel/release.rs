@@ -58,7 +58,7 @@ impl fmt::Display for KernelVersion {
 impl Release {
     /// None: the kernel's answer has no number in it, or /proc is not there.
     pub(crate) fn running() -> Option<Self> {
-        let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+        let text = super::read_text("/proc/sys/kernel/osrelease").ok()?;
         Self::parse(text.trim_end())
     }
 

@@ -341,7 +341,7 @@ pub(crate) struct LoadFigures {
     pub(crate) duration: Duration,
 }
 
-/// What a process uses, of /proc. Sums over several where it is said.
+/// What a process uses, of /proc, and what it lacks. Sums over several where it is said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProcessFigures {
     pub(crate) cpu_seconds: Option<f64>,
@@ -352,6 +352,8 @@ pub(crate) struct ProcessFigures {
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) open_fds: Option<u64>,
     pub(crate) max_fds: Option<u64>,
+    /// Not of /proc: its log is not read as fast as it is written.
+    pub(crate) log_lines_dropped: u64,
 }
 
 /// What is wanted of a granted file.

@@ -26,5 +26,6 @@ pub(super) fn of_the_loader(starter: Option<u32>) -> ProcessFigures {
         open_fds: sum(loader.open_fds, starter.open_fds),
         start_time: loader.start_time,
         max_fds: loader.max_fds,
+        log_lines_dropped: loader.log_lines_dropped,
     }
 }

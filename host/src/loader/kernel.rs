@@ -595,6 +595,9 @@ pub(super) fn report_running(unit: &Exclusive<'_>) {
                 "program not attached: {why}"
             );
         }
+        for (program, why) in kernel.partial() {
+            tracing::warn!(config = name, program = program.name, "program {why}");
+        }
         for remark in kernel.remarks() {
             tracing::warn!(config = name, "{remark}");
         }

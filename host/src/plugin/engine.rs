@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use rustix::process::{Resource, getrlimit};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Config, ModuleVersionStrategy};
 
@@ -33,6 +34,13 @@ impl Engine {
     }
 }
 
+/// With fewer bytes of addresses (`ulimit -v`) a memory must not reserve the 4 GiB that make code
+/// without checks of bounds possible.
+const FREE_ADDRESSES: u64 = 1 << 42;
+/// Bytes beyond a memory's own, where addresses are few.
+const GROWTH: u64 = 1 << 20;
+const GUARD: u64 = 64 << 10;
+
 /// Of every engine that compiles or runs components: what one has compiled another can run.
 pub(super) fn config() -> Result<Config, LoadError> {
     let mut config = Config::new();
@@ -44,6 +52,15 @@ pub(super) fn config() -> Result<Config, LoadError> {
     // Not without multi-memory: a component made of several (JavaScript with stubbed WASI) needs it
     // for the glue between them, and without it wasmtime 48 panics while it compiles one.
 
+    if getrlimit(Resource::As)
+        .current
+        .is_some_and(|bytes| bytes < FREE_ADDRESSES)
+    {
+        // A memory takes what it has, moves when it grows, and its bounds are checked by code.
+        config.memory_reservation(0);
+        config.memory_reservation_for_growth(GROWTH);
+        config.memory_guard_size(GUARD);
+    }
     // A compiled component of another patch release may carry a compiler bug that this one has
     // fixed.
     config

@@ -43,6 +43,7 @@ pub(crate) use engine::{Engine, engine_version};
 pub(crate) use error::{CallError, CollectError, CompileError, FailureKind, LoadError};
 pub(crate) use grants::files as granted;
 pub(crate) use grants::foreign::{ForeignAnswer, ForeignFiles, ForeignRefusal, set_foreign_files};
+pub(crate) use grants::on_waiting_thread;
 pub(crate) use registry::{Offer, PluginParts, Registry, STANDARD, STANDARD_NAME};
 pub(crate) use session::{Blame, DecoderId, Session, ShaperId, new_labels};
 pub(crate) use stats::Snapshot;

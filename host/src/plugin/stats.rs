@@ -18,6 +18,7 @@ pub(crate) struct PluginStats {
     restarts: AtomicU64,
     memory_high_water: AtomicU64,
     open_breakers: AtomicU64,
+    suppressed_lines: AtomicU64,
     failures: Mutex<Vec<(&'static str, u64)>>,
     denied: Mutex<Vec<(&'static str, u64)>>,
 }
@@ -38,6 +39,8 @@ pub(crate) struct Snapshot {
     pub(crate) memory_high_water: u64,
     /// Uses of the plugin that are left alone for a while, now.
     pub(crate) open_breakers: u64,
+    /// Log lines that were not written: they repeat a warning, or are too many.
+    pub(crate) suppressed_lines: u64,
     /// Calls without an answer, by reason.
     pub(crate) failures: Vec<(&'static str, u64)>,
     /// What it asked for and was not granted, by interface.
@@ -58,6 +61,10 @@ impl PluginStats {
 
     pub(super) fn restarted(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn line_suppressed(&self) {
+        self.suppressed_lines.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn failed(&self, error: &CallError) {
@@ -82,6 +89,7 @@ impl PluginStats {
             restarts: self.restarts.load(Ordering::Relaxed),
             memory_high_water: self.memory_high_water.load(Ordering::Relaxed),
             open_breakers: self.open_breakers.load(Ordering::Relaxed),
+            suppressed_lines: self.suppressed_lines.load(Ordering::Relaxed),
             failures: self.failures.lock().clone(),
             denied: self.denied.lock().clone(),
         }
@@ -127,6 +135,7 @@ impl Snapshot {
             restarts: since(self.restarts, earlier.restarts),
             memory_high_water: self.memory_high_water,
             open_breakers: self.open_breakers,
+            suppressed_lines: since(self.suppressed_lines, earlier.suppressed_lines),
             failures: each_since(&self.failures, &earlier.failures),
             denied: each_since(&self.denied, &earlier.denied),
         }
@@ -146,6 +155,7 @@ mod tests {
             restarts: calls,
             memory_high_water: 7,
             open_breakers: 1,
+            suppressed_lines: calls,
             failures: vec![("trap", traps)],
             denied: vec![("files", traps)],
         };

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use super::set::CapabilitySet;
+use crate::kernel::read_text;
 
 /// The five capability sets and `no_new_privs` of one thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) struct Thread {
 impl Privileges {
     /// Those of the calling thread.
     pub(crate) fn current() -> io::Result<Self> {
-        let status = fs::read_to_string("/proc/thread-self/status")?;
+        let status = read_text("/proc/thread-self/status")?;
         Self::parse(&status).ok_or_else(|| {
             io::Error::other("expected capability sets in /proc/thread-self/status, found none")
         })
@@ -65,7 +66,7 @@ pub(super) fn threads() -> io::Result<Vec<Thread>> {
         let Some(id) = file_name.to_str().and_then(|id| id.parse().ok()) else {
             continue;
         };
-        let name = fs::read_to_string(format!("/proc/self/task/{id}/comm")).unwrap_or_default();
+        let name = read_text(format!("/proc/self/task/{id}/comm")).unwrap_or_default();
         let name = name.trim_end().to_owned();
         threads.push(Thread { id, name });
     }

@@ -1,7 +1,6 @@
 //! `--user`: going on as somebody else, with the capabilities that are to be kept.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,6 +15,7 @@ use rustix::thread::{
 use super::access::Access;
 use super::drop::set_own;
 use super::status::Privileges;
+use crate::kernel::read_text;
 
 pub(super) const PASSWD: &str = "/etc/passwd";
 pub(super) const GROUP: &str = "/etc/group";
@@ -181,7 +181,7 @@ impl FromStr for User {
     type Err = UserParseError;
 
     fn from_str(text: &str) -> Result<Self, UserParseError> {
-        let file = |path| fs::read_to_string(path).unwrap_or_default();
+        let file = |path| read_text(path).unwrap_or_default();
         Self::parse(text, &file(PASSWD), &file(GROUP))
     }
 }

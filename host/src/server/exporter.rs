@@ -219,6 +219,7 @@ fn costs(snapshot: &Snapshot) -> PluginCosts {
         traps: snapshot.failures.clone(),
         denied: snapshot.denied.clone(),
         open_breakers: snapshot.open_breakers,
+        suppressed_lines: snapshot.suppressed_lines,
     }
 }
 

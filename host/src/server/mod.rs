@@ -48,7 +48,7 @@ use crate::link::ToLoader;
 use crate::plugin::{Engine, LoadError, Registry, set_foreign_files};
 use crate::privileges::{Feature, Process};
 use crate::starter::{ServerStart, leave_with};
-use crate::telemetry::{BuildInfo, Telemetry};
+use crate::telemetry::{BuildInfo, Telemetry, flush_log};
 use crate::web;
 
 /// What the requests, the background and the worker share.
@@ -240,6 +240,7 @@ async fn until_the_end(
 async fn answer_pings(server: Arc<Server>, mut pings: UnboundedReceiver<u64>) {
     while let Some(number) = pings.recv().await {
         server.loader.say(&ToLoader::Pong { number });
+        flush_log();
     }
 }
 

@@ -32,7 +32,10 @@ fn reasons(status: &UnitStatus) -> Vec<String> {
     let programs = status.programs.iter().filter(|_| runs);
     let unattached = programs.filter_map(|program| match &program.attached {
         Attached::Failed(why) => Some(format!("program {}: {why}", program.name)),
-        _ => None,
+        _ => program
+            .partial
+            .as_ref()
+            .map(|why| format!("program {} is {why}", program.name)),
     });
     let remarks = status.remarks.iter().filter(|_| runs).cloned();
     diagnostic

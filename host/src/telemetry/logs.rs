@@ -2,6 +2,7 @@
 //! uses (`time`, `level`, `msg`).
 
 mod line;
+mod stderr;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -10,6 +11,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use line::LineFormat;
+use stderr::Stderr;
+pub(crate) use stderr::{flush, lines_dropped};
 
 /// The value of `--log.format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -38,7 +41,8 @@ pub(crate) struct LogOptions {
 }
 
 impl LogOptions {
-    /// Sends this process's events to stderr. Fails if that was done before.
+    /// Sends the events of this process, and of those that it forks, to stderr. No event waits for
+    /// whoever reads them. Fails if that was done before.
     pub(crate) fn install(self) -> Result<(), TryInitError> {
         let level = self.level.filter();
         // The libraries' own chatter is of use to nobody here; their warnings are.
@@ -54,9 +58,11 @@ impl LogOptions {
             })
             .with_ansi(false)
             .log_internal_errors(false)
-            .with_writer(std::io::stderr)
+            .with_writer(|| Stderr)
             .with_filter(filter);
-        tracing_subscriber::registry().with(lines).try_init()
+        tracing_subscriber::registry().with(lines).try_init()?;
+        stderr::prepare();
+        Ok(())
     }
 }
 

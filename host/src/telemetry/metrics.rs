@@ -347,6 +347,7 @@ mod tests {
             resident_bytes: Some(1 << 20),
             open_fds: Some(7),
             max_fds: Some(1024),
+            log_lines_dropped: 0,
         });
         let mut run = ProgramStats {
             config: "a\"b".into(),

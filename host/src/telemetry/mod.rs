@@ -17,7 +17,7 @@ mod unit;
 
 pub(crate) use collectors::{CollectorStats, CollectorTarget};
 pub(crate) use limit::RateLimit;
-pub(crate) use logs::{LogFormat, LogLevel, LogOptions};
+pub(crate) use logs::{LogFormat, LogLevel, LogOptions, flush as flush_log};
 pub(crate) use metrics::{BuildInfo, Telemetry};
 pub(crate) use plugin::PluginCosts;
 pub(crate) use process::figures as process_figures;

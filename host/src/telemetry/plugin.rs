@@ -17,6 +17,7 @@ pub(super) struct PluginFamilies {
     memory: Labelled<UintGauge>,
     breakers: Labelled<UintGauge>,
     denied: Labelled<Counter>,
+    suppressed_lines: Labelled<Counter>,
 }
 
 /// What a plugin has cost over some time.
@@ -34,6 +35,7 @@ pub(crate) struct PluginCosts {
     pub(crate) denied: Vec<(&'static str, u64)>,
     /// Circuit breakers that are open now.
     pub(crate) open_breakers: u64,
+    pub(crate) suppressed_lines: u64,
 }
 
 /// One plugin's handle.
@@ -47,6 +49,7 @@ pub(crate) struct PluginTelemetry {
     restarts: Counter,
     memory: UintGauge,
     breakers: UintGauge,
+    suppressed_lines: Counter,
 }
 
 impl PluginFamilies {
@@ -93,6 +96,11 @@ impl PluginFamilies {
                 "Accesses that the plugin attempted and its sidecar does not grant, by interface; the log names each once",
                 &["plugin", "interface"],
             ),
+            suppressed_lines: registry.labelled(
+                "exporter_host_plugin_log_lines_suppressed",
+                "Log lines of the plugin that were not written: a warning is written once until it changes, and there are limits",
+                PLUGIN,
+            ),
         }
     }
 
@@ -107,8 +115,9 @@ impl PluginFamilies {
             memory,
             breakers,
             denied,
+            suppressed_lines,
         } = self;
-        for counter in [calls, rows, traps, restarts, denied] {
+        for counter in [calls, rows, traps, restarts, denied, suppressed_lines] {
             counter.forget(plugin);
         }
         for gauge in [memory, breakers] {
@@ -127,6 +136,7 @@ impl PluginFamilies {
             restarts: self.restarts.of(&of),
             memory: self.memory.of(&of),
             breakers: self.breakers.of(&of),
+            suppressed_lines: self.suppressed_lines.of(&of),
             families: self,
         }
     }
@@ -149,6 +159,7 @@ impl PluginTelemetry {
                 .inc_by(*count);
         }
         self.breakers.set(costs.open_breakers);
+        self.suppressed_lines.inc_by(costs.suppressed_lines);
         for (interface, count) in &costs.denied {
             self.families
                 .denied

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::logs::lines_dropped;
 use super::registry::{Source, family, head};
 use crate::exposition::{Family, Kind, Number, label_block};
 use crate::link::ProcessFigures;
@@ -89,6 +90,12 @@ impl Source for ProcessCollector {
                 Kind::Gauge,
                 all.start_time.map(Number::Float),
             ),
+            single(
+                "exporter_host_log_lines_dropped_total",
+                "Log lines that were dropped since nobody read the log.",
+                Kind::Counter,
+                Some(Number::Unsigned(all.log_lines_dropped)),
+            ),
         ];
         families.extend(COLUMNS.iter().map(|(name, help, _, value)| {
             single(name, help, Kind::Gauge, value(&all).map(Number::Unsigned))
@@ -141,13 +148,18 @@ fn sum(server: &ProcessFigures, loader: &ProcessFigures) -> ProcessFigures {
         resident_bytes: add(server.resident_bytes, loader.resident_bytes),
         open_fds: add(server.open_fds, loader.open_fds),
         max_fds: server.max_fds,
+        log_lines_dropped: server.log_lines_dropped + loader.log_lines_dropped,
     }
 }
 
 /// Of one process; `process` is its number or `self`. What cannot be read is left out, each number
 /// by itself: another user's process does not show everything.
 pub(crate) fn figures(process: &str) -> ProcessFigures {
-    let text = |path: String| fs::read_to_string(path).unwrap_or_default();
+    // The name of a command is any bytes.
+    let text = |path: String| {
+        let bytes = fs::read(path).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
     let status = text(format!("/proc/{process}/status"));
     // One of them is the directory itself, being read.
     let read = u64::from(process == "self");
@@ -158,6 +170,7 @@ pub(crate) fn figures(process: &str) -> ProcessFigures {
             .ok()
             .map(|fds| (fds.count() as u64).saturating_sub(read)),
         max_fds: field(&text(format!("/proc/{process}/limits")), "Max open files"),
+        log_lines_dropped: if read == 1 { lines_dropped() } else { 0 },
         ..ProcessFigures::default()
     };
     let boot = field(&text("/proc/stat".to_owned()), "btime");
@@ -239,10 +252,12 @@ mod tests {
             resident_bytes: Some(number),
             open_fds: Some(number),
             max_fds: Some(number),
+            log_lines_dropped: number,
         };
         let all = sum(&of(1, 20.0), &of(2, 10.0));
         assert_eq!((all.cpu_seconds, all.threads), (Some(3.0), Some(3)));
         assert_eq!((all.start_time, all.max_fds), (Some(10.0), Some(1)));
         assert_eq!((all.virtual_bytes, all.open_fds), (None, Some(3)));
+        assert_eq!(all.log_lines_dropped, 3);
     }
 }

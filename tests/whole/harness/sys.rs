@@ -59,6 +59,26 @@ pub(crate) fn unshare_network() -> io::Result<()> {
     answer(result)
 }
 
+/// Moves this thread into a mount namespace of its own, from which nothing comes out.
+pub(crate) fn unshare_mounts() -> io::Result<()> {
+    let no_text = std::ptr::null();
+    #[expect(unsafe_code, reason = "std has no namespaces")]
+    // SAFETY: takes a number, and a path that lives for the call; the other texts may be null.
+    let result = unsafe {
+        match libc::unshare(libc::CLONE_NEWNS) {
+            0 => libc::mount(
+                no_text,
+                c"/".as_ptr(),
+                no_text,
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ),
+            failed => failed,
+        }
+    };
+    answer(result)
+}
+
 /// The C library's getpgid. Its answer is of no interest: it is the call that counts.
 pub(crate) fn getpgid(pid: i32) {
     #[expect(unsafe_code, reason = "std has no process groups")]

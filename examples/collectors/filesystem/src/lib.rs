@@ -27,7 +27,13 @@ const FS_TYPES_EXCLUDE: &str = "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debug
 pub struct Filesystem {
     mount_points_exclude: Regex,
     fs_types_exclude: Regex,
+    max_series: usize,
 }
+
+/// Below the 20,000 that a plugin may have unless its sidecar says otherwise.
+const MAX_SERIES: usize = 19_000;
+/// Of one mount.
+const SERIES: usize = 7;
 
 /// Options of [`Filesystem`].
 #[derive(Debug, Default, Deserialize)]
@@ -35,12 +41,13 @@ pub struct Filesystem {
 pub struct Options {
     mount_points_exclude: Option<String>,
     fs_types_exclude: Option<String>,
+    max_series: Option<usize>,
 }
 
 impl Collector for Filesystem {
     const NAME: &'static str = "filesystem";
     const SUMMARY: &'static str = "sizes and inodes of file systems by mount point";
-    const OPTIONS_SCHEMA: &'static str = r#"{"type":"object","properties":{"mount_points_exclude":{"type":"string"},"fs_types_exclude":{"type":"string"}}}"#;
+    const OPTIONS_SCHEMA: &'static str = r#"{"type":"object","properties":{"mount_points_exclude":{"type":"string"},"fs_types_exclude":{"type":"string"},"max_series":{"type":"integer","minimum":1}}}"#;
     type Options = Options;
 
     fn open(options: Options) -> Result<Self, Error> {
@@ -59,6 +66,7 @@ impl Collector for Filesystem {
                 options.fs_types_exclude,
                 FS_TYPES_EXCLUDE,
             )?,
+            max_series: options.max_series.unwrap_or(MAX_SERIES),
         })
     }
 
@@ -71,9 +79,12 @@ impl Collector for Filesystem {
         let text = host.read_to_string(PATH)?;
         let mut seen = BTreeSet::new();
         let (mut served, mut denied) = (0, None);
+        let room = self.max_series.saturating_sub(1) / SERIES;
+        let mut left_out = 0_usize;
         for line in text.lines() {
             let Some(mount) = Mount::of_line(line) else {
-                log::warn(&format!("{PATH}: a line is no mount: {line}"));
+                let start: String = line.chars().take(80).collect();
+                log::warn(&format!("{PATH}: a line is no mount: {start}"));
                 continue;
             };
             if self.mount_points_exclude.is_match(&mount.mount_point)
@@ -87,6 +98,10 @@ impl Collector for Filesystem {
                 ("mountpoint", mount.mount_point.as_str()),
             ];
             if !seen.insert(labels.map(|(_, value)| value.to_owned())) {
+                continue;
+            }
+            if served >= room {
+                left_out += 1;
                 continue;
             }
             let usage = match host.file_system(&mount.mount_point) {
@@ -133,6 +148,17 @@ impl Collector for Filesystem {
             );
             gauge("size_bytes", "Filesystem size in bytes.", usage.total);
         }
+        if left_out > 0 {
+            log::warn(&format!(
+                "{left_out} mounts are left out: raise `max_series` of filesystem, and with it `limits` in its sidecar, or exclude mounts"
+            ));
+        }
+        families
+            .gauge(
+                "filesystem_mounts_left_out",
+                "Mounts that are left out, since their series go beyond max_series.",
+            )
+            .sample(&[], left_out);
         match denied {
             Some(error) if served == 0 => Err(error.into()),
             _ => Ok(()),

@@ -1,5 +1,7 @@
 //! /proc/stat, see proc_stat(5): time by CPU and mode, and what the kernel counts for all of them.
 
+use std::collections::BTreeSet;
+
 use exporter_guest_sdk::families::Kind;
 use exporter_guest_sdk::{Failure, Families, Host};
 
@@ -59,8 +61,13 @@ pub(crate) fn collect(
     families: &mut Families,
 ) -> Result<(), Failure> {
     let text = host.read_to_string(PATH)?;
+    let mut seen = BTreeSet::new();
     for line in text.lines() {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if !seen.insert(word) && !word.is_empty() {
+            crate::left_out(PATH, line, "it is there twice");
+            continue;
+        }
         if let Some(number) = word.strip_prefix("cpu") {
             // Without a number: the sum of them all.
             if cpu && !number.is_empty() && !times(number, rest, families) {
@@ -75,8 +82,7 @@ pub(crate) fn collect(
                     families.family(*kind, name, help).sample(&[], number);
                 }
                 _ => {
-                    let start: String = line.chars().take(80).collect();
-                    crate::left_out(PATH, &start, "expected a number");
+                    crate::left_out(PATH, line, "expected a number");
                 }
             }
         }

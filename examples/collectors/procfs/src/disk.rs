@@ -1,5 +1,7 @@
 //! /proc/diskstats, see the kernel's admin-guide/iostats.rst.
 
+use std::collections::BTreeMap;
+
 use exporter_guest_sdk::families::{Kind, Value};
 use exporter_guest_sdk::{Failure, Families, Host};
 use procfs_core::DiskStat;
@@ -9,27 +11,34 @@ const PATH: &str = "/proc/diskstats";
 /// Whatever the device's own sectors are.
 const SECTOR_BYTES: f64 = 512.0;
 
-pub(crate) fn collect(
+/// Of one disk, at most.
+pub(crate) const SERIES: usize = 17;
+
+/// The disks by name.
+pub(crate) fn read(
     host: &impl Host,
     exclude: &Regex,
-    families: &mut Families,
-) -> Result<(), Failure> {
+) -> Result<BTreeMap<String, DiskStat>, Failure> {
     let text = host.read_to_string(PATH)?;
+    let mut all = BTreeMap::new();
     for line in text.lines() {
         match DiskStat::from_line(line) {
             Ok(disk) if exclude.is_match(&disk.name) => {}
-            Ok(disk) => device(&disk, families),
-            Err(error) => crate::left_out(PATH, line, error),
+            Ok(disk) => {
+                let name = disk.name.clone();
+                crate::first(&mut all, PATH, &name, disk);
+            }
+            Err(_) => crate::left_out(PATH, line, "expected a disk and its numbers"),
         }
     }
-    Ok(())
+    Ok(all)
 }
 
-fn device(disk: &DiskStat, families: &mut Families) {
+pub(crate) fn device(label: &str, disk: &DiskStat, families: &mut Families) {
     let mut add = |kind: Kind, name: &str, help: &str, value: Value| {
         families
             .family(kind, &format!("node_disk_{name}"), help)
-            .sample(&[("device", &disk.name)], value);
+            .sample(&[("device", label)], value);
     };
     let seconds = |milliseconds: u64| Value::Real(milliseconds as f64 * 0.001);
     let bytes = |sectors: u64| Value::Real(sectors as f64 * SECTOR_BYTES);

@@ -6,6 +6,7 @@
 //! numbers), /proc/meminfo (only fields it knows) and /proc/loadavg (it rounds to 32 bits).
 
 mod cpu;
+mod devices;
 mod disk;
 #[cfg(test)]
 mod grants;
@@ -18,6 +19,7 @@ mod single;
 mod tests;
 mod vmstat;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use exporter_guest_sdk::{Collector, Error, Failure, Families, Host, Request, log};
@@ -68,14 +70,6 @@ impl Collector for Procfs {
                 parts.done("stat", done);
             }
         }
-        if on.disk {
-            let done = disk::collect(host, &options.disk_exclude, families);
-            parts.done("diskstats", done);
-        }
-        if on.network {
-            let done = network::collect(host, &options.network_exclude, families);
-            parts.done("netdev", done);
-        }
         if on.pressure {
             parts.done("pressure", single::pressure(host, families));
         }
@@ -93,6 +87,7 @@ impl Collector for Procfs {
             let done = process::collect(host, &options.groups, families);
             parts.done("processes", done);
         }
+        devices::collect(host, options, &mut parts, families);
         parts.finish(families)
     }
 }
@@ -131,9 +126,22 @@ impl Parts {
     }
 }
 
-/// A line that could not be read is left out, and nothing else.
+/// A line that could not be read is left out, and nothing else. What counts in it would make a new
+/// message of each scrape's.
 fn left_out(path: &str, line: &str, why: impl Display) {
-    log::warn(&format!("{path}: a line is left out, {why}: {line}"));
+    let start: String = line.chars().take(80).collect();
+    log::warn(&format!("{path}: a line is left out, {why}: {start}"));
+}
+
+/// Of several lines about the same thing the first one counts.
+fn first<T>(all: &mut BTreeMap<String, T>, path: &str, name: &str, value: T) {
+    if all.contains_key(name) {
+        log::warn(&format!(
+            "{path}: a line is left out, `{name}` is there twice"
+        ));
+        return;
+    }
+    all.insert(name.to_owned(), value);
 }
 
 exporter_guest_sdk::export_plugin! { collectors: [Procfs] }

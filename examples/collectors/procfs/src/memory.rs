@@ -1,5 +1,7 @@
 //! /proc/meminfo, see proc_meminfo(5): each line a family, whatever the kernel calls it.
 
+use std::collections::BTreeMap;
+
 use exporter_guest_sdk::families::Kind;
 use exporter_guest_sdk::{Failure, Families, Host};
 
@@ -7,11 +9,14 @@ const PATH: &str = "/proc/meminfo";
 
 pub(crate) fn collect(host: &impl Host, families: &mut Families) -> Result<(), Failure> {
     let text = host.read_to_string(PATH)?;
+    let mut all = BTreeMap::new();
     for line in text.lines() {
-        let Some((field, number)) = field(line) else {
-            crate::left_out(PATH, line, "expected `Name: number kB`");
-            continue;
-        };
+        match field(line) {
+            Some((field, number)) => crate::first(&mut all, PATH, &field, number),
+            None => crate::left_out(PATH, line, "expected `Name: number kB`"),
+        }
+    }
+    for (field, number) in all {
         let kind = match field.ends_with("_total") {
             true => Kind::Counter,
             false => Kind::Gauge,

@@ -1,6 +1,8 @@
 //! /proc/1/net/dev: packets and bytes by interface of PID 1's network namespace. /proc/net is a
 //! link to the reader's own, and links are not followed out of a grant.
 
+use std::collections::BTreeMap;
+
 use exporter_guest_sdk::{Failure, Families, Host};
 use procfs_core::FromRead;
 use procfs_core::net::{DeviceStatus, InterfaceDeviceStatus};
@@ -8,12 +10,16 @@ use regex::Regex;
 
 const PATH: &str = "/proc/1/net/dev";
 
-pub(crate) fn collect(
+/// Of one interface.
+pub(crate) const SERIES: usize = 16;
+
+/// The interfaces by name.
+pub(crate) fn read(
     host: &impl Host,
     exclude: &Regex,
-    families: &mut Families,
-) -> Result<(), Failure> {
+) -> Result<BTreeMap<String, DeviceStatus>, Failure> {
     let text = host.read_to_string(PATH)?;
+    let mut all = BTreeMap::new();
     for line in text.lines().skip(2) {
         // Old kernels leave no space after the colon.
         let Some((name, numbers)) = line.trim_start().rsplit_once(':') else {
@@ -28,17 +34,17 @@ pub(crate) fn collect(
         let file = format!("\n\nx: {numbers}\n");
         match InterfaceDeviceStatus::from_read(file.as_bytes()) {
             Ok(InterfaceDeviceStatus(devices)) => {
-                for status in devices.values() {
-                    device(name, status, families);
+                for status in devices.into_values() {
+                    crate::first(&mut all, PATH, name, status);
                 }
             }
             Err(error) => crate::left_out(PATH, line, error),
         }
     }
-    Ok(())
+    Ok(all)
 }
 
-fn device(name: &str, status: &DeviceStatus, families: &mut Families) {
+pub(crate) fn device(name: &str, status: &DeviceStatus, families: &mut Families) {
     let statistics = [
         ("receive_bytes", status.recv_bytes),
         ("receive_packets", status.recv_packets),

@@ -6,11 +6,13 @@ use serde::Deserialize;
 
 use crate::process::Matcher;
 
-pub(crate) const SCHEMA: &str = r#"{"type":"object","properties":{"load":{"type":"boolean"},"memory":{"type":"boolean"},"cpu":{"type":"boolean"},"kernel":{"type":"boolean"},"disk":{"type":"boolean"},"disk_exclude":{"type":"string"},"network":{"type":"boolean"},"network_exclude":{"type":"string"},"pressure":{"type":"boolean"},"file_descriptors":{"type":"boolean"},"uptime":{"type":"boolean"},"vmstat":{"type":"boolean"},"vmstat_fields":{"type":"string"},"processes":{"type":"array","items":{"type":"object","properties":{"comm":{"type":"string"},"cmdline":{"type":"string"},"name":{"type":"string"}},"additionalProperties":false}}}}"#;
+pub(crate) const SCHEMA: &str = r#"{"type":"object","properties":{"load":{"type":"boolean"},"memory":{"type":"boolean"},"cpu":{"type":"boolean"},"kernel":{"type":"boolean"},"disk":{"type":"boolean"},"disk_exclude":{"type":"string"},"network":{"type":"boolean"},"network_exclude":{"type":"string"},"pressure":{"type":"boolean"},"file_descriptors":{"type":"boolean"},"uptime":{"type":"boolean"},"vmstat":{"type":"boolean"},"vmstat_fields":{"type":"string"},"max_series":{"type":"integer","minimum":1},"processes":{"type":"array","items":{"type":"object","properties":{"comm":{"type":"string"},"cmdline":{"type":"string"},"name":{"type":"string"}},"additionalProperties":false}}}}"#;
 
 // The defaults of Debian's prometheus-node-exporter 1.5.
 const DISK_EXCLUDE: &str = r"^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$";
 const NETWORK_EXCLUDE: &str = "^lo$";
+/// Below the 20,000 that a plugin may have unless its sidecar says otherwise.
+const MAX_SERIES: usize = 19_000;
 const VMSTAT_FIELDS: &str = "^(oom_kill|pgpg|pswp|pg.*fault).*";
 
 /// As written in the YAML. All parts but `processes` are there unless switched off.
@@ -30,6 +32,7 @@ pub struct Options {
     uptime: bool,
     vmstat: bool,
     vmstat_fields: String,
+    max_series: usize,
     processes: Vec<Group>,
 }
 
@@ -50,6 +53,7 @@ pub(crate) struct Read {
     pub(crate) disk_exclude: Regex,
     pub(crate) network_exclude: Regex,
     pub(crate) vmstat_fields: Regex,
+    pub(crate) max_series: usize,
     pub(crate) groups: Vec<Matcher>,
 }
 
@@ -84,6 +88,7 @@ impl Default for Options {
             uptime: true,
             vmstat: true,
             vmstat_fields: VMSTAT_FIELDS.to_owned(),
+            max_series: MAX_SERIES,
             processes: Vec::new(),
         }
     }
@@ -108,6 +113,7 @@ impl Options {
             disk_exclude: regex("disk_exclude", &self.disk_exclude)?,
             network_exclude: regex("network_exclude", &self.network_exclude)?,
             vmstat_fields: regex("vmstat_fields", &self.vmstat_fields)?,
+            max_series: self.max_series,
             groups: groups.collect::<Result<_, _>>()?,
         })
     }

@@ -56,9 +56,16 @@ pub(crate) fn pressure(host: &impl Host, families: &mut Families) -> Result<(), 
             "Total time in seconds no process could make progress due to memory congestion",
         ),
     ];
+    let mut failure = None;
     for (resource, record, state, help) in waiting {
         let path = format!("/proc/pressure/{resource}");
-        let text = host.read_to_string(&path)?;
+        let text = match host.read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                failure.get_or_insert(Failure::from(error));
+                continue;
+            }
+        };
         let prefix = format!("{record} ");
         let line = text.lines().find(|line| line.starts_with(&prefix));
         let read = line.and_then(|line| parse_pressure_record(line).ok());
@@ -75,7 +82,7 @@ pub(crate) fn pressure(host: &impl Host, families: &mut Families) -> Result<(), 
         let name = format!("node_pressure_{resource}_{state}_seconds_total");
         families.counter(&name, help).sample(&[], seconds);
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 pub(crate) fn file_descriptors(host: &impl Host, families: &mut Families) -> Result<(), Failure> {

@@ -1,14 +1,14 @@
 //! `SEC("xdp/eth0")`, `SEC("tcx/ingress/eth*")`: a link on each interface that matches now, in this
 //! network namespace.
 
-use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 
 use libbpf_rs::Link;
 use libbpf_rs::ProgramMut;
-use regex::Regex;
+use regex::bytes::Regex;
 
 use crate::bpf::sys;
-use crate::kernel::{interface_index, interface_name};
+use crate::kernel::{interface_index, interface_list, interface_name};
 
 /// What a program sees of an interface's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,52 +52,56 @@ impl Interfaces {
             return Some(Self::Named(name.to_owned()));
         }
         let expression = regex::escape(name).replace("\\*", ".*").replace("\\?", ".");
-        let regex = Regex::new(&format!("^{expression}$")).ok()?;
+        let regex = Regex::new(&format!("(?s-u)^{expression}$")).ok()?;
         Some(Self::Matching {
             pattern: name.to_owned(),
             regex,
         })
     }
 
-    /// The indexes of those that are there now; at least one.
-    pub(super) fn places(&self) -> Result<Vec<u32>, String> {
-        let names = match self {
-            Self::Named(name) => vec![name.clone()],
-            Self::Matching { pattern, regex } => {
-                let names: Vec<String> = present()?
-                    .into_iter()
-                    .filter(|name| regex.is_match(name))
-                    .collect();
-                if names.is_empty() {
-                    return Err(format!(
-                        "no interface of this network namespace matches `{pattern}`"
-                    ));
-                }
-                names
+    /// The indexes of those that are there now. `Err`: it cannot be told which are.
+    pub(super) fn indexes(&self) -> Result<Vec<u32>, String> {
+        match self {
+            Self::Named(name) => match interface_index(name) {
+                Ok(index) => Ok(vec![index]),
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(Vec::new()),
+                Err(error) => Err(format!("cannot look for interface `{name}`: {error}")),
+            },
+            Self::Matching { regex, .. } => {
+                let names = interface_list().map_err(|error| error.to_string())?;
+                let matching = names.iter().filter(|name| regex.is_match(name.as_bytes()));
+                // One that was removed meanwhile is none.
+                Ok(matching.flat_map(interface_index).collect())
             }
-        };
-        let index = |name: &String| {
-            interface_index(name).map_err(|error| {
-                format!("{error}: there is no interface `{name}` in this network namespace")
-            })
-        };
-        names.iter().map(index).collect()
+        }
+    }
+
+    /// Says that there is none of them.
+    pub(super) fn absent(&self) -> String {
+        match self {
+            Self::Named(name) => {
+                format!("there is no interface `{name}` in this network namespace")
+            }
+            Self::Matching { pattern, .. } => {
+                format!("no interface of this network namespace matches `{pattern}`")
+            }
+        }
     }
 
     pub(super) fn attach_at(
         hook: Hook,
         program: &ProgramMut<'_>,
-        place: u32,
+        index: u32,
     ) -> Result<Link, String> {
-        let index = place as i32;
+        let device = index.cast_signed();
         let link = match hook {
-            Hook::Xdp => super::by_libbpf("xdp/…", || program.attach_xdp(index)),
+            Hook::Xdp => super::by_libbpf("xdp/…", || program.attach_xdp(device)),
             Hook::TcxIngress | Hook::TcxEgress => {
-                super::by_libbpf("tcx/…", || sys::attach_tcx(program, index))
+                super::by_libbpf("tcx/…", || sys::attach_tcx(program, device))
             }
         };
         link.map_err(|why| {
-            let interface = interface_name(place).unwrap_or_else(|| format!("#{place}"));
+            let interface = interface_name(index).unwrap_or_else(|| format!("#{index}"));
             format!("interface `{interface}`: {why}{}", hint(&why))
         })
     }
@@ -109,18 +113,6 @@ fn hint(why: &str) -> &'static str {
     } else {
         ""
     }
-}
-
-/// The interfaces of this thread's network namespace.
-pub(in crate::bpf) fn present() -> Result<Vec<String>, String> {
-    const PATH: &str = "/proc/thread-self/net/dev";
-    let text = fs::read_to_string(PATH)
-        .map_err(|error| format!("cannot list the interfaces: {PATH}: {error}"))?;
-    Ok(text
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, _)| name.trim().to_owned())
-        .collect())
 }
 
 #[cfg(test)]
@@ -150,16 +142,22 @@ mod tests {
         let Some((_, Interfaces::Matching { regex, .. })) = Interfaces::parse("xdp/eth?.1*") else {
             panic!()
         };
-        assert!(regex.is_match("eth0.1") && regex.is_match("eth0.100"));
-        assert!(
-            !regex.is_match("eth0x100") && !regex.is_match("eth00.1") && !regex.is_match("veth0.1")
-        );
+        for (name, wanted) in [
+            (&b"eth0.1"[..], true),
+            (b"eth0.100", true),
+            (b"eth\xff.1\xfe\n", true),
+            (b"eth0x100", false),
+            (b"eth00.1", false),
+            (b"veth0.1", false),
+        ] {
+            assert_eq!(regex.is_match(name), wanted, "{name:?}");
+        }
     }
 
     #[test]
-    fn the_loopback_is_there() {
-        assert!(present().unwrap().iter().any(|name| name == "lo"));
-        assert!(interface_index("lo").unwrap() > 0);
-        assert!(interface_index("nosuchif0").is_err());
+    fn those_that_are_there_have_indexes() {
+        let of = |name| Interfaces::named(name).unwrap().indexes().unwrap();
+        assert_eq!((of("lo"), of("l[o]"), of("l?")), (vec![1], vec![], vec![1]));
+        assert_eq!((of("nosuchif0"), of("nosuch*")), (vec![], vec![]));
     }
 }

@@ -14,6 +14,8 @@ mod tests;
 mod uprobe;
 mod usdt;
 
+use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 
@@ -24,7 +26,6 @@ use libbpf_rs::ProgramType;
 
 use self::interfaces::Hook;
 use self::interfaces::Interfaces;
-pub(super) use self::interfaces::present as interfaces_present;
 use self::perf_event::PerfEvents;
 use self::uprobe::MultiUprobe;
 use self::usdt::Usdt;
@@ -62,6 +63,8 @@ pub(crate) struct ProgramStatus {
     pub(crate) attached: Attached,
     /// Trying again to attach it may help.
     pub(crate) retryable: bool,
+    /// It is attached at some CPUs or interfaces and not at all: at how many not, and why.
+    pub(crate) partial: Option<String>,
 }
 
 /// How a program will be attached; decided when the object is opened, because some ways want
@@ -128,62 +131,55 @@ impl AttachPlan {
         Self::Libbpf
     }
 
-    /// The CPUs or interfaces at which there should be a link each. None: the program has one link,
-    /// at no place in particular.
-    fn places(&self) -> Result<Option<Vec<u32>>, String> {
+    /// There is a link at each CPU or interface, not one alone.
+    fn has_points(&self) -> bool {
+        matches!(self, Self::PerfEvents(_) | Self::Interfaces(..))
+    }
+
+    /// The CPUs or interfaces at which there should be a link each, or the one point of a program
+    /// that has a single link. `Err`: it cannot be told which there are.
+    fn points(&self) -> Result<Vec<u32>, String> {
         match self {
-            Self::PerfEvents(events) => events.places().map(Some),
-            Self::Interfaces(_, interfaces) => interfaces.places().map(Some),
+            Self::PerfEvents(events) => events.cpus(),
+            Self::Interfaces(_, interfaces) => interfaces.indexes(),
             Self::Libbpf
             | Self::RootCgroup
             | Self::MultiUprobe(_)
             | Self::Usdt(_)
-            | Self::Impossible(_) => Ok(None),
+            | Self::Impossible(_) => Ok(vec![SINGLE]),
         }
     }
 
-    /// `place`: one of `places`.
+    /// Says that there is no point.
+    fn absent(&self) -> String {
+        match self {
+            Self::Interfaces(_, interfaces) => interfaces.absent(),
+            _ => "no CPU is online".to_owned(),
+        }
+    }
+
+    /// `point`: one of `points`.
     fn attach_at(
         &self,
         section: &str,
         program: &ProgramMut<'_>,
-        place: u32,
+        point: u32,
     ) -> Result<Link, String> {
         match self {
             Self::Libbpf | Self::Usdt(_) => by_libbpf(section, || program.attach()),
-            Self::PerfEvents(events) => events.attach_at(program, place),
-            Self::Interfaces(hook, _) => Interfaces::attach_at(*hook, program, place),
+            Self::PerfEvents(events) => events.attach_at(program, point),
+            Self::Interfaces(hook, _) => Interfaces::attach_at(*hook, program, point),
             Self::RootCgroup => cgroup::attach(section, program),
             Self::MultiUprobe(probe) => by_libbpf(section, || probe.attach(program)),
             Self::Impossible(why) => Err(why.clone()),
         }
     }
-
-    /// At all places, or at none.
-    fn attach(
-        &self,
-        section: &str,
-        object: &libbpf_rs::Object,
-        program: &ProgramMut<'_>,
-    ) -> Result<Vec<(u32, Link)>, String> {
-        if let Self::Usdt(probe) = self {
-            let links = probe.attach(section, object, program)?;
-            return Ok(links.into_iter().map(|link| (NOWHERE, link)).collect());
-        }
-        if let Self::PerfEvents(events) = self {
-            events.warn(program);
-        }
-        let places = self.places()?.unwrap_or_else(|| vec![NOWHERE]);
-        let attached = places.into_iter().map(|place| {
-            let link = self.attach_at(section, program, place)?;
-            Ok((place, link))
-        });
-        attached.collect()
-    }
 }
 
-/// The place of a link that is at none in particular.
-const NOWHERE: u32 = 0;
+/// The point of a link that is the program's only one.
+const SINGLE: u32 = 0;
+/// Reasons of points that are put into words; the others are counted.
+const MAX_REASONS: usize = 3;
 
 /// Runs an attach call of libbpf; a failure becomes a sentence with the error, what usually is
 /// behind it, and libbpf's last word.
@@ -216,6 +212,8 @@ pub(super) struct AttachedProgram {
     kernel: Option<KernelProgram>,
     /// By CPU or interface, where it has one at each.
     links: Vec<(u32, Link)>,
+    /// The points at which it could not be attached, with the reasons.
+    failing: BTreeMap<u32, String>,
     attached: Attached,
 }
 
@@ -243,86 +241,147 @@ impl AttachedProgram {
             plan,
             kernel,
             links: Vec::new(),
+            failing: BTreeMap::new(),
             attached,
         }
     }
 
-    /// Does nothing if it is attached already.
+    /// Does nothing where it is attached already.
     pub(super) fn attach(&mut self, object: &libbpf_rs::Object) {
-        if !self.declared.autoload || !self.links.is_empty() {
+        let complete = self.attached == Attached::Yes && self.failing.is_empty();
+        if !self.declared.autoload || complete {
             return;
         }
-        let program = object
-            .progs_mut()
-            .find(|program| program.name() == self.declared.name.as_str());
-        let result = match (&self.plan, program) {
-            (AttachPlan::Impossible(why), _) => Err(why.clone()),
-            (plan, Some(program)) => plan.attach(&self.declared.section, object, &program),
-            (_, None) => Err("the program is not in the object any more".to_owned()),
-        };
-        self.attached = match result {
-            Ok(links) => {
-                self.links = links;
-                Attached::Yes
-            }
-            Err(why) => Attached::Failed(why),
-        };
+        if let AttachPlan::Impossible(why) = &self.plan {
+            self.attached = Attached::Failed(why.clone());
+            return;
+        }
+        self.settle(object);
     }
 
-    /// An attached program gets links at the CPUs and interfaces that have come since, and loses
-    /// those at which are gone. Gives what cannot be attached.
+    /// An attached program gets links at the CPUs and interfaces that have been added since, and
+    /// loses those that were removed. Gives why it cannot be attached at new ones.
     pub(super) fn follow(&mut self, object: &libbpf_rs::Object) -> Vec<String> {
-        if self.attached != Attached::Yes {
+        if self.attached != Attached::Yes || !self.plan.has_points() {
             return Vec::new();
         }
-        let places = match self.plan.places() {
-            Ok(Some(places)) => places,
-            Ok(None) => return Vec::new(),
-            Err(why) => {
-                self.links.clear();
-                self.attached = Attached::Failed(why.clone());
-                return vec![why];
-            }
-        };
-        let before = self.links.len();
-        self.links.retain(|(place, _)| places.contains(place));
-        let gone = before - self.links.len();
+        let before: Vec<u32> = self.links.iter().map(|(point, _)| *point).collect();
+        let known = self.failing.clone();
+        self.settle(object);
+        let now = self.links.iter();
+        let added = now.filter(|(point, _)| !before.contains(point)).count();
+        let removed = before.len() + added - self.links.len();
+        if added + removed > 0 {
+            tracing::info!(
+                program = self.declared.name,
+                added,
+                removed,
+                "program follows CPUs and interfaces"
+            );
+        }
+        if let Attached::Failed(why) = &self.attached {
+            return vec![why.clone()];
+        }
+        let new = self.failing.iter();
+        new.filter(|(point, _)| !known.contains_key(point))
+            .map(|(_, why)| why.clone())
+            .collect()
+    }
+
+    /// Gives each point that there is now a link, where that can be had. One that fails leaves the
+    /// others alone.
+    fn settle(&mut self, object: &libbpf_rs::Object) {
         let program = object
             .progs_mut()
             .find(|program| program.name() == self.declared.name.as_str());
         let Some(program) = program else {
-            return Vec::new();
+            self.attached =
+                Attached::Failed("the program is not in the object any more".to_owned());
+            return;
         };
-        let (mut come, mut failed) = (0, Vec::new());
-        for place in places {
-            if self.links.iter().any(|(known, _)| *known == place) {
+        if let AttachPlan::Usdt(probe) = &self.plan {
+            self.attached = match probe.attach(&self.declared.section, object, &program) {
+                Ok(links) => {
+                    self.links = links.into_iter().map(|link| (SINGLE, link)).collect();
+                    Attached::Yes
+                }
+                Err(why) => Attached::Failed(why),
+            };
+            return;
+        }
+        let points = match self.plan.points() {
+            Ok(points) => points,
+            // Links that there are stay.
+            Err(_) if !self.links.is_empty() => return,
+            Err(why) => {
+                self.attached = Attached::Failed(why);
+                return;
+            }
+        };
+        if let AttachPlan::PerfEvents(events) = &self.plan
+            && self.links.is_empty()
+        {
+            events.warn(&program);
+        }
+        let wanted: HashSet<u32> = points.iter().copied().collect();
+        self.links.retain(|(point, _)| wanted.contains(point));
+        let known: HashSet<u32> = self.links.iter().map(|(point, _)| *point).collect();
+        self.failing.clear();
+        for point in points {
+            if known.contains(&point) {
                 continue;
             }
-            match self.plan.attach_at(&self.declared.section, &program, place) {
-                Ok(link) => {
-                    self.links.push((place, link));
-                    come += 1;
+            match self.plan.attach_at(&self.declared.section, &program, point) {
+                Ok(link) => self.links.push((point, link)),
+                Err(why) => {
+                    self.failing.insert(point, why);
                 }
-                Err(why) => failed.push(why),
             }
         }
-        if come + gone > 0 {
-            tracing::info!(
-                program = self.declared.name,
-                come,
-                gone,
-                "program follows CPUs and interfaces that come and go"
-            );
+        // What was removed meanwhile is none that fails.
+        if !self.failing.is_empty()
+            && let Ok(points) = self.plan.points()
+        {
+            self.failing.retain(|point, _| points.contains(point));
         }
-        if self.links.is_empty() {
-            self.attached = Attached::Failed(failed.join("; "));
+        self.attached = if !self.links.is_empty() {
+            Attached::Yes
+        } else if self.failing.is_empty() {
+            Attached::Failed(self.plan.absent())
+        } else {
+            Attached::Failed(self.reasons())
+        };
+    }
+
+    /// Why points fail: some of the reasons, and how many more there are.
+    fn reasons(&self) -> String {
+        let some: Vec<&str> = self
+            .failing
+            .values()
+            .take(MAX_REASONS)
+            .map(String::as_str)
+            .collect();
+        let mut text = some.join("; ");
+        let more = self.failing.len().saturating_sub(MAX_REASONS);
+        if more > 0 {
+            text.push_str(&format!("; and {more} more"));
         }
-        failed
+        text
+    }
+
+    fn partial(&self) -> Option<String> {
+        let failing = self.failing.len();
+        let partial = self.attached == Attached::Yes && failing > 0;
+        partial.then(|| {
+            let all = failing + self.links.len();
+            format!("not attached at {failing} of {all}: {}", self.reasons())
+        })
     }
 
     #[cfg(test)]
     pub(super) fn detach(&mut self) {
         self.links.clear();
+        self.failing.clear();
         if self.attached == Attached::Yes {
             self.attached = Attached::No;
         }
@@ -336,6 +395,7 @@ impl AttachedProgram {
             tag: self.kernel.as_ref().map(|program| program.tag.clone()),
             attached: self.attached.clone(),
             retryable: !matches!(self.plan, AttachPlan::Impossible(_)),
+            partial: self.partial(),
         }
     }
 

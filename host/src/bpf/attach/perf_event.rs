@@ -62,7 +62,7 @@ impl PerfEvents {
     }
 
     /// Each CPU that is online has an event and a link of its own.
-    pub(super) fn places(&self) -> Result<Vec<u32>, String> {
+    pub(super) fn cpus(&self) -> Result<Vec<u32>, String> {
         cpus::online().map_err(|error| error.to_string())
     }
 

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
@@ -20,6 +19,7 @@ use super::{SampleError, SampleOptions};
 use crate::bpf::object::LoadedObject;
 use crate::bpf::shared_memory::{Access, SharedMemory};
 use crate::bpf::{cpus, errno, perf};
+use crate::kernel::read_text;
 use crate::object_input::SampleMap;
 
 /// Pages of a buffer below which it is not tried any more.
@@ -202,7 +202,7 @@ fn affordable(pages: usize, cpus: usize) -> usize {
     let Some(limit) = getrlimit(Resource::Memlock).current else {
         return pages;
     };
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = read_text("/proc/self/status").unwrap_or_default();
     let pinned = status.lines().find_map(|line| {
         let kibibytes = line.strip_prefix("VmPin:")?.trim().strip_suffix(" kB")?;
         kibibytes.trim().parse::<u64>().ok()

@@ -1,5 +1,5 @@
 //! Granted files that the server's user may not open: the loader opens them for it, on a thread of
-//! its own, since a file system may hang.
+//! its own for each, since a file system may hang.
 //!
 //! Only what a sidecar grants is opened, by the same rules as the server's: see `granted`.
 
@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use crate::config::sidecar::PathPattern;
 use crate::link::{FileAnswer, FileRefusal, FileWish, Sender, ToServer};
 use crate::plugin::granted::{self, Refused};
+use crate::plugin::on_waiting_thread;
 
 /// Questions that may wait.
 const MAX_WAITING: usize = 64;
@@ -88,7 +89,11 @@ pub(super) fn start(granted: Granted) -> io::Result<SyncSender<FileQuestion>> {
         .name("server-files".into())
         .spawn(move || {
             for question in questions {
-                question.answer(&granted);
+                let (question, granted) = (Arc::new(question), Arc::clone(&granted));
+                let asked = Arc::clone(&question);
+                if !on_waiting_thread(move || asked.answer(&granted)) {
+                    question.refuse("no thread is free: too many file systems do not answer");
+                }
             }
         })?;
     Ok(sender)

@@ -8,6 +8,7 @@ use super::ServerLink;
 use crate::link::ToServer;
 use crate::loader::figures;
 use crate::loader::notify;
+use crate::telemetry::flush_log;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 /// A server that has not answered for so long is ended.
@@ -26,6 +27,7 @@ pub(super) fn start(link: &Arc<ServerLink>) -> io::Result<()> {
                     return;
                 }
                 notify::watchdog();
+                flush_log();
             }
         })?;
     Ok(())

@@ -51,9 +51,10 @@ impl Version {
         Fingerprint::of(&self.config, object)
     }
 
-    /// Some programs are not attached that may be, later.
+    /// Some programs are not attached everywhere and may be, later.
     fn retryable(&self) -> bool {
-        self.kernel.as_ref().is_some_and(KernelSide::retryable)
+        let mut kernel = self.kernel.iter();
+        kernel.any(|kernel| kernel.retryable() || kernel.partial().next().is_some())
     }
 }
 

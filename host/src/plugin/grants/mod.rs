@@ -10,9 +10,12 @@ pub(crate) mod files;
 pub(super) mod foreign;
 mod limits;
 mod policy;
+mod stuck;
 mod waiting;
 
 pub(super) use denials::{Denials, Interface};
 pub(crate) use limits::Limits;
 pub(crate) use policy::PluginPolicy;
+pub(super) use stuck::{Question, STUCK};
 pub(super) use waiting::Waiting;
+pub(crate) use waiting::on_waiting_thread;

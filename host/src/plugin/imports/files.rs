@@ -2,6 +2,7 @@
 //! call must not.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::Linker;
 
@@ -9,10 +10,15 @@ use super::HostState;
 use crate::config::sidecar::Grants;
 use crate::link::FileKind;
 use crate::plugin::bindings::exporter::plugin::files::{self, FileError, FileMetadata, Usage};
-use crate::plugin::grants::Interface;
 use crate::plugin::grants::files::{self as granted, Refused};
 use crate::plugin::grants::foreign::{ForeignAnswer, ForeignRefusal, foreign_files};
+use crate::plugin::grants::{Interface, Question, STUCK};
 use crate::plugin::interface::INTERFACE_VERSION;
+
+/// A file system that takes longer is taken for stuck.
+const FILE_SYSTEM_WAIT: Duration = Duration::from_secs(2);
+/// One that had less time may be sound.
+const STUCK_AFTER: Duration = Duration::from_millis(100);
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
@@ -71,7 +77,9 @@ impl files::Host for HostState {
     async fn file_system(&mut self, path: String) -> Result<Usage, FileError> {
         // To look at a file system takes no right to read.
         let look = |grants: &Grants, path: &str| granted::file_system(&grants.file_systems, path);
-        let found = self.blocking(&path, look).await;
+        let found = self
+            .blocking_for(&path, self.file_system_share(), look)
+            .await;
         let found = self.answer(found)?;
         // statfs(2): a fragment is the unit of the counts; file systems that have no fragments
         // leave it 0.
@@ -99,12 +107,51 @@ impl HostState {
         path: &str,
         operate: impl FnOnce(&Grants, &str) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
-        let (grants, path) = (Arc::clone(&self.grants), path.to_owned());
-        let work = self.waiting.run(move || operate(&grants, &path));
-        match tokio::time::timeout_at(self.latest(), work).await {
+        let until = self.latest();
+        self.blocking_for(path, until, operate).await
+    }
+
+    /// How long a call that asks about many file systems waits for one of them.
+    fn file_system_share(&self) -> tokio::time::Instant {
+        let (now, latest) = (tokio::time::Instant::now(), self.latest());
+        now + (latest.saturating_duration_since(now) / 4).min(FILE_SYSTEM_WAIT)
+    }
+
+    /// The same until then. A path that did not answer is not waited for again at once.
+    async fn blocking_for<T: Send + 'static>(
+        &mut self,
+        path: &str,
+        until: tokio::time::Instant,
+        operate: impl FnOnce(&Grants, &str) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        if let Err(since) = STUCK.check(path, Instant::now()) {
+            let seconds = since.as_secs();
+            return Err(Refused::Io(format!(
+                "its file system has not answered for {seconds} s; it is asked again with back-off"
+            )));
+        }
+        let (grants, asked) = (Arc::clone(&self.grants), path.to_owned());
+        let question = Arc::new(Question::default());
+        let known = Arc::clone(&question);
+        let began = Instant::now();
+        let work = self.waiting.run(move || {
+            known.ask();
+            let found = operate(&grants, &asked);
+            STUCK.answered(&asked, &known);
+            found
+        });
+        match tokio::time::timeout_at(until, work).await {
             Ok(Some(found)) => found,
-            Ok(None) => Err(Refused::Io("the host failed, see its log".to_owned())),
-            Err(_) => Err(late()),
+            Ok(None) => Err(Refused::Io(
+                "no thread is free to ask: too many file systems do not answer".to_owned(),
+            )),
+            Err(_) => {
+                let now = Instant::now();
+                if now.saturating_duration_since(began) >= STUCK_AFTER {
+                    STUCK.give_up(path, &question, now);
+                }
+                Err(late())
+            }
         }
     }
 

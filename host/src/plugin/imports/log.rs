@@ -6,6 +6,7 @@ use super::HostState;
 use crate::plugin::bindings::exporter::plugin::log::{Host, Level};
 use crate::plugin::budget::LogBudget;
 use crate::plugin::capture::LogCapture;
+use crate::plugin::stats::PluginStats;
 
 /// Longest log line taken from a plugin, in bytes.
 pub(super) const MAX_LINE: usize = 4096;
@@ -15,6 +16,7 @@ pub(super) const MAX_LINE: usize = 4096;
 pub(super) struct Lines {
     pub(super) plugin: Arc<str>,
     pub(super) budget: Arc<LogBudget>,
+    pub(super) stats: Arc<PluginStats>,
     /// Gets them all besides the log.
     pub(super) capture: Option<Arc<LogCapture>>,
 }
@@ -26,7 +28,7 @@ impl Host for HostState {
 }
 
 impl Lines {
-    /// Writes one line, if the budget has one left.
+    /// Writes one line, unless it repeats a warning or the budget has none left.
     pub(super) fn write(&self, level: Level, message: &str) {
         if let Some(capture) = &self.capture {
             capture.push(name(level), &cut(message));
@@ -42,7 +44,10 @@ impl Lines {
         if !wanted {
             return;
         }
-        let Some(suppressed) = self.budget.take() else {
+        let repeats = matches!(level, Level::Error | Level::Warn) && !self.budget.is_news(message);
+        let taken = if repeats { None } else { self.budget.take() };
+        let Some(suppressed) = taken else {
+            self.stats.line_suppressed();
             return;
         };
         let message = cut(message);

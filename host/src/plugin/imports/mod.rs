@@ -79,6 +79,7 @@ impl HostState {
         let lines = Lines {
             plugin: Arc::clone(plugin.name),
             budget: Arc::clone(plugin.log_budget),
+            stats: Arc::clone(plugin.stats),
             capture,
         };
         let mut table = ResourceTable::new();

@@ -144,6 +144,7 @@ mod tests {
             let lines = Lines {
                 plugin: "p".into(),
                 budget: Arc::new(LogBudget::new()),
+                stats: Arc::default(),
                 capture: None,
             };
             let mut printed = Printed::new(lines, Level::Warn);

@@ -54,7 +54,7 @@ const LOG: &str = r#"(import "exporter:plugin/log@0.1.0" "write" (func $log (par
 fn a_flood_is_cut() {
     let flood = Guest::new().items(LOG).decode(
         "(loop $again
-            (call $log (i32.const 1) (i32.const 8192) (i32.const 3))
+            (call $log (i32.const 2) (i32.const 8192) (i32.const 3))
             (local.set $i (i32.add (local.get $i) (i32.const 1)))
             (br_if $again (i32.lt_u (local.get $i) (i32.const 5000))))
          (call $answer (local.get $bytes) (local.get $bytes_len) (local.get $ends) (local.get $ends_len))",
@@ -64,10 +64,22 @@ fn a_flood_is_cut() {
     // The burst, and one line for each tenth of a second that the call has taken.
     assert!((50..60).contains(&ours), "{ours}");
     assert!(
-        lines[0].contains("WARN") && lines[0].contains("plugin=\"test\""),
+        lines[0].contains("INFO") && lines[0].contains("plugin=\"test\""),
         "{}",
         lines[0]
     );
+}
+
+#[test]
+fn a_warning_is_written_once() {
+    let warns = Guest::new().items(LOG).decode(
+        "(call $log (i32.const 1) (i32.const 8192) (i32.const 3))
+         (call $log (i32.const 1) (i32.const 8192) (i32.const 3))
+         (call $log (i32.const 1) (i32.const 8300) (i32.const 7))
+         (call $answer (local.get $bytes) (local.get $bytes_len) (local.get $ends) (local.get $ends_len))",
+    );
+    let lines = lines(tracing::Level::INFO, &warns);
+    assert_eq!(lines.len(), 2, "{lines:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::target_cache::TargetCache;
 use crate::config::CollectorConfig;
 use crate::plugin::Collector as Guest;
 use crate::plugin::{Answer, CallError, CollectError, CollectRequest, LogCapture, Plugin};
+use crate::repeats::Repeats;
 use crate::telemetry::{CollectorStats, RateLimit};
 
 /// A call of the background that has no `timeout` of its own ends after this, however long the
@@ -36,7 +37,8 @@ pub(super) struct Common {
     /// A place for each call at a time: each has a memory of its own.
     pub(super) places: Semaphore,
     pub(super) most: usize,
-    pub(super) complaints: RateLimit,
+    pub(super) failed_probes: RateLimit,
+    pub(super) failed_scrapes: Repeats,
 }
 
 /// What a call asks: two that ask the same are one.
@@ -252,10 +254,15 @@ impl Collector {
             tracing::debug!(config, collector, target, "probe failed: {error}");
             return;
         }
-        // A probe's target is anybody's text: as a kind of message it would have no end.
-        let kind = if key.scrape { target } else { "" };
-        let kind = format!("{config}/{collector}/{kind}");
-        if let Some(held_back) = self.common.complaints.allow(&kind) {
+        let kind = format!("{config}/{collector}");
+        let news = if key.scrape {
+            let text = format!("{kind}/{target}: {error}");
+            self.common.failed_scrapes.say(&text)
+        } else {
+            // A probe's target is anybody's text: as a kind of message it would have no end.
+            self.common.failed_probes.allow(&kind)
+        };
+        if let Some(held_back) = news {
             tracing::warn!(
                 config,
                 collector,

@@ -13,6 +13,7 @@ use super::selection::Selection;
 use crate::exposition::{Family, FamilyMeta, Sample};
 use crate::near::nearest;
 use crate::paths::is_below;
+use crate::repeats::Repeats;
 use crate::telemetry::{CollectorStats, RateLimit};
 
 /// Calls at a time, of all collectors together: each has an instance with a memory of its own.
@@ -54,7 +55,8 @@ impl Index {
             common: Arc::new(Common {
                 places: Semaphore::new(MOST_CALLS),
                 most: MOST_CALLS,
-                complaints: RateLimit::every(LOG_INTERVAL),
+                failed_probes: RateLimit::every(LOG_INTERVAL),
+                failed_scrapes: Repeats::default(),
             }),
             telemetry_path,
         })

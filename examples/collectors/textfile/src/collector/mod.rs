@@ -31,7 +31,15 @@ pub(crate) struct Textfile {
     /// Strict ones first: a file that is named twice is read as such.
     paths: Vec<(PathPattern, Reading)>,
     max_age: Option<Duration>,
+    max_series: usize,
 }
+
+/// Below the 20,000 that a plugin may have unless its sidecar says otherwise.
+const MAX_SERIES: usize = 19_000;
+/// Bytes of files for each series that there may be.
+const BYTES_A_SERIES: usize = 320;
+/// Lines of the collector's own about one file.
+const OWN_LINES: usize = 3;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Options {
@@ -41,6 +49,8 @@ pub(crate) struct Options {
     lenient_paths: Vec<String>,
     #[serde(default)]
     max_age: Option<Text>,
+    #[serde(default)]
+    max_series: Option<usize>,
 }
 
 /// What becomes of a file with something wrong in it.
@@ -60,7 +70,15 @@ enum Reason {
     Missing,
     Stale,
     TooLarge,
+    TooManySeries,
     Unreadable,
+}
+
+/// Lines and bytes.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    lines: usize,
+    bytes: usize,
 }
 
 /// One answer in the making.
@@ -70,6 +88,8 @@ struct Answer<'a, F> {
     stale: Option<(SystemTime, Duration)>,
     merged: Merged,
     is_error: bool,
+    /// What the files after the last one may have.
+    room: Room,
     mtimes: Vec<(String, f64)>,
     left_out: Vec<(String, Reason)>,
     conflicts: Vec<(String, usize)>,
@@ -83,6 +103,7 @@ impl Collector for Textfile {
     const OPTIONS_SCHEMA: &'static str = r#"{"type": "object", "additionalProperties": false, "properties": {
         "paths": {"type": "array", "items": {"type": "string"}, "description": "files, with *, ? and [...] in names; nothing of one with an error is served"},
         "lenient_paths": {"type": "array", "items": {"type": "string"}, "description": "files of which the lines without errors are served"},
+        "max_series": {"type": "integer", "minimum": 1, "description": "series of all files together; a file that goes beyond is left out"},
         "max_age": {"type": "string", "description": "files that were changed longer ago are left out, e.g. 1h30m; needs the clock"}}}"#;
     type Options = Options;
 
@@ -110,6 +131,7 @@ impl Collector for Textfile {
         Ok(Self {
             paths,
             max_age: max_age.transpose()?,
+            max_series: options.max_series.unwrap_or(MAX_SERIES),
         })
     }
 
@@ -139,6 +161,10 @@ impl Textfile {
             stale,
             merged: Merged::reserving(&OWN),
             is_error: false,
+            room: Room {
+                lines: self.max_series,
+                bytes: self.max_series.saturating_mul(BYTES_A_SERIES),
+            },
             mtimes: Vec::new(),
             left_out: Vec::new(),
             conflicts: Vec::new(),
@@ -158,6 +184,14 @@ impl Textfile {
         }
         answer
     }
+}
+
+/// Lines that are neither empty nor comments: at most one series each.
+fn sample_lines(bytes: &[u8]) -> usize {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines
+        .filter(|line| !matches!(line.trim_ascii_start().first(), None | Some(b'#')))
+        .count()
 }
 
 /// The time of day; a plugin without that grant sees none.
@@ -196,6 +230,15 @@ impl<F: Files> Answer<'_, F> {
             Err(error) if error.is_not_found() && !must_be => return,
             Err(error) => return self.leave_out(path, reason(&error), &error.to_string()),
         };
+        let lines = OWN_LINES + sample_lines(&bytes);
+        if lines > self.room.lines {
+            let (found, room) = (lines - OWN_LINES, self.room.lines);
+            let problem = format!(
+                "{path}: nothing of it is served: it has {found} series, there is room for {room}: raise `max_series` of textfile, and with it `limits` in its sidecar"
+            );
+            return self.leave_out(path, Reason::TooManySeries, &problem);
+        }
+        let size = bytes.len();
         let content = match reading {
             Reading::Strict => match parse::strict(&bytes) {
                 Ok(content) => content,
@@ -217,6 +260,8 @@ impl<F: Files> Answer<'_, F> {
             self.left_out.push((path, Reason::Stale));
             return;
         }
+        self.room.lines -= lines;
+        self.room.bytes = self.room.bytes.saturating_sub(size);
         self.join(path, content);
     }
 
@@ -224,6 +269,13 @@ impl<F: Files> Answer<'_, F> {
         let metadata = self.files.metadata(path)?;
         if metadata.kind != FileKind::File {
             return Ok(None);
+        }
+        let room = self.room.bytes as u64;
+        if metadata.size > room {
+            return Err(FileError {
+                path: path.to_owned(),
+                problem: FileProblem::TooLarge(room),
+            });
         }
         Ok(Some((metadata, self.files.read(path)?)))
     }
@@ -304,6 +356,7 @@ impl Reason {
             Self::Missing => "missing",
             Self::Stale => "stale",
             Self::TooLarge => "too_large",
+            Self::TooManySeries => "too_many_series",
             Self::Unreadable => "unreadable",
         }
     }

@@ -106,6 +106,12 @@ impl KernelSide {
         self.unattached().any(|(program, _)| program.retryable)
     }
 
+    /// Attached programs that miss some CPUs or interfaces, with the reasons.
+    pub(crate) fn partial(&self) -> impl Iterator<Item = (&ProgramStatus, &str)> {
+        let programs = self.programs.iter();
+        programs.filter_map(|program| Some((program, program.partial.as_deref()?)))
+    }
+
     /// Required programs that are not attached, in a sentence.
     pub(crate) fn lacks(&self, config: &UnitConfig) -> Option<String> {
         let required = |name: &str| {
@@ -157,10 +163,14 @@ impl KernelSide {
     pub(crate) fn attach_missing(&mut self) -> Vec<String> {
         let missing: Vec<String> = self
             .unattached()
+            .chain(self.partial())
             .map(|(program, _)| program.name.clone())
             .collect();
         self.attach();
-        let attached = |name: &String| !self.unattached().any(|(program, _)| program.name == *name);
+        let attached = |name: &String| {
+            let mut rest = self.unattached().chain(self.partial());
+            !rest.any(|(program, _)| program.name == *name)
+        };
         missing.into_iter().filter(attached).collect()
     }
 
