@@ -30,7 +30,7 @@ pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use parse::parse;
 pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
-pub(crate) use samples::{BlockIndexes, ColumnValues, Columns, LabelBlocks};
+pub(crate) use samples::{BlockIndexes, ColumnValues, Columns, LabelBlocks, Samples};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {

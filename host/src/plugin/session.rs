@@ -208,7 +208,7 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
-                self.bury();
+                self.bury(&error);
                 Err(error)
             }
         }
@@ -251,21 +251,24 @@ impl Session {
     fn settle<T>(&mut self, answer: Result<T, CallError>) -> Result<T, CallError> {
         match &answer {
             Ok(_) => self.breaker.succeeded(),
-            Err(_) => self.bury(),
+            Err(error) => self.bury(error),
         }
         answer
     }
 
     fn open_failed(&mut self, error: OpenError) -> OpenError {
-        if matches!(error, OpenError::Call(_)) {
-            self.bury();
+        if let OpenError::Call(call) = &error {
+            self.bury(call);
         }
         error
     }
 
-    fn bury(&mut self) {
+    fn bury(&mut self, error: &CallError) {
         if self.live.take().is_some() {
             self.plugin.stats.restarted();
+        }
+        if !error.is_the_plugins() {
+            return;
         }
         self.breaker.failed(Instant::now(), &self.plugin.stats);
     }

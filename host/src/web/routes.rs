@@ -1,19 +1,23 @@
 //! Which path leads where, and what every answer has in common.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
-use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{Method, StatusCode};
+use axum::http::header::{HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{Method, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::body;
 use super::buffers::BufferPool;
 use super::exporter::Exporter;
+use super::held::HeldBodies;
 use super::landing;
 use super::options::WebOptions;
 use super::probe;
@@ -30,13 +34,53 @@ pub(super) struct App {
     /// A permit for each scrape that may run at once.
     pub(super) scrapes: Option<Arc<Semaphore>>,
     pub(super) buffers: Arc<BufferPool>,
+    pub(super) held: Arc<HeldBodies>,
+    /// Where scrapes run. The threads of connections make none.
+    pub(super) threads: Handle,
 }
 
-/// All pages. Unknown paths are 404, other methods than GET and HEAD 405.
+impl App {
+    /// The right to be one of the scrapes at a time. If there is none left, the slowest reader
+    /// loses his.
+    pub(super) async fn scrape_permit(&self) -> Result<Option<OwnedSemaphorePermit>, TooMany> {
+        let Some(scrapes) = &self.scrapes else {
+            return Ok(None);
+        };
+        if let Ok(permit) = Arc::clone(scrapes).try_acquire_owned() {
+            return Ok(Some(permit));
+        }
+        if !self.held.cut_slowest() {
+            return Err(TooMany);
+        }
+        let permit = Arc::clone(scrapes).acquire_owned();
+        match tokio::time::timeout(PERMIT_WAIT, permit).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            _ => Err(TooMany),
+        }
+    }
+
+    pub(super) fn body(&self) -> body::Shared<'_> {
+        body::Shared {
+            pool: &self.buffers,
+            telemetry: &self.telemetry,
+            held: &self.held,
+        }
+    }
+}
+
+/// As many scrapes as there may be are being answered.
+pub(super) struct TooMany;
+
+/// How long a reader that is cut may take to let go of its permit.
+const PERMIT_WAIT: Duration = Duration::from_secs(1);
+
+/// All pages. Unknown paths are 404, other methods than GET and HEAD 405. `threads`: where scrapes
+/// run.
 pub(crate) fn router(
     options: WebOptions,
     exporter: Arc<dyn Exporter>,
     telemetry: Arc<Telemetry>,
+    threads: Handle,
 ) -> Router {
     let scrapes = options
         .max_requests
@@ -44,13 +88,15 @@ pub(crate) fn router(
     let router = options.pages().fold(Router::new(), |router, page| {
         router.route(&options.path(page), handler(page))
     });
-    let buffers = Arc::default();
+    let (buffers, held) = (Arc::default(), Arc::default());
     let app = Arc::new(App {
         options,
         exporter,
         telemetry,
         scrapes,
         buffers,
+        held,
+        threads,
     });
     router
         .fallback(probe::by_path)
@@ -101,7 +147,8 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 
 async fn maps(State(app): State<Arc<App>>) -> Response {
     let exporter = Arc::clone(&app.exporter);
-    match tokio::task::spawn_blocking(move || exporter.dump_maps()).await {
+    let dumped = app.threads.spawn_blocking(move || exporter.dump_maps());
+    match dumped.await {
         Ok(text) => text.into_response(),
         Err(error) => {
             tracing::error!(%error, "reading the maps failed");
@@ -111,8 +158,13 @@ async fn maps(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-pub(super) async fn not_found() -> (StatusCode, &'static str) {
+pub(super) fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// RFC 9112, 3.2.
+fn names_its_host(request: &Request) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
 }
 
 /// Counts the request and adds what all answers carry.
@@ -127,7 +179,12 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let http = app.telemetry.http();
     let _in_flight = http.started(scrape);
     let head = request.method() == Method::HEAD;
-    let mut response = next.run(request).await;
+    let mut response = if names_its_host(&request) {
+        next.run(request).await
+    } else {
+        let text = "A request of HTTP/1.1 has exactly one Host header.\n";
+        (StatusCode::BAD_REQUEST, text).into_response()
+    };
     // A body without a length counts what it sends itself.
     let bytes = if head {
         0

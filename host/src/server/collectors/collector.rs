@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::shared::SharedCalls;
@@ -41,6 +42,8 @@ pub(super) struct Common {
     pub(super) places: Semaphore,
     pub(super) most: usize,
     pub(super) complaints: RateLimit,
+    /// Where plugins run.
+    pub(super) threads: Handle,
 }
 
 /// How a call ended.
@@ -66,9 +69,7 @@ impl Outcome {
         match &self.result {
             Ok(_) => false,
             Err(CollectError::Failed { kind, .. }) => *kind == FailureKind::Timeout,
-            Err(CollectError::Call(error)) => {
-                matches!(error, CallError::Late(_) | CallError::Busy(_))
-            }
+            Err(CollectError::Call(error)) => !error.is_the_plugins(),
             Err(CollectError::Busy(_)) => true,
             Err(CollectError::Lost) => false,
         }
@@ -99,7 +100,7 @@ impl Collector {
             guest,
             targets,
             common: Arc::clone(common),
-            calls: SharedCalls::default(),
+            calls: SharedCalls::on(common.threads.clone()),
             target_cache: TargetCache::default(),
             failures: Mutex::default(),
         }
@@ -176,7 +177,9 @@ impl Collector {
         let outcome = match capture {
             Some(capture) => {
                 let deadline = self.deadline(deadline);
-                Some(Arc::new(self.run(&key, deadline, Some(capture)).await))
+                let collector = Arc::clone(self);
+                let run = async move { collector.run(&key, deadline, Some(capture)).await };
+                self.common.threads.spawn(run).await.ok().map(Arc::new)
             }
             None => self.call(key, deadline).await,
         };
@@ -268,7 +271,18 @@ impl Collector {
             deadline,
             capture,
         };
-        self.guest.collect(&request).await
+        let answer = self.guest.collect(&request).await;
+        // Nobody asked but the config, which the collector took.
+        answer.map_err(|error| match error {
+            CollectError::Failed {
+                kind: FailureKind::Request,
+                message,
+            } if key.scrape => CollectError::Failed {
+                kind: FailureKind::Invalid,
+                message,
+            },
+            other => other,
+        })
     }
 
     fn complain(&self, key: &Key, error: &CollectError) {
@@ -283,6 +297,7 @@ impl Collector {
         let kind = if key.scrape { target } else { "" };
         let kind = format!("{config}/{collector}/{kind}");
         if let Some(held_back) = self.common.complaints.allow(&kind) {
+            let held_back = (held_back > 0).then_some(held_back);
             tracing::warn!(
                 config,
                 collector,
