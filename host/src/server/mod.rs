@@ -7,8 +7,8 @@
 //!
 //! The threads: one receives what the loader says and never waits for work (`connection`); one
 //! opens plugins and units and puts them into service, in the order in which the loader asked
-//! (`worker`); one runtime answers HTTP and the loader's pings, one scrapes, and one runs collectors
-//! (`runtimes`).
+//! (`worker`); one runtime answers HTTP and the loader's pings, one scrapes, and one runs
+//! collectors (`runtimes`).
 
 mod collectors;
 mod connection;
