@@ -38,7 +38,7 @@ pub(super) struct MetricsBody {
     telemetry: Arc<Telemetry>,
     held: Arc<HeldBodies>,
     /// Its permit to be one of the concurrent scrapes.
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// What a body and its connection share.
@@ -67,7 +67,7 @@ impl MetricsBody {
             pool: Arc::clone(shared.pool),
             telemetry: Arc::clone(shared.telemetry),
             held: Arc::clone(shared.held),
-            _permit: permit,
+            permit,
         })
     }
 
@@ -100,6 +100,9 @@ impl MetricsBody {
                 break;
             }
             if self.done {
+                // Before its client sees the end, and comes again.
+                self.families.clear();
+                self.permit = None;
                 send(&chunks, Ok(None), &guard).await;
                 break;
             }
