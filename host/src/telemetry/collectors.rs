@@ -50,7 +50,7 @@ fn targets(collectors: &[CollectorStats]) -> Targets<'_> {
 }
 
 fn gauge(
-    targets: &Targets<'_>,
+    targets: &[(Arc<str>, &CollectorTarget)],
     name: &str,
     help: &str,
     value: fn(&CollectorTarget) -> Option<Number>,

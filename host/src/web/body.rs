@@ -102,7 +102,7 @@ impl MetricsBody {
             if self.done {
                 // Before its client sees the end, and comes again.
                 self.families.clear();
-                self.permit = None;
+                drop(self.permit.take());
                 send(&chunks, Ok(None), &guard).await;
                 break;
             }
