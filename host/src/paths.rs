@@ -5,6 +5,7 @@
 /// Of `--web.telemetry-path`.
 pub(crate) const DEFAULT_TELEMETRY: &str = "/metrics";
 pub(crate) const HEALTHY: &str = "/-/healthy";
+const READY: &str = "/-/ready";
 pub(crate) const UNITS: &str = "/-/units";
 pub(crate) const PROBE: &str = "/probe";
 
@@ -71,7 +72,7 @@ const PAGES: [Page; 9] = [
     page(PageId::Metrics, Telemetry, Read, "metrics", Always, Some("Metrics")),
     page(PageId::Maps, Fixed("/maps"), Read, "maps", Debug, Some("Contents of the maps")),
     page(PageId::Healthy, Fixed(HEALTHY), Read, "healthy", Always, Some("Whether the process answers")),
-    page(PageId::Ready, Fixed("/-/ready"), Read, "ready", Always, Some("Whether the first load is done")),
+    page(PageId::Ready, Fixed(READY), Read, "ready", Always, Some("Whether the first load is done")),
     page(PageId::Units, Fixed(UNITS), Read, "units", Always, None),
     page(PageId::Reload, Fixed("/-/reload"), Post, "reload", Lifecycle, None),
     page(PageId::Probe, Fixed(PROBE), Read, "probe", Always, None),
@@ -114,6 +115,11 @@ pub(crate) fn served(debug: bool, lifecycle: bool) -> impl Iterator<Item = &'sta
         Condition::Debug => debug,
         Lifecycle => lifecycle,
     })
+}
+
+/// Whether it is asked how the host is, which has an answer however much there is to do.
+pub(crate) fn is_about_health(path: &str) -> bool {
+    [HEALTHY, READY].contains(&path)
 }
 
 /// Whether a path is that of a page, served or not: the metrics cannot be there. A slash at the end

@@ -11,7 +11,7 @@ use crate::harness::event::{fire, watch_me};
 use crate::harness::host::assert_says;
 use crate::harness::objects::object;
 use crate::harness::parser::Format;
-use crate::harness::{Body, Host, Setup, eventually, http, names};
+use crate::harness::{Body, Host, Setup, eventually, http, names, states};
 
 /// Of one second: what the stop of a unit may be late, and the machine busy.
 const EXACT: Duration = Duration::from_secs(1);
@@ -41,12 +41,7 @@ fn setup(more: &str) -> Setup {
 }
 
 fn state(host: &Host) -> String {
-    let states = host.text().series("exporter_host_unit_state");
-    let mut states = states
-        .iter()
-        .filter(|(labels, value)| labels["config"] == "sub/asked" && **value == 1.0);
-    let (labels, _) = states.next().expect("the unit is in a state");
-    labels["state"].clone()
+    states(&host.text())["sub/asked"].to_owned()
 }
 
 fn get(host: &Host) -> String {

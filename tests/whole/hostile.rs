@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 const SLACK_KIB: u64 = 64 << 10;
 
 /// The component, with what no host has among its imports or without.
-fn hostile(armed: bool) -> PathBuf {
+pub(crate) fn hostile(armed: bool) -> PathBuf {
     static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
     let built = BUILT.get_or_init(|| [build(false), build(true)]);
     built[usize::from(armed)].clone()
@@ -184,8 +184,8 @@ const ROOMY: &str = "limits: {memory: 256MiB, output: 8MiB}";
 
 #[test]
 fn endless_loop() {
-    costs_only_itself("", Bad::Decoder("loop"), "deadline", &["CPU"]);
-    costs_only_itself("", Bad::Collector("{do: loop}"), "deadline", &["CPU"]);
+    costs_only_itself("", Bad::Decoder("loop"), "cpu", &["limits.cpu"]);
+    costs_only_itself("", Bad::Collector("{do: loop}"), "cpu", &["CPU"]);
 }
 
 /// A decoder's sleep is over at once: nothing waits in a scrape of maps. A collector may wait,
@@ -481,4 +481,44 @@ fn imports_that_no_host_has() {
     fire(1, 3);
     scrape(&host);
     assert_says(&host.log(), &["armed.wasm", "hostile:unknown/weapons"]);
+}
+
+/// What is wrong with a request is the caller's to hear, as 400. What is wrong with what was read
+/// is a probe that has failed.
+#[test]
+fn a_probe_that_cannot_be_meant_is_a_400() {
+    let host = with_hostile("grants: {read: [/proc/stat]}")
+        .file(
+            "bad.yaml",
+            "collectors: [{name: hostile, mode: probe, options: {do: refuse}}, \
+              {name: reads, plugin: hostile/hostile, mode: probe, options: {do: read-and-refuse}}]",
+        )
+        .start();
+    let answer = host.get("/probe?module=hostile&target=x", &[]);
+    let text = answer.text();
+    assert_eq!(answer.status, 400, "{text}");
+    assert_eq!(text, "an invalid request: the target is no host\n");
+    let answer = host.get("/probe?module=reads&target=x", &[]);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("probe_success 0\n"));
+}
+
+/// The log has the line of the sidecar that would have allowed it.
+#[test]
+fn what_is_denied_says_what_would_allow_it() {
+    let host = with_hostile("")
+        .file(
+            "bad.yaml",
+            "collectors: [{name: hostile, options: {do: connect, at: [\"127.0.0.1:9\"]}}, \
+              {name: reads, plugin: hostile/hostile, options: {do: read, at: [/etc/hostname]}}]",
+        )
+        .start();
+    assert_eq!(host.get("/metrics", &[]).status, 200);
+    let log = host.log();
+    for line in [
+        r#"hostile.plugin.yaml would allow it with `grants: {tcp: [\"127.0.0.1:9\"]}`"#,
+        r#"hostile.plugin.yaml would allow it with `grants: {read: [\"/etc/hostname\"]}`"#,
+    ] {
+        assert!(log.contains(line), "{line}\n{log}");
+    }
 }

@@ -6,20 +6,14 @@ use serde_json::Value;
 
 use crate::harness::host::assert_says;
 use crate::harness::maps::number;
-use crate::harness::{Host, Setup, eventually, http, names, series};
+use crate::harness::{Host, Setup, eventually, http, names, series, states};
 
 const COUNTER: &str = "metrics: {counters: [{name: seen_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
 const OLD: &str = "kernel: {max: \"3.16\"}\n";
 const THIS: &str = "kernel: {min: \"4.18\", requires: [raw_tp, tp_btf]}\n";
 
 fn state(host: &Host, unit: &str) -> String {
-    let states = host.text().series("exporter_host_unit_state");
-    let mut states = states
-        .iter()
-        .filter(|(labels, value)| labels["config"] == unit && **value == 1.0);
-    let (labels, _) = states.next().expect("the unit is in a state");
-    assert!(states.next().is_none(), "in one only");
-    labels["state"].clone()
+    states(&host.text())[unit].to_owned()
 }
 
 fn all_is_well(host: &Host, unit: &str) {

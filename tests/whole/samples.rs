@@ -21,6 +21,12 @@ const RING_BUFFER: Through = Through {
     object: "ring-buffer",
 };
 
+/// Its samples wake nobody.
+const SILENT_RING_BUFFER: Through = Through {
+    field: "ringbuf",
+    object: "ring-buffer-silent",
+};
+
 impl Through {
     fn host(self, more: &str) -> Host {
         let field = self.field;
@@ -29,6 +35,20 @@ impl Through {
              {{name: argument, size: 4, decoders: [{{name: uint}}]}}, {{name: command, size: 16, decoders: [{{name: string}}]}}]}}]}}"
         );
         Host::start(self.object, &yaml)
+    }
+}
+
+/// A scrape sees what was sent before it, whether somebody was woken by it or not.
+#[test]
+fn a_scrape_sees_all_that_was_sent_before() {
+    for through in [SILENT_RING_BUFFER, RING_BUFFER, PERF_EVENT_ARRAY] {
+        let host = through.host("");
+        watch_me(&host);
+        for sent in 1..=3_u32 {
+            fire(11, 1);
+            let found: f64 = host.series("ebpf_exporter_samples_total").values().sum();
+            assert_eq!(found, f64::from(sent), "{}", through.object);
+        }
     }
 }
 

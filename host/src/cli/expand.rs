@@ -13,13 +13,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// Flags that take no value.
-const SWITCHES: [&str; 7] = [
+const SWITCHES: [&str; 8] = [
     "config.check",
     "config.strict",
     "config.strict-keys",
     "debug",
     "hardening.check",
     "log.no-timestamps",
+    "web.detailed-exporter-metrics",
     "web.disable-exporter-metrics",
 ];
 

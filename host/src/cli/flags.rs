@@ -116,6 +116,11 @@ pub(super) struct ServeFlags {
     #[arg(long = "web.disable-exporter-metrics")]
     pub(super) web_disable_exporter_metrics: bool,
 
+    /// Include what units and plugins cost, and details by map, stage and kind, in the exporter's
+    /// metrics about itself
+    #[arg(long = "web.detailed-exporter-metrics")]
+    pub(super) web_detailed_exporter_metrics: bool,
+
     /// Enable POST /-/reload, which reads the directories again
     #[arg(long = "web.enable-lifecycle", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true",
         action = clap::ArgAction::Set, overrides_with = "web_enable_lifecycle", hide_possible_values = true, hide_default_value = true, value_name = "BOOL")]

@@ -60,6 +60,7 @@ pub(crate) struct WebSettings {
     /// At least one, no two alike.
     pub(crate) listen: Vec<Address>,
     pub(crate) exporter_metrics: bool,
+    pub(crate) detailed_exporter_metrics: bool,
     pub(crate) options: WebOptions,
 }
 
@@ -130,6 +131,7 @@ impl Settings {
             web: WebSettings {
                 listen,
                 exporter_metrics: !flags.web_disable_exporter_metrics,
+                detailed_exporter_metrics: flags.web_detailed_exporter_metrics,
                 options: WebOptions {
                     telemetry_path: flags.web_telemetry_path,
                     max_requests: NonZeroUsize::new(flags.web_max_requests),

@@ -32,7 +32,7 @@ pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 pub(crate) use parse::parse;
 pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
 pub(crate) use samples::{
-    BlockIndexes, ColumnValues, Columns, HistogramRef, LabelBlocks, ValueRef,
+    BlockIndexes, ColumnValues, Columns, HistogramRef, LabelBlocks, Samples, ValueRef,
 };
 pub(crate) use value::{Histogram, Number, Sample, Summary, Value};
 

@@ -181,6 +181,22 @@ impl Columns {
         }
     }
 
+    /// About how many bytes there would be less without it, if nobody shares its labels.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let indexes = match &self.indexes {
+            BlockIndexes::Range(_) => 0,
+            BlockIndexes::List(list) => size_of_val(list.as_slice()),
+        };
+        let values = match &self.values {
+            ColumnValues::Numbers(numbers) => size_of_val(numbers.as_slice()),
+            ColumnValues::Histograms { counts, sums, .. } => {
+                size_of_val(counts.as_slice()) + size_of_val(sums.as_slice())
+            }
+        };
+        let LabelBlocks { text, ends } = &*self.blocks;
+        text.len() + size_of_val(ends.as_slice()) + indexes + values
+    }
+
     #[inline]
     fn get(&self, index: usize) -> Option<SampleRef<'_>> {
         let block = match &self.indexes {

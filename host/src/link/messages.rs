@@ -271,16 +271,19 @@ pub(crate) enum UnitPhase {
 }
 
 impl UnitPhase {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Starting,
-        Self::Running,
-        Self::Stopping,
-        Self::Stopped,
-        Self::Skipped,
-        Self::Failed,
-    ];
+    /// As `exporter_host_unit_state` has it: a number stays the same for ever.
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Failed => 0,
+            Self::Running => 1,
+            Self::Starting => 2,
+            Self::Stopping => 3,
+            Self::Stopped => 4,
+            Self::Skipped => 5,
+        }
+    }
 
-    /// As `exporter_host_unit_state` and the pages have it.
+    /// As the pages have it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",

@@ -13,7 +13,7 @@ use crate::privileges::{self, Access, Feature, Privileges, Process, ServerPaths}
 /// Gives the loader's privilege away, for all threads to come.
 pub(super) fn confine(settings: &Settings) -> anyhow::Result<Vec<Feature>> {
     match Privileges::current() {
-        Ok(privileges) => tracing::info!("capabilities at start: {}", privileges.permitted),
+        Ok(privileges) => tracing::debug!("capabilities at start: {}", privileges.permitted),
         Err(error) => tracing::warn!(%error, "cannot read this process' capabilities"),
     }
     let mut access = Access::default();

@@ -537,10 +537,14 @@ impl Kernel {
     }
 }
 
+/// Bytes of a refusal in the log.
+const MAX_LOGGED: usize = 2048;
+
 /// Says that a version cannot be served. `said`: it is known already.
 pub(super) fn refuse(unit: &mut Exclusive<'_>, why: &str, began: Instant, said: bool) {
     unit.refuse(why, began.elapsed());
     let name = unit.name();
+    let why = bounded(why);
     if said {
         tracing::debug!(config = name, "tried again in vain: {why}");
     } else if unit.is_running() {
@@ -550,6 +554,15 @@ pub(super) fn refuse(unit: &mut Exclusive<'_>, why: &str, began: Instant, said: 
         );
     } else {
         tracing::error!(config = name, "unit failed: {why}");
+    }
+}
+
+/// What a verifier says may have no end: all of it is on `/`.
+fn bounded(why: &str) -> std::borrow::Cow<'_, str> {
+    let end = why.floor_char_boundary(MAX_LOGGED);
+    match why.get(end..).map_or(0, str::len) {
+        0 => why.into(),
+        more => format!("{} … ({more} more bytes, see /)", &why[..end]).into(),
     }
 }
 

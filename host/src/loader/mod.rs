@@ -54,6 +54,7 @@ use crate::listen;
 use crate::plugin::{Compile, InProcess};
 use crate::privileges::{self, Feature, Process, ServerUser};
 use crate::starter::{self, Entries, Starter};
+use crate::telemetry::BuildInfo;
 
 /// How long the server may take to answer what is being asked when the host stops.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -72,9 +73,23 @@ pub(crate) struct Mains {
     pub(crate) server_thread: fn(&Settings, OwnedFd),
 }
 
-/// Runs until SIGTERM or SIGINT. An error is for stderr and exit code 1.
+/// Runs until SIGTERM or SIGINT. What ends the host is in its log; an error is that there is none.
 pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
     settings.log.install().context("cannot set up the log")?;
+    let outcome = run_logged(settings, mains);
+    outcome.or_else(|error| {
+        tracing::error!("{error:#}");
+        Ok(ExitCode::FAILURE)
+    })
+}
+
+fn run_logged(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
+    tracing::info!(
+        version = BuildInfo::THIS.version,
+        revision = BuildInfo::THIS.revision,
+        directory = %settings.config.dir.display(),
+        "exporter-host starts"
+    );
     for remark in &settings.remarks {
         tracing::info!("{remark}");
     }

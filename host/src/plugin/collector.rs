@@ -108,7 +108,7 @@ impl Collector {
         self.settle(request.target, &checked);
         match checked {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(failure)) => Err(failed(failure)),
+            Ok(Err((failure, read))) => Err(failed(failure, read)),
             Err(error) => Err(error.into()),
         }
     }
@@ -129,7 +129,7 @@ impl Collector {
     ) -> Result<T, CallError> {
         let stats = &self.plugin.stats;
         let started = Instant::now();
-        let meter = Arc::new(Meter::new());
+        let meter = Arc::new(Meter::default());
         let mut call = Call::new(&self.plugin, &meter, deadline, capture)?;
         let answer = {
             let mut running = std::pin::pin!(async {
@@ -139,12 +139,15 @@ impl Collector {
             let metered = std::future::poll_fn(|context| meter.poll(running.as_mut(), context));
             let until = tokio::time::Instant::from_std(deadline);
             let whole = deadline.saturating_duration_since(started);
-            // Busy all along: that is the plugin's doing, not its target's.
             let late = || {
-                if meter.spent() > whole.mul_f64(0.75) {
-                    CallError::Deadline(whole)
-                } else {
+                let (spent, starved) = (meter.spent(), meter.starved());
+                if spent + starved < whole.mul_f64(0.75) {
                     CallError::Late(whole)
+                } else if spent >= starved {
+                    // Busy all along: that is the plugin's doing, not its target's.
+                    CallError::Computing(whole)
+                } else {
+                    CallError::Starved { spent, whole }
                 }
             };
             tokio::time::timeout_at(until, metered)
@@ -167,7 +170,7 @@ impl Collector {
         let key = target.map(str::to_owned);
         let mut breakers = self.breakers.lock();
         match answer {
-            Err(CallError::Late(_) | CallError::Busy(_)) => {}
+            Err(error) if !error.is_the_plugins() => {}
             Ok(_) => {
                 breakers.remove(&key);
             }
@@ -265,7 +268,7 @@ impl<'a> Call<'a> {
         &mut self,
         handle: u32,
         request: &CollectRequest<'_>,
-    ) -> Result<Result<Vec<collecting::Family>, collecting::Failure>, CallError> {
+    ) -> Result<Result<Vec<collecting::Family>, (collecting::Failure, bool)>, CallError> {
         let Some(guest) = &self.guest else {
             return Err(not_started());
         };
@@ -282,7 +285,8 @@ impl<'a> Call<'a> {
             timeout_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
         };
         let given = guest.call_collect(&mut self.store, handle, asked).await;
-        given.map_err(|error| self.why(&error))
+        let given = given.map_err(|error| self.why(&error))?;
+        Ok(given.map_err(|failure| (failure, self.store.data().has_read)))
     }
 
     fn why(&self, error: &wasmtime::Error) -> CallError {
@@ -300,11 +304,14 @@ fn not_started() -> CallError {
     CallError::Instantiate("the instance is not there".into())
 }
 
-fn failed(failure: collecting::Failure) -> CollectError {
+/// `read`: the plugin has read something, from a file or a connection. What is invalid before can
+/// only be what it was asked.
+fn failed(failure: collecting::Failure, read: bool) -> CollectError {
     let (kind, message) = match failure {
         collecting::Failure::Unreachable(message) => (FailureKind::Unreachable, message),
         collecting::Failure::Timeout(message) => (FailureKind::Timeout, message),
-        collecting::Failure::Invalid(message) => (FailureKind::Invalid, message),
+        collecting::Failure::Invalid(message) if read => (FailureKind::Invalid, message),
+        collecting::Failure::Invalid(message) => (FailureKind::Request, message),
         collecting::Failure::Denied(message) => (FailureKind::Denied, message),
     };
     CollectError::Failed {

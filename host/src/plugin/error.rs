@@ -155,6 +155,8 @@ pub(crate) enum FailureKind {
     Unreachable,
     Timeout,
     Invalid,
+    /// What was asked cannot be meant.
+    Request,
     Denied,
 }
 
@@ -164,6 +166,7 @@ impl fmt::Display for FailureKind {
             Self::Unreachable => "unreachable",
             Self::Timeout => "no answer in time",
             Self::Invalid => "an invalid answer",
+            Self::Request => "an invalid request",
             Self::Denied => "denied",
         })
     }
@@ -177,10 +180,9 @@ impl CollectError {
                 FailureKind::Unreachable => "unreachable",
                 FailureKind::Timeout => "timeout",
                 FailureKind::Invalid => "invalid",
+                FailureKind::Request => "request",
                 FailureKind::Denied => "denied",
             },
-            // What a plugin's counters call the deadline is that of its CPU time.
-            Self::Call(CallError::Deadline(_)) => "cpu",
             Self::Call(error) => error.reason(),
             Self::Busy(_) => "busy",
             Self::Lost => "lost",
@@ -190,10 +192,9 @@ impl CollectError {
     /// Whether the plugin is to blame, rather than what it was asked about.
     pub(crate) fn is_the_plugins(&self) -> bool {
         match self {
-            Self::Failed { .. }
-            | Self::Busy(_)
-            | Self::Call(CallError::Late(_) | CallError::Busy(_)) => false,
-            Self::Call(_) | Self::Lost => true,
+            Self::Failed { .. } | Self::Busy(_) => false,
+            Self::Call(error) => error.is_the_plugins(),
+            Self::Lost => true,
         }
     }
 }
@@ -202,8 +203,18 @@ impl CollectError {
 /// away.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    #[error("it ran for more than its {} ms of CPU time", .0.as_millis())]
-    Deadline(Duration),
+    #[error(
+        "it used more than its {} ms of CPU time: ask for less, or raise `limits.cpu` in its .plugin.yaml",
+        .0.as_millis()
+    )]
+    Cpu(Duration),
+    #[error("it was still computing after its {} ms, which are its `timeout`", .0.as_millis())]
+    Computing(Duration),
+    #[error(
+        "it had {} ms of CPU time within {} ms, as the machine or other plugins were busy",
+        .spent.as_millis(), .whole.as_millis()
+    )]
+    Starved { spent: Duration, whole: Duration },
     #[error("it asked for more than its {} MiB of memory", .0 >> 20)]
     Memory(usize),
     #[error("its answer is larger than its {} MiB of output", .0 >> 20)]
@@ -233,7 +244,8 @@ impl CallError {
     /// Whether what the call was given may be the cause: another input may get an answer.
     pub(crate) fn may_be_the_inputs(&self) -> bool {
         match self {
-            Self::Deadline(_)
+            Self::Cpu(_)
+            | Self::Computing(_)
             | Self::Memory(_)
             | Self::Output(_)
             | Self::Trap(_)
@@ -241,16 +253,23 @@ impl CallError {
             | Self::Host(_) => true,
             Self::Series { .. }
             | Self::Late(_)
+            | Self::Starved { .. }
             | Self::Instantiate(_)
             | Self::Busy(_)
             | Self::BackOff { .. } => false,
         }
     }
 
+    /// Whether the plugin is to blame, rather than its target, its siblings or the machine.
+    pub(crate) fn is_the_plugins(&self) -> bool {
+        !matches!(self, Self::Late(_) | Self::Busy(_) | Self::Starved { .. })
+    }
+
     /// The value of the `reason` label.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::Deadline(_) => "deadline",
+            Self::Cpu(_) | Self::Computing(_) => "cpu",
+            Self::Starved { .. } => "starved",
             Self::Memory(_) => "memory",
             Self::Output(_) => "output",
             Self::Trap(_) => "trap",

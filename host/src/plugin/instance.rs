@@ -54,10 +54,12 @@ impl Instance {
         let mut store = Store::new(plugin.pre.engine(), plugin.host_state(None));
         store.limiter(|state| &mut state.memory);
         store.set_max_component_handles(256);
-        // Epochs are wall time: what of it the host took for an answer is given back.
-        store.epoch_deadline_callback(move |context| match context.data().left_of(limits.cpu) {
-            Some(left) => Ok(UpdateDeadline::Continue(epochs(left))),
-            None => Err(Trap::Interrupt.into()),
+        // Epochs are wall time: what of it the host, or others, took is given back.
+        store.epoch_deadline_callback(move |mut context| {
+            match context.data_mut().left_of(limits.cpu) {
+                Some(left) => Ok(UpdateDeadline::Continue(epochs(left))),
+                None => Err(Trap::Interrupt.into()),
+            }
         });
         store.set_epoch_deadline(epochs(limits.cpu));
         store.set_hostcall_fuel(limits.output);
@@ -281,7 +283,10 @@ pub(super) fn classify(
     limits: Limits,
 ) -> CallError {
     if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
-        return CallError::Deadline(limits.cpu);
+        return match store.data().starved {
+            Some((spent, whole)) => CallError::Starved { spent, whole },
+            None => CallError::Cpu(limits.cpu),
+        };
     }
     if let Some(HostFailed(why)) = error.downcast_ref() {
         return CallError::Host(why.clone());

@@ -289,7 +289,7 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
-                self.bury();
+                self.bury(&error);
                 Err(error)
             }
         }
@@ -338,15 +338,18 @@ impl Session {
     ) -> Result<T, CallError> {
         let live = self.live.as_mut();
         self.was_fresh = live.is_some_and(|live| std::mem::take(&mut live.fresh));
-        if answer.is_ok() {
-            self.breaker.succeeded();
-            self.rows_at_once = self.rows_at_once.saturating_mul(2);
-            return answer;
-        }
+        let error = match &answer {
+            Ok(_) => {
+                self.breaker.succeeded();
+                self.rows_at_once = self.rows_at_once.saturating_mul(2);
+                return answer;
+            }
+            Err(error) => error,
+        };
         self.budget.calls = self.budget.calls.saturating_sub(1);
         self.budget.time = self.budget.time.saturating_sub(started.elapsed());
         match self.blame {
-            Blame::Plugin => self.bury(),
+            Blame::Plugin => self.bury(error),
             Blame::Suspects => self.drop_instance(),
             Blame::Rows => {
                 self.rows_at_once = (rows / 2).max(1);
@@ -361,15 +364,17 @@ impl Session {
     }
 
     fn open_failed(&mut self, error: OpenError) -> OpenError {
-        if matches!(error, OpenError::Call(_)) {
-            self.bury();
+        if let OpenError::Call(call) = &error {
+            self.bury(call);
         }
         error
     }
 
-    fn bury(&mut self) {
+    fn bury(&mut self, error: &CallError) {
         self.drop_instance();
-        self.breaker.failed(Instant::now(), &self.plugin.stats);
+        if error.is_the_plugins() {
+            self.breaker.failed(Instant::now(), &self.plugin.stats);
+        }
     }
 
     fn drop_instance(&mut self) {

@@ -21,7 +21,7 @@ pub(crate) struct Access {
     pub(super) write_if_needed: Vec<PathBuf>,
 }
 
-/// Whether this process has restricted itself.
+/// Whether this process has restricted what it reads.
 static RESTRICTED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn restricted() {
@@ -31,7 +31,7 @@ pub(super) fn restricted() {
 /// What to add to an error: empty, unless landlock may be behind it.
 pub(crate) fn denied(error: &io::Error) -> &'static str {
     if error.kind() == io::ErrorKind::PermissionDenied && RESTRICTED.load(Ordering::Relaxed) {
-        "; landlock leaves a server what is granted to plugins: name further paths with --hardening.read"
+        "; its mode may say so, or landlock, which leaves a server what was there and granted to plugins at the start: see --hardening.read"
     } else {
         ""
     }

@@ -7,7 +7,7 @@ use rustix::thread::{
     CapabilitySet as Raw, CapabilitySets, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::keep::Keep;
 use super::set::CapabilitySet;
@@ -213,8 +213,10 @@ impl Report {
         }
         info!(
             no_new_privs = self.no_new_privs,
-            "capabilities kept: {kept}; dropped: {dropped}"
+            "capabilities kept: {kept}; {} dropped",
+            dropped.numbers().count()
         );
+        debug!("capabilities dropped: {dropped}");
         if !self.missing.is_empty() {
             warn!(
                 "capabilities to be kept that this process was started without: {}; grant them or take them out of --capabilities.keep",

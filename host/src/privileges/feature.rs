@@ -50,7 +50,33 @@ pub(crate) fn combined(loader: &[Feature], server: &[Feature], split: Feature) -
         .iter()
         .filter(|theirs| other(loader, theirs.name).is_none())
         .cloned();
+    let split = match parted(loader, server) {
+        Ok(()) => split,
+        Err(why) if split.active => Feature::off(split.name, format!("partial: {why}")),
+        Err(_) => split,
+    };
     of_loader.chain(of_server).chain([split]).collect()
+}
+
+/// Whether what is the loader's is closed to the server. `Err`: why not.
+fn parted(loader: &[Feature], server: &[Feature]) -> Result<(), String> {
+    let of = |features: &[Feature], name| features.iter().find(|one| one.name == name).cloned();
+    let user = |features| of(features, "unprivileged_user");
+    let landlock = of(server, "landlock");
+    let (Some(own), Some(servers), Some(landlock)) = (user(loader), user(server), landlock) else {
+        return Ok(());
+    };
+    let same = match (own.active, servers.active) {
+        (true, true) => own.detail == servers.detail,
+        (own, servers) => own == servers,
+    };
+    if !same || landlock.active {
+        return Ok(());
+    }
+    Err(format!(
+        "both processes have the same user, and there is no landlock, so that the files of one are open to the other (landlock: {})",
+        landlock.detail
+    ))
 }
 
 // === impl Feature ===
@@ -161,6 +187,31 @@ mod tests {
                 split,
             ]
         );
+    }
+
+    #[test]
+    fn two_processes_of_one_user_are_parted_by_landlock_alone() {
+        let split = Feature::on("split", "two processes");
+        let user = |user: &str| Feature::on("unprivileged_user", user);
+        let root = Feature::off("unprivileged_user", "root");
+        let said = |loader: &Feature, server: &Feature, landlock: bool| {
+            let landlock = if landlock {
+                Feature::on("landlock", "all")
+            } else {
+                Feature::off("landlock", "off")
+            };
+            let server = [server.clone(), landlock];
+            let all = combined(std::slice::from_ref(loader), &server, split.clone());
+            all.last().cloned().unwrap()
+        };
+        for (loader, server) in [(user("5"), user("5")), (root.clone(), root.clone())] {
+            assert_eq!(said(&loader, &server, true), split);
+            let partial = said(&loader, &server, false);
+            assert!(!partial.active && !partial.failed);
+            assert!(partial.detail.starts_with("partial: "), "{partial:?}");
+        }
+        assert_eq!(said(&user("5"), &user("6"), false), split);
+        assert_eq!(said(&root, &user("6"), false), split);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::demand::{LATER, SOON};
 use super::recorder;
 use super::units::{Scraped, UnitEntry, scrape_one};
 use super::{Server, probe, programs, report};
+use crate::cli::settings::WebSettings;
 use crate::exposition::{Clash, Family, Source, merge};
 use crate::link::UnitPhase;
 use crate::plugin::Snapshot;
@@ -26,15 +27,18 @@ pub(super) struct ServerExporter {
     server: Arc<Server>,
     /// `--web.disable-exporter-metrics` turns it off.
     own_metrics: bool,
+    /// With `--web.detailed-exporter-metrics`.
+    detailed: bool,
     plugins: Mutex<BTreeMap<Arc<str>, Snapshot>>,
     limit: RateLimit,
 }
 
 impl ServerExporter {
-    pub(super) fn new(server: Arc<Server>, own_metrics: bool) -> Self {
+    pub(super) fn new(server: Arc<Server>, settings: &WebSettings) -> Self {
         Self {
             server,
-            own_metrics,
+            own_metrics: settings.exporter_metrics,
+            detailed: settings.detailed_exporter_metrics,
             plugins: Mutex::default(),
             limit: recorder::log_limit(),
         }
@@ -149,7 +153,7 @@ impl ServerExporter {
         server.telemetry.set_collectors(server.collectors.stats());
         Source {
             name: HOST.into(),
-            families: server.telemetry.families(),
+            families: server.telemetry.families(self.detailed),
         }
     }
 

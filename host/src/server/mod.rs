@@ -7,8 +7,8 @@
 //!
 //! The threads: one receives what the loader says and never waits for work (`connection`); one
 //! opens plugins and units and puts them into service, in the order in which the loader asked
-//! (`worker`); a runtime answers HTTP and the loader's pings; whatever walks maps or runs decoders
-//! does so on the runtime's blocking threads.
+//! (`worker`); one runtime answers HTTP and the loader's pings, one scrapes, and one runs
+//! collectors (`runtimes`).
 
 mod collectors;
 mod connection;
@@ -19,8 +19,10 @@ mod hardening;
 mod loader;
 mod probe;
 mod programs;
+mod progress;
 mod recorder;
 mod report;
+mod runtimes;
 mod step;
 mod units;
 mod worker;
@@ -31,13 +33,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use collectors::Index;
 use connection::{Connection, Welcome};
 use exporter::ServerExporter;
 use loader::Loader;
+use progress::Progress;
+use runtimes::Runtimes;
 use step::Step;
 use units::Units;
 use worker::Worker;
@@ -136,12 +139,16 @@ pub(crate) fn serve(
         pci_ids,
         features: of_loader,
     } = welcome;
+    let runtimes = Runtimes::start().map_err(start("the threads that serve"))?;
     let loader = Arc::new(Loader::new(sender));
     set_foreign_files(Arc::new(files::LoadersFiles(Arc::downgrade(&loader))));
     let server = Arc::new(Server {
         units: Units::new(&loader),
         loader,
-        collectors: Index::new(settings.web.options.telemetry_path.clone()),
+        collectors: Index::new(
+            settings.web.options.telemetry_path.clone(),
+            runtimes.collectors(),
+        ),
         facts: Arc::new(KernelFacts::from_descriptors(kallsyms, pci_ids)),
         telemetry: Telemetry::new(BuildInfo::THIS),
         engine: Engine::new()?,
@@ -164,27 +171,36 @@ pub(crate) fn serve(
             Vec::new()
         },
     });
-    let runtime = make_runtime().map_err(start("the runtime"))?;
     let (step, steps) = mpsc::unbounded_channel();
     let (ping, pings) = mpsc::unbounded_channel();
     let worker = Worker::start(&server, step.clone());
     let worker = worker.map_err(start("the thread that opens units"))?;
+    let progress = worker.progress();
     connection
         .run(&server, worker, step, ping)
         .map_err(start("the thread that listens to the loader"))?;
-    runtime.spawn(answer_pings(Arc::clone(&server), pings));
+    runtimes
+        .web
+        .spawn(answer_pings(Arc::clone(&server), progress, pings));
     let options = web::WebOptions {
         hardening: combined,
         ..settings.web.options.clone()
     };
-    let exporter = ServerExporter::new(Arc::clone(&server), settings.web.exporter_metrics);
-    let router = web::router(options, Arc::new(exporter), Arc::clone(&server.telemetry));
-    let served = runtime.block_on(until_the_end(&server, listeners, router, steps));
+    let exporter = ServerExporter::new(Arc::clone(&server), &settings.web);
+    let router = web::router(
+        options,
+        Arc::new(exporter),
+        Arc::clone(&server.telemetry),
+        runtimes.scrapes(),
+    );
+    let served = runtimes
+        .web
+        .block_on(until_the_end(&server, listeners, router, steps));
     // A scrape that is still walking a map ends within this, or is left behind.
-    match &served {
-        Ok(End::Stopped) => runtime.shutdown_timeout(LAST_WALK),
-        Ok(End::Gone) | Err(_) => runtime.shutdown_background(),
-    }
+    runtimes.stop(match &served {
+        Ok(End::Stopped) => LAST_WALK,
+        Ok(End::Gone) | Err(_) => Duration::ZERO,
+    });
     served.map(|_| ())
 }
 
@@ -236,21 +252,24 @@ async fn until_the_end(
     }
 }
 
-/// The loader asks whether requests could be answered: only the runtime that does so can tell.
-async fn answer_pings(server: Arc<Server>, mut pings: UnboundedReceiver<u64>) {
+/// The loader asks whether requests could be answered: only the runtime that does so can tell. It
+/// gets no answer either while nothing is opened any more.
+async fn answer_pings(
+    server: Arc<Server>,
+    progress: Arc<Progress>,
+    mut pings: UnboundedReceiver<u64>,
+) {
     while let Some(number) = pings.recv().await {
+        if let Some(silent) = progress.stuck() {
+            tracing::error!(
+                seconds = silent.as_secs(),
+                "the thread that opens units has not come on: the loader is not answered"
+            );
+            continue;
+        }
         server.loader.say(&ToLoader::Pong { number });
         flush_log();
     }
-}
-
-fn make_runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4)))
-        // Map walks and plugin calls: more at once than a few per core only wait for each other.
-        .max_blocking_threads(32)
-        .enable_all()
-        .build()
 }
 
 #[cfg(test)]

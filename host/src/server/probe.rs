@@ -12,7 +12,7 @@ use super::units::UnitEntry;
 use crate::config::CollectorConfig;
 use crate::exposition::{Family, FamilyMeta, Kind, Number, Sample, Source, Value, merge};
 use crate::plugin::{CollectError, FailureKind, LogCapture};
-use crate::web::{Module, ProbeRequest, ProbeResult, ProbeView, Probed};
+use crate::web::{Module, ProbeRequest, ProbeResult, ProbeView, Probed, Refused};
 
 /// Names of options whose values are nobody's to see, by what they contain.
 const SECRET: [&str; 7] = [
@@ -85,13 +85,7 @@ pub(super) async fn probe(server: &Server, request: ProbeRequest) -> Probed {
     }));
     Probed::Done(ProbeResult {
         families,
-        refused: matches!(
-            error,
-            Some(CollectError::Failed {
-                kind: FailureKind::Denied,
-                ..
-            })
-        ),
+        refused: error.and_then(refused),
         error: error.map(ToString::to_string),
         log,
         config: if request.debug {
@@ -100,6 +94,17 @@ pub(super) async fn probe(server: &Server, request: ProbeRequest) -> Probed {
             String::new()
         },
     })
+}
+
+fn refused(error: &CollectError) -> Option<Refused> {
+    match error {
+        CollectError::Failed { kind, .. } => match kind {
+            FailureKind::Denied => Some(Refused::ByOperator),
+            FailureKind::Request => Some(Refused::AsWrong),
+            FailureKind::Unreachable | FailureKind::Timeout | FailureKind::Invalid => None,
+        },
+        _ => None,
+    }
 }
 
 /// The collector that is asked for, and the request for its unit if that is on demand. Its unit

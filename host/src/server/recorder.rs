@@ -161,6 +161,7 @@ impl ScrapeRecorder {
 
     fn warn(&self, limit: &RateLimit, kind: &str, sentence: impl FnOnce() -> String) {
         if let Some(held_back) = limit.allow(&format!("{} {kind}", self.name)) {
+            let held_back = (held_back > 0).then_some(held_back);
             tracing::warn!(config = &*self.name, held_back, "{}", sentence());
         }
     }
@@ -197,7 +198,7 @@ mod tests {
             });
             recorder.record(&scrape, &unit, &limit);
             let mut text = String::new();
-            let families = telemetry.families();
+            let families = telemetry.families(true);
             crate::exposition::write(&mut text, &families, crate::exposition::Format::Text004);
             let series = "exporter_host_lost_samples_total{config=\"u\",map=\"events\"}";
             let value = text.lines().find_map(|line| line.strip_prefix(series));

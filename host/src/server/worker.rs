@@ -10,6 +10,7 @@ use std::thread;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Server;
+use super::progress::Progress;
 use super::step::Step;
 use super::units::{OpenError, explain};
 use crate::digest::Digest;
@@ -25,7 +26,10 @@ pub(super) struct Job {
 }
 
 /// The way to the thread. It ends once this is dropped and everything is done.
-pub(super) struct Worker(mpsc::Sender<Job>);
+pub(super) struct Worker {
+    jobs: mpsc::Sender<Job>,
+    progress: Arc<Progress>,
+}
 
 /// The thread ends, even if in a panic: without it there is no server.
 struct Ended(UnboundedSender<Step>);
@@ -34,20 +38,32 @@ impl Worker {
     pub(super) fn start(server: &Arc<Server>, steps: UnboundedSender<Step>) -> io::Result<Self> {
         let (sender, jobs) = mpsc::channel::<Job>();
         let server = Arc::clone(server);
+        let progress = Arc::new(Progress::new());
+        let done = Arc::clone(&progress);
         thread::Builder::new()
             .name("unit-opener".into())
             .spawn(move || {
                 let ended = Ended(steps);
                 for job in jobs {
                     server.act(job, &ended.0);
+                    done.done();
                 }
             })?;
-        Ok(Self(sender))
+        Ok(Self {
+            jobs: sender,
+            progress,
+        })
+    }
+
+    /// Whether the thread comes on.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// False: the thread is gone.
     pub(super) fn queue(&self, job: Job) -> bool {
-        self.0.send(job).is_ok()
+        self.progress.queued();
+        self.jobs.send(job).is_ok()
     }
 }
 

@@ -35,21 +35,58 @@ pub(crate) struct CollectorTarget {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Collectors(pub(super) Arc<Mutex<Vec<CollectorStats>>>);
 
+/// What their calls took and brought.
+#[derive(Debug)]
+pub(super) struct CollectorCosts(pub(super) Collectors);
+
+type Targets<'a> = Vec<(Arc<str>, &'a CollectorTarget)>;
+
+fn targets(collectors: &[CollectorStats]) -> Targets<'_> {
+    let each = collectors
+        .iter()
+        .flat_map(|stats| stats.targets.iter().map(move |target| (stats, target)));
+    each.map(|(stats, target)| (target_labels(stats, target), target))
+        .collect()
+}
+
+fn gauge(
+    targets: &[(Arc<str>, &CollectorTarget)],
+    name: &str,
+    help: &str,
+    value: fn(&CollectorTarget) -> Option<Number>,
+) -> Family {
+    let samples = targets.iter().filter_map(|(labels, target)| {
+        let value = value(target)?;
+        Some((Arc::clone(labels), value))
+    });
+    family(head(name, help, Kind::Gauge), samples)
+}
+
+impl Source for CollectorCosts {
+    fn families(&self) -> Vec<Family> {
+        let collectors = self.0.0.lock().clone();
+        let targets = targets(&collectors);
+        vec![
+            gauge(
+                &targets,
+                "exporter_host_collector_duration_seconds",
+                "How long the collector's last call took, waiting included.",
+                |target| Some(Number::Float(target.seconds)),
+            ),
+            gauge(
+                &targets,
+                "exporter_host_collector_samples",
+                "Series returned by the collector's last call.",
+                |target| Some(Number::Float(target.series as f64)),
+            ),
+        ]
+    }
+}
+
 impl Source for Collectors {
     fn families(&self) -> Vec<Family> {
         let collectors = self.0.lock().clone();
-        let targets: Vec<(Arc<str>, &CollectorTarget)> = collectors
-            .iter()
-            .flat_map(|stats| stats.targets.iter().map(move |target| (stats, target)))
-            .map(|(stats, target)| (target_labels(stats, target), target))
-            .collect();
-        let gauge = |name, help, value: fn(&CollectorTarget) -> Option<Number>| {
-            let samples = targets.iter().filter_map(|(labels, target)| {
-                let value = value(target)?;
-                Some((Arc::clone(labels), value))
-            });
-            family(head(name, help, Kind::Gauge), samples)
-        };
+        let targets = targets(&collectors);
         let failures = collectors.iter().flat_map(|stats| {
             let failures = stats.failures.iter();
             failures.map(move |(reason, count)| {
@@ -63,21 +100,13 @@ impl Source for Collectors {
         });
         vec![
             gauge(
+                &targets,
                 "exporter_host_collector_success",
                 "Whether the collector's last call succeeded.",
                 |target| Some(Number::Float(target.success.into())),
             ),
             gauge(
-                "exporter_host_collector_duration_seconds",
-                "How long the collector's last call took, waiting included.",
-                |target| Some(Number::Float(target.seconds)),
-            ),
-            gauge(
-                "exporter_host_collector_samples",
-                "Series returned by the collector's last call.",
-                |target| Some(Number::Float(target.series as f64)),
-            ),
-            gauge(
+                &targets,
                 "exporter_host_collector_age_seconds",
                 "Age of the last successful answer of a collector that is called in the background.",
                 |target| target.age.map(Number::Float),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::collectors::{CollectorStats, Collectors};
+use super::collectors::{CollectorCosts, CollectorStats, Collectors};
 use super::http::HttpTelemetry;
 use super::plugin::{PluginFamilies, PluginTelemetry};
 use super::process::ProcessCollector;
@@ -85,6 +85,7 @@ impl Telemetry {
         registry.add(programs.clone());
         let collectors = Collectors::default();
         registry.add(collectors.clone());
+        registry.add_detail(CollectorCosts(collectors.clone()));
         let processes = ProcessCollector::default();
         registry.add(processes.clone());
         let reload_successful = registry.single(
@@ -162,9 +163,9 @@ impl Telemetry {
         *self.collectors.0.lock() = collectors;
     }
 
-    /// All of the host's own families as of now.
-    pub(crate) fn families(&self) -> Vec<Family> {
-        self.registry.families()
+    /// The host's own families as of now. `detailed`: with what is left out by default.
+    pub(crate) fn families(&self, detailed: bool) -> Vec<Family> {
+        self.registry.families(detailed)
     }
 }
 
@@ -200,7 +201,7 @@ mod tests {
     fn in_format(telemetry: &Telemetry, format: Format) -> String {
         let source = Source {
             name: "host".into(),
-            families: telemetry.families(),
+            families: telemetry.families(true),
         };
         let (families, clashes) = merge(vec![source]);
         assert_eq!(clashes, []);
@@ -289,8 +290,10 @@ mod tests {
             "ebpf_exporter_ebpf_program_run_time_seconds{id=\"17\"} 1.5",
             "ebpf_exporter_ebpf_program_attached{id=\"17\"} 1",
             "ebpf_exporter_ebpf_program_info{config=\"net/drops\",id=\"17\",program=\"kfree_skb\",tag=\"0123456789abcdef\"} 1",
-            "exporter_host_unit_state{config=\"net/drops\",state=\"failed\"} 0",
-            "exporter_host_unit_state{config=\"net/drops\",state=\"running\"} 1",
+            "exporter_host_unit_state{config=\"net/drops\"} 1",
+            "exporter_host_unit_errors_total{config=\"net/drops\"} 4",
+            "exporter_host_unit_lost_samples_total{config=\"net/drops\"} 7",
+            "exporter_host_unit_map_fill_ratio{config=\"net/drops\"} 0.009765625",
             "exporter_host_unit_last_load_successful{config=\"net/drops\"} 1",
             "exporter_host_unit_last_load_duration_seconds{config=\"net/drops\"} 0.25",
             "exporter_host_unit_last_load_success_timestamp_seconds{config=\"net/drops\"} 1.5e+09",
@@ -374,6 +377,35 @@ mod tests {
             text.extend(all.lines().filter(changes).flat_map(|line| [line, "\n"]));
         }
         assert!(text == include_str!("families.txt"), "{text}");
+    }
+
+    #[test]
+    fn what_something_costs_is_a_detail() {
+        let (telemetry, _in_flight) = filled();
+        let names = |detailed| -> Vec<String> {
+            let families = telemetry.families(detailed).into_iter();
+            families.map(|family| family.meta.name.clone()).collect()
+        };
+        let (default, detailed) = (names(false), names(true));
+        for name in [
+            "exporter_host_unit_scrape_seconds_total",
+            "exporter_host_map_entries",
+            "exporter_host_plugin_call_seconds_total",
+            "exporter_host_collector_samples",
+        ] {
+            let has = |names: &[String]| names.iter().any(|one| one == name);
+            assert!(!has(&default) && has(&detailed), "{name}");
+        }
+        assert!(default.iter().all(|name| detailed.contains(name)));
+        let of_unit = |family: &Family| {
+            let named = |labels: &str| labels.contains("config=\"net/drops\"");
+            let samples = family.samples.iter();
+            samples.filter(|sample| named(sample.labels)).count()
+        };
+        let own = telemetry.families(false).into_iter();
+        let own = own.filter(|family| family.meta.name.starts_with("exporter_host_"));
+        let count: usize = own.map(|family| of_unit(&family)).sum();
+        assert!((3..=10).contains(&count), "{count}");
     }
 
     #[test]

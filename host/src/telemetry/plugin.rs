@@ -56,17 +56,17 @@ impl PluginFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
         const PLUGIN: &[&str] = &["plugin"];
         Self {
-            calls: registry.labelled(
+            calls: registry.detailed(
                 "exporter_host_plugin_calls",
                 "Calls into the plugin's component",
                 PLUGIN,
             ),
-            seconds: registry.labelled(
+            seconds: registry.detailed(
                 "exporter_host_plugin_call_seconds",
                 "Time spent in calls into the plugin's component",
                 PLUGIN,
             ),
-            rows: registry.labelled(
+            rows: registry.detailed(
                 "exporter_host_plugin_rows",
                 "Rows passed to the plugin's component; equal cells are often passed once",
                 PLUGIN,
@@ -81,7 +81,7 @@ impl PluginFamilies {
                 "Instances created to replace a discarded one",
                 PLUGIN,
             ),
-            memory: registry.labelled(
+            memory: registry.detailed(
                 "exporter_host_plugin_memory_peak_bytes",
                 "Peak linear memory of an instance of the plugin",
                 PLUGIN,

@@ -29,7 +29,15 @@ pub(super) trait Source: Debug + Send + Sync + 'static {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Registry(Vec<Box<dyn Source>>);
+pub(super) struct Registry(Vec<(Detail, Box<dyn Source>)>);
+
+/// Whether a family is for everybody, or only with `--web.detailed-exporter-metrics`: what a unit
+/// or a plugin costs, and of which part of it, is of interest to whoever looks for a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    Always,
+    Detailed,
+}
 
 /// A family by label values; the first label says whose a series is, and its series can be dropped
 /// when that is gone.
@@ -99,6 +107,20 @@ impl Registry {
         labelled
     }
 
+    /// See `labelled`, of a detail.
+    pub(super) fn detailed<M: Metric>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &'static [&'static str],
+    ) -> Labelled<M> {
+        let labelled = self.labelled(name, help, labels);
+        if let Some((detail, _)) = self.0.last_mut() {
+            *detail = Detail::Detailed;
+        }
+        labelled
+    }
+
     /// See `labelled`.
     pub(super) fn single<M: Metric>(&mut self, name: &str, help: &str) -> M {
         let metric = M::default();
@@ -110,11 +132,20 @@ impl Registry {
     }
 
     pub(super) fn add(&mut self, source: impl Source) {
-        self.0.push(Box::new(source));
+        self.0.push((Detail::Always, Box::new(source)));
     }
 
-    pub(super) fn families(&self) -> Vec<Family> {
-        let families = self.0.iter().flat_map(|source| source.families());
+    pub(super) fn add_detail(&mut self, source: impl Source) {
+        self.0.push((Detail::Detailed, Box::new(source)));
+    }
+
+    /// `detailed`: those that are a detail, too.
+    pub(super) fn families(&self, detailed: bool) -> Vec<Family> {
+        let shown = self
+            .0
+            .iter()
+            .filter(|(detail, _)| detailed || *detail == Detail::Always);
+        let families = shown.flat_map(|(_, source)| source.families());
         families
             .filter(|family| !family.samples.is_empty())
             .collect()
@@ -161,6 +192,15 @@ impl<M: Metric> Labelled<M> {
         let mut series = store.series.write();
         let of_owner = series.entry(owner.to_owned()).or_default();
         of_owner.entry(block.into()).or_default().clone()
+    }
+
+    /// The metrics by the first label's value, and by label block.
+    pub(super) fn by_owner<T>(&self, look: impl Fn(&str, &BTreeMap<Arc<str>, M>) -> T) -> Vec<T> {
+        let series = self.0.series.read();
+        let owners = series.iter();
+        owners
+            .map(|(owner, metrics)| look(owner, metrics))
+            .collect()
     }
 
     /// Drops all series whose first label has this value.

@@ -1,5 +1,6 @@
 //! A unit's own metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::registry::{FloatGauge, Labelled, Registry, Seconds, UintGauge};
+use super::registry::{FloatGauge, Labelled, Registry, Seconds, Source, UintGauge, family, head};
+use crate::exposition::{Family, FamilyMeta, Kind, Number, label_block};
 use crate::link::{LoadFigures, UnitPhase};
 
 /// Which part of a unit's scrape took the time.
@@ -68,27 +70,57 @@ impl UnitFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
         const CONFIG: &[&str] = &["config"];
         const MAP: &[&str] = &["config", "map"];
-        Self {
+        let families = Self {
             enabled: registry.labelled("ebpf_exporter_enabled_configs", "The set of enabled configs", &["name"]),
-            state: registry.labelled("exporter_host_unit_state", "1 for the state that the unit is in, 0 for the others", &["config", "state"]),
+            state: registry.labelled("exporter_host_unit_state", "What the unit does: 0 failed, 1 running, 2 starting, 3 stopping, 4 stopped until it is asked for, 5 skipped as it is not for this kernel", CONFIG),
             load_successful: registry.labelled("exporter_host_unit_last_load_successful", "Whether the unit's last load or reload succeeded; if not, its previous version stays in service where there is one", CONFIG),
-            load_success_time: registry.labelled("exporter_host_unit_last_load_success_timestamp_seconds", "When the unit was last loaded successfully", CONFIG),
-            load_duration: registry.labelled("exporter_host_unit_last_load_duration_seconds", "How long the unit's last load took, attaching included", CONFIG),
+            load_success_time: registry.detailed("exporter_host_unit_last_load_success_timestamp_seconds", "When the unit was last loaded successfully", CONFIG),
+            load_duration: registry.detailed("exporter_host_unit_last_load_duration_seconds", "How long the unit's last load took, attaching included", CONFIG),
             restarts: registry.labelled("exporter_host_unit_restarts", "Retries of the unit, or of its programs that are not attached, after a failure", CONFIG),
-            scrape_seconds: registry.labelled("exporter_host_unit_scrape_seconds", "Time spent on the unit in scrapes: reading maps, decoding keys in plugins, rendering samples", &["config", "stage"]),
-            rows: registry.labelled("exporter_host_unit_rows", "Rows in the unit's caches: map keys with their rendered labels", CONFIG),
-            decodes: registry.labelled("exporter_host_unit_decodes", "Keys passed to plugins for decoding", CONFIG),
-            hits: registry.labelled("exporter_host_unit_row_cache_hits", "Keys whose row was in the cache, so that no plugin was called", CONFIG),
-            evictions: registry.labelled("exporter_host_unit_row_cache_evictions", "Rows evicted from the cache because their keys were not seen for some scrapes or it was full", CONFIG),
-            errors: registry.labelled("exporter_host_errors", "Errors of the unit, by kind; the log has the details", &["config", "kind"]),
-            decoder_errors: registry.labelled("exporter_host_decoder_errors", "Keys that a decoder could not decode; their rows are left out", &["config", "decoder"]),
+            scrape_seconds: registry.detailed("exporter_host_unit_scrape_seconds", "Time spent on the unit in scrapes: reading maps, decoding keys in plugins, rendering samples", &["config", "stage"]),
+            rows: registry.detailed("exporter_host_unit_rows", "Rows in the unit's caches: map keys with their rendered labels", CONFIG),
+            decodes: registry.detailed("exporter_host_unit_decodes", "Keys passed to plugins for decoding", CONFIG),
+            hits: registry.detailed("exporter_host_unit_row_cache_hits", "Keys whose row was in the cache, so that no plugin was called", CONFIG),
+            evictions: registry.detailed("exporter_host_unit_row_cache_evictions", "Rows evicted from the cache because their keys were not seen for some scrapes or it was full", CONFIG),
+            errors: registry.detailed("exporter_host_errors", "Errors of the unit, by kind; the log has the details", &["config", "kind"]),
+            decoder_errors: registry.detailed("exporter_host_decoder_errors", "Keys that a decoder could not decode; their rows are left out", &["config", "decoder"]),
             all_decoder_errors: registry.labelled("ebpf_exporter_decoder_errors", "How many times has decoders encountered errors", CONFIG),
-            over_limit: registry.labelled("exporter_host_series_over_limit", "Keys beyond the metric's max_series; their values are added to the series whose labels are all `other`", &["config", "metric"]),
-            out_of_range: registry.labelled("exporter_host_histogram_keys_out_of_range", "Keys of a histogram's map that belong to none of its buckets, each counted when it is first seen; they are left out", &["config", "metric"]),
-            lost: registry.labelled("exporter_host_lost_samples", "Samples of a perf event array that the kernel dropped because its buffer was full", MAP),
-            entries: registry.labelled("exporter_host_map_entries", "Entries in the BPF map when it was last read", MAP),
-            max_entries: registry.labelled("exporter_host_map_max_entries", "Maximum number of entries of the BPF map", MAP),
-        }
+            over_limit: registry.detailed("exporter_host_series_over_limit", "Keys beyond the metric's max_series; their values are added to the series whose labels are all `other`", &["config", "metric"]),
+            out_of_range: registry.detailed("exporter_host_histogram_keys_out_of_range", "Keys of a histogram's map that belong to none of its buckets, each counted when it is first seen; they are left out", &["config", "metric"]),
+            lost: registry.detailed("exporter_host_lost_samples", "Samples of a perf event array that the kernel dropped because its buffer was full", MAP),
+            entries: registry.detailed("exporter_host_map_entries", "Entries in the BPF map when it was last read", MAP),
+            max_entries: registry.detailed("exporter_host_map_max_entries", "Maximum number of entries of the BPF map", MAP),
+        };
+        let sum = |name, help, of: &[&Labelled<Counter>]| Sum {
+            meta: head(name, help, Kind::Counter),
+            units: families.state.clone(),
+            of: of.iter().map(|&one| one.clone()).collect(),
+        };
+        registry.add(sum(
+            "exporter_host_unit_errors_total",
+            "Errors of the unit, and keys that no decoder could decode; --web.detailed-exporter-metrics and the log say which.",
+            &[&families.errors, &families.decoder_errors],
+        ));
+        registry.add(sum(
+            "exporter_host_unit_series_over_limit_total",
+            "Keys beyond max_series of the unit's metrics.",
+            &[&families.over_limit],
+        ));
+        registry.add(sum(
+            "exporter_host_unit_lost_samples_total",
+            "Samples of the unit that the kernel dropped because a buffer was full.",
+            &[&families.lost],
+        ));
+        registry.add(FullestMap {
+            meta: head(
+                "exporter_host_unit_map_fill_ratio",
+                "How full the fullest map of the unit was when it was last read, from 0 to 1.",
+                Kind::Gauge,
+            ),
+            entries: families.entries.clone(),
+            max_entries: families.max_entries.clone(),
+        });
+        families
     }
 
     /// The handle of a unit; its series start at 0, or go on if they are there.
@@ -139,12 +171,72 @@ impl UnitFamilies {
     }
 }
 
+/// Of each unit, what these families count together.
+#[derive(Debug)]
+struct Sum {
+    meta: Arc<FamilyMeta>,
+    /// Has all of them.
+    units: Labelled<Gauge>,
+    of: Vec<Labelled<Counter>>,
+}
+
+impl Source for Sum {
+    fn families(&self) -> Vec<Family> {
+        let units = self.units.by_owner(|unit, _| (unit.to_owned(), 0));
+        let mut sums: BTreeMap<String, u64> = units.into_iter().collect();
+        for family in &self.of {
+            let sums_of = |owner: &str, metrics: &BTreeMap<Arc<str>, Counter>| {
+                let sum: u64 = metrics.values().map(Counter::get).sum();
+                (owner.to_owned(), sum)
+            };
+            for (owner, sum) in family.by_owner(sums_of) {
+                *sums.entry(owner).or_default() += sum;
+            }
+        }
+        let samples = sums
+            .iter()
+            .map(|(unit, sum)| (label_block(&[("config", unit)]), Number::Unsigned(*sum)));
+        vec![family(Arc::clone(&self.meta), samples)]
+    }
+}
+
+#[derive(Debug)]
+struct FullestMap {
+    meta: Arc<FamilyMeta>,
+    entries: Labelled<UintGauge>,
+    max_entries: Labelled<UintGauge>,
+}
+
+impl Source for FullestMap {
+    fn families(&self) -> Vec<Family> {
+        type Maps = BTreeMap<Arc<str>, UintGauge>;
+        let rooms: BTreeMap<Arc<str>, u64> = self
+            .max_entries
+            .by_owner(|_, maps: &Maps| -> Vec<(Arc<str>, u64)> {
+                let rooms = maps.iter();
+                rooms
+                    .map(|(map, room)| (Arc::clone(map), room.get()))
+                    .collect()
+            })
+            .into_iter()
+            .flatten()
+            .collect();
+        let samples = self.entries.by_owner(|unit, maps: &Maps| {
+            let fills = maps.iter().filter_map(|(map, entries)| {
+                let room = rooms.get(map).filter(|room| **room > 0)?;
+                Some(entries.get() as f64 / *room as f64)
+            });
+            let fullest = fills.fold(0.0, f64::max);
+            (label_block(&[("config", unit)]), Number::Float(fullest))
+        });
+        vec![family(Arc::clone(&self.meta), samples)]
+    }
+}
+
 impl UnitTelemetry {
     pub(crate) fn set_phase(&self, phase: UnitPhase) {
-        for each in UnitPhase::ALL {
-            let series = self.families.state.of(&[&self.config, each.as_str()]);
-            series.set((each == phase).into());
-        }
+        let series = self.families.state.of(&[&self.config]);
+        series.set(phase.number());
     }
 
     /// How the last load or reload went.

@@ -33,7 +33,8 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     fn status(&self) -> Vec<UnitStatus>;
 
-    /// The units by the digests of their parts, as JSON. May block.
+    /// The units by the digests of their parts, as JSON. Waits for no scrape, as `status` and
+    /// `probes`.
     fn units(&self) -> String;
 
     /// The maps' contents as text, for debugging. May block.
@@ -91,11 +92,20 @@ pub(crate) struct ProbeResult {
     pub(crate) families: Vec<Family>,
     /// Why the probe has failed.
     pub(crate) error: Option<String>,
-    /// The operator does not let the collector have this target.
-    pub(crate) refused: bool,
+    /// Why there can be no answer, if it is not for the target to give one.
+    pub(crate) refused: Option<Refused>,
     /// With `debug`: lines of the log, and the collector's config as YAML.
     pub(crate) log: Vec<String>,
     pub(crate) config: String,
+}
+
+/// Why a probe was not made, as the collector has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The operator does not let the collector have this target.
+    ByOperator,
+    /// The target, or a parameter, is none for this collector.
+    AsWrong,
 }
 
 /// A collector that can be probed, for people.

@@ -28,10 +28,7 @@ pub(super) async fn page(State(app): State<Arc<App>>) -> ([(HeaderName, &'static
             "default-src 'none'; style-src 'unsafe-inline'",
         ),
     ];
-    let exporter = Arc::clone(&app.exporter);
-    // A unit that is being scraped is waited for, shortly.
-    let asked = tokio::task::spawn_blocking(move || (exporter.status(), exporter.probes())).await;
-    let (units, probes) = asked.unwrap_or_default();
+    let (units, probes) = (app.exporter.status(), app.exporter.probes());
     (headers, html(&app.options, &units, &probes))
 }
 
@@ -88,6 +85,7 @@ fn hardening(out: &mut String, features: &[Feature]) {
         escape(out, feature.name);
         out.push_str(match (feature.active, feature.failed) {
             (true, _) => "</td><td>yes",
+            (false, false) if feature.detail.starts_with("partial") => "</td><td>partial",
             (false, true) => "</td><td class=\"failed\">no",
             (false, false) => "</td><td>no",
         });

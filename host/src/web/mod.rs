@@ -8,6 +8,7 @@ mod app;
 mod body;
 mod buffers;
 mod exporter;
+mod held;
 mod landing;
 mod options;
 mod probe;
@@ -16,14 +17,15 @@ mod report;
 mod routes;
 mod scrape;
 mod server;
+mod slots;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) mod test_support;
 mod unit;
 mod write_timeout;
 
 pub(crate) use exporter::{
-    BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, Unavailable,
-    UnitStatus,
+    BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, Refused,
+    Unavailable, UnitStatus,
 };
 pub(crate) use options::WebOptions;
 pub(crate) use report::UnitReport;

@@ -9,13 +9,13 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderMap
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
-use super::app::App;
+use super::app::{App, not_found};
 use super::body::MetricsBody;
-use super::exporter::{Module, ProbeRequest, ProbeResult, Probed};
+use super::exporter::{Module, ProbeRequest, ProbeResult, Probed, Refused};
 use super::query::{self, Pairs};
 use super::scrape::{GRACE, TIMEOUT_HEADER, answer, failed, patience, values};
 use super::unit;
-use crate::exposition::{Format, negotiate, write};
+use crate::exposition::{Format, Negotiated, negotiate, write};
 
 pub(super) async fn by_module(
     State(app): State<Arc<App>>,
@@ -46,7 +46,7 @@ pub(super) async fn by_path(
         .iter()
         .all(|probe| probe.path.as_deref() != Some(path))
     {
-        return not_found().await.into_response();
+        return not_found().into_response();
     }
     if !matches!(method, Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET,HEAD")]).into_response();
@@ -89,44 +89,55 @@ async fn probe(app: &Arc<App>, module: Module, mut pairs: Pairs, headers: &Heade
         deadline: Instant::now() + patience,
         debug,
     };
-    let exporter = Arc::clone(&app.exporter);
+    let shared = Arc::clone(app);
     // A task of its own: a panic in it is this request's 500.
-    let mut task = tokio::spawn(async move { exporter.probe(request).await });
-    let result = match tokio::time::timeout(patience + GRACE, &mut task).await {
-        Ok(Ok(Probed::Done(result))) => result,
-        Ok(Ok(Probed::NoPath)) => return not_found().await.into_response(),
-        Ok(Ok(Probed::Bad(sentence))) => return bad(&sentence),
-        Ok(Ok(Probed::Unavailable(why))) => return unit::refuse(why),
-        Ok(Err(error)) => return failed(&error),
+    let mut task = app.threads.spawn(async move {
+        match shared.exporter.probe(request).await {
+            Probed::Done(result) => Ok(done(&shared, result, debug, negotiated)),
+            other => Err(other),
+        }
+    });
+    let probed = tokio::time::timeout(patience + GRACE, &mut task).await;
+    match probed.map(|joined| joined.map(|result| result.unwrap_or_else(refused))) {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => failed(&error),
         Err(_) => {
             let text = format!(
                 "The probe was not done within {} s.\n",
                 patience.as_secs_f64()
             );
-            return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
+    }
+}
+
+/// The answer to a probe that was not made.
+fn refused(probed: Probed) -> Response {
+    match probed {
+        Probed::NoPath => not_found().into_response(),
+        Probed::Bad(sentence) => bad(&sentence),
+        Probed::Unavailable(why) => unit::refuse(why),
+        Probed::Done(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The answer to one that was made.
+fn done(app: &App, result: ProbeResult, debug: bool, negotiated: Negotiated) -> Response {
+    let refused = match result.refused {
+        Some(Refused::ByOperator) => Some(StatusCode::FORBIDDEN),
+        Some(Refused::AsWrong) => Some(StatusCode::BAD_REQUEST),
+        None => None,
     };
     if debug {
-        let status = if result.refused {
-            StatusCode::FORBIDDEN
-        } else {
-            StatusCode::OK
-        };
+        let status = refused.unwrap_or(StatusCode::OK);
         let kind = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
         return (status, kind, report(&result)).into_response();
     }
-    if result.refused {
+    if let Some(status) = refused {
         let why = result.error.unwrap_or_default();
-        return (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
+        return (status, format!("{why}\n")).into_response();
     }
-    let body = MetricsBody::new(
-        "probe",
-        result.families,
-        negotiated,
-        Arc::clone(&app.buffers),
-        Arc::clone(&app.telemetry),
-        None,
-    );
+    let body = MetricsBody::new("probe", result.families, negotiated, &app.body(), None);
     match body.and_then(MetricsBody::into_body) {
         Ok(body) => answer(negotiated, body),
         Err(error) => failed(&error),
@@ -149,8 +160,4 @@ fn report(result: &ProbeResult) -> String {
     out.push_str("\n\n\nModule configuration:\n");
     out.push_str(&result.config);
     out
-}
-
-async fn not_found() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "404 page not found\n")
 }

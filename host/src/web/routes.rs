@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
-use axum::http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{Method, StatusCode};
+use axum::http::header::{HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{Method, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::app::App;
@@ -22,11 +23,13 @@ use super::unit;
 use crate::paths::{Methods, Page, PageId};
 use crate::telemetry::Telemetry;
 
-/// All pages. Unknown paths are 404, other methods than GET and HEAD 405.
+/// All pages. Unknown paths are 404, other methods than GET and HEAD 405. `threads`: where scrapes
+/// run.
 pub(crate) fn router(
     options: WebOptions,
     exporter: Arc<dyn Exporter>,
     telemetry: Arc<Telemetry>,
+    threads: Handle,
 ) -> Router {
     let scrapes = options
         .max_requests
@@ -34,13 +37,15 @@ pub(crate) fn router(
     let router = options.pages().fold(Router::new(), |router, page| {
         router.route(&options.path(page), handler(page))
     });
-    let buffers = Arc::default();
+    let (buffers, held) = (Arc::default(), Arc::default());
     let app = Arc::new(App {
         options,
         exporter,
         telemetry,
         scrapes,
         buffers,
+        held,
+        threads,
     });
     router
         .fallback(probe::by_path)
@@ -91,7 +96,8 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 
 async fn maps(State(app): State<Arc<App>>) -> Response {
     let exporter = Arc::clone(&app.exporter);
-    match tokio::task::spawn_blocking(move || exporter.dump_maps()).await {
+    let dumped = app.threads.spawn_blocking(move || exporter.dump_maps());
+    match dumped.await {
         Ok(text) => text.into_response(),
         Err(error) => {
             tracing::error!(%error, "reading the maps failed");
@@ -99,6 +105,11 @@ async fn maps(State(app): State<Arc<App>>) -> Response {
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
     }
+}
+
+/// RFC 9112, 3.2.
+fn names_its_host(request: &Request) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
 }
 
 /// Counts the request and adds what all answers carry.
@@ -113,7 +124,12 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let http = app.telemetry.http();
     let _in_flight = http.started(scrape);
     let head = request.method() == Method::HEAD;
-    let mut response = next.run(request).await;
+    let mut response = if names_its_host(&request) {
+        next.run(request).await
+    } else {
+        let text = "A request of HTTP/1.1 has exactly one Host header.\n";
+        (StatusCode::BAD_REQUEST, text).into_response()
+    };
     // A body without a length counts what it sends itself.
     let bytes = if head {
         0

@@ -1,6 +1,7 @@
 //! The telemetry path: a deadline, the families, a body.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,29 +48,17 @@ pub(super) async fn metrics(
 /// stead, as the request wants them. `handler`: whose bytes are counted.
 pub(super) async fn answer_with<F>(
     handler: &'static str,
-    app: &App,
+    app: &Arc<App>,
     headers: &HeaderMap,
     collect: impl FnOnce(Arc<dyn Exporter>, Instant) -> F,
 ) -> Response
 where
     F: Future<Output = Result<Vec<Family>, Response>> + Send + 'static,
 {
-    let permit = match app
-        .scrapes
-        .as_ref()
-        .map(|scrapes| Arc::clone(scrapes).try_acquire_owned())
-    {
-        None => None,
-        Some(Ok(permit)) => Some(permit),
-        Some(Err(_)) => {
-            let bound = app
-                .options
-                .max_requests
-                .map_or(0, std::num::NonZeroUsize::get);
-            let text =
-                format!("Limit of concurrent requests reached ({bound}), try again later.\n");
-            return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
-        }
+    let Ok(permit) = app.scrape_permit().await else {
+        let bound = app.options.max_requests.map_or(0, NonZeroUsize::get);
+        let text = format!("Limit of concurrent requests reached ({bound}), try again later.\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     };
     let negotiated = negotiate(values(headers, ACCEPT), values(headers, ACCEPT_ENCODING));
     let patience = patience(
@@ -78,13 +67,13 @@ where
     );
     let deadline = Instant::now() + patience;
 
-    let (buffers, telemetry) = (Arc::clone(&app.buffers), Arc::clone(&app.telemetry));
     let families = collect(Arc::clone(&app.exporter), deadline);
+    let shared = Arc::clone(app);
     // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no
     // map half walked.
-    let task = tokio::spawn(async move {
+    let task = app.threads.spawn(async move {
         let families = families.await.map_err(ScrapeError::refused)?;
-        let body = MetricsBody::new(handler, families, negotiated, buffers, telemetry, permit)?;
+        let body = MetricsBody::new(handler, families, negotiated, &shared.body(), permit)?;
         Ok(body.into_body()?)
     });
     let body = match tokio::time::timeout(patience + GRACE, task).await {

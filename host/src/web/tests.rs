@@ -74,10 +74,14 @@ impl Exporter for Fake {
             if target == "panic" {
                 panic!("as asked");
             }
-            let refused = target == "refused";
+            let refused = match target {
+                "refused" => Some(Refused::ByOperator),
+                "wrong" => Some(Refused::AsWrong),
+                _ => None,
+            };
             Probed::Done(ProbeResult {
                 families: families(1),
-                error: refused.then(|| "denied: refused is not granted".to_owned()),
+                error: refused.map(|_| "denied: refused is not granted".to_owned()),
                 refused,
                 log: vec![format!("target={target} params={:?}", request.params)],
                 config: "name: m\n".into(),
@@ -167,6 +171,7 @@ struct Server {
 
 const QUICK: Limits = Limits {
     head: Duration::from_millis(200),
+    idle: Duration::from_millis(200),
     write_timeout: Duration::from_millis(200),
     drain: Duration::from_secs(2),
 };
@@ -195,7 +200,8 @@ fn start_with(fake: Fake, path: &str, max: usize, timeout: Duration, debug: bool
         build: BuildInfo::THIS,
         hardening: Vec::new(),
     };
-    let router = router(options, Arc::new(fake), Arc::clone(&telemetry));
+    let threads = tokio::runtime::Handle::current();
+    let router = router(options, Arc::new(fake), Arc::clone(&telemetry), threads);
     let address = Address::Host {
         host: "127.0.0.1".into(),
         port: 0,
@@ -357,7 +363,7 @@ async fn pages_and_methods() {
             .contains("program &lt;b&gt;: &quot;no such&quot; &amp; such")
     );
 
-    let own = server.telemetry.families();
+    let own = server.telemetry.families(true);
     let requests = own
         .iter()
         .find(|f| f.meta.name == "exporter_host_http_requests_total")
@@ -395,7 +401,7 @@ async fn every_page_is_routed_and_counted() {
             let answer = server.ask(method, &path, "content-length: 0\r\n").await;
             let code = if path == PROBE { 400 } else { 200 };
             assert_eq!(answer.status(), code, "{path}: {}", answer.text());
-            let families = server.telemetry.families();
+            let families = server.telemetry.families(true);
             let requests = families
                 .iter()
                 .find(|family| family.meta.name == "exporter_host_http_requests_total")

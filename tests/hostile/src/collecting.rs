@@ -34,6 +34,13 @@ impl collecting::Guest for Hostile {
         let options = options.unwrap_or_default();
         let what = option(&options, "do");
         misdeeds::commit(what);
+        if what == "refuse" {
+            return Err(Failure::Invalid("the target is no host".to_owned()));
+        }
+        if what == "read-and-refuse" {
+            let read = files::read("/proc/stat").is_ok();
+            return Err(Failure::Invalid(format!("read {read}: it makes no sense")));
+        }
         Ok(vec![match what {
             "million" => family(
                 "hostile_series",

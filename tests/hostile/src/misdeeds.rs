@@ -26,6 +26,7 @@ pub(crate) fn commit(what: &str) {
         "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
         "trap" => trap(),
         "trap-third" if third() => trap(),
+        "quote" => log::write(log::Level::Warn, "it said \"a\\b\" and\nleft"),
         "log" => {
             // 1 GB.
             let line = "log ".repeat(16 << 10);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::server::Server;
 use super::with_lab;
 use crate::harness::parser::{Body, Format};
-use crate::harness::{Host, eventually, http};
+use crate::harness::{Host, eventually, http, states};
 
 fn asks(server: &Server) -> Host {
     let collectors = "  - {name: asks, plugin: lab, options: {does: ask, text: hello, api_token: ''}, probe_path: /lab}\n  - name: kinds\n  - {name: hidden, plugin: lab, mode: scrape}\n";
@@ -198,13 +198,7 @@ fn a_probe_starts_its_unit_and_keeps_it_up() {
         )
         .file("broken.yaml", format!("{asleep}  - {{name: nowhere}}\n"))
         .start();
-    let state = |unit: &str| {
-        let states = host.text().series("exporter_host_unit_state");
-        let mut states = states
-            .iter()
-            .filter(|(labels, value)| labels["config"] == unit && **value == 1.0);
-        states.next().expect("it is in a state").0["state"].clone()
-    };
+    let state = |unit: &str| states(&host.text())[unit];
     let stopped = || {
         eventually("nobody asks", || {
             (state("sleeper") == "stopped").then_some(())

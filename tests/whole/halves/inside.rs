@@ -6,7 +6,7 @@ use crate::harness::tree::one_process;
 use crate::harness::{Host, Setup};
 
 /// What only the server tries.
-const SERVER: [&str; 19] = [
+const SERVER: [&str; 22] = [
     "read /etc/shadow",
     "read /etc/passwd",
     "read what lies in root's home",
@@ -24,15 +24,25 @@ const SERVER: [&str; 19] = [
     "connect to a unix socket",
     "connect to an abstract unix socket",
     "make a unix socket that can send to any other",
+    "make the end of a connection wait",
+    "choose the interface of a socket",
+    "run a filter on a socket",
     "listen",
     "open a process' memory",
 ];
 /// What only the loader tries.
 const LOADER: [&str; 2] = ["open an internet socket", "take connections"];
 /// What both of them try. `parent` of a server is the starter, which is of the server's own user.
-const BOTH: [&str; 20] = [
+const BOTH: [&str; 27] = [
     "write outside of what was granted",
     "change a file's mode",
+    "change a file's mode in the newest way",
+    "change the extended attributes of a path",
+    "open a socket to virtual machines",
+    "open a packet socket",
+    "share a queue by a number",
+    "share semaphores by a number",
+    "change how a process is scheduled",
     "change a file's owner",
     "change a file's times",
     "change a file's extended attributes",

@@ -11,7 +11,7 @@ use crate::harness::identity::of_each_thread;
 use crate::harness::objects::object;
 use crate::harness::sys::{SIGKILL, send};
 use crate::harness::tree::{descriptors, one_process};
-use crate::harness::{Host, Setup, eventually, http};
+use crate::harness::{self, Host, Setup, eventually, http};
 
 const UNITS: usize = 300;
 const LIMIT: &str = "--nofile=256:256";
@@ -30,13 +30,8 @@ fn with_units(setup: Setup) -> Setup {
 }
 
 /// The state that each unit is in.
-fn states(host: &Host) -> BTreeMap<String, String> {
-    let states = host.text().series("exporter_host_unit_state");
-    states
-        .into_iter()
-        .filter(|(_, value)| *value == 1.0)
-        .map(|(labels, _)| (labels["config"].clone(), labels["state"].clone()))
-        .collect()
+fn states(host: &Host) -> BTreeMap<String, &'static str> {
+    harness::states(&host.text())
 }
 
 /// Each unit that runs has its series. Those that do not say that there were not enough
@@ -48,7 +43,7 @@ fn run_or_say_why(host: &Host) -> usize {
     for number in 0..UNITS {
         let unit = format!("unit{number}");
         let series = body.value(&format!("{unit}_one_total"), &[("n", "0")]);
-        let state = states.get(&unit).map(String::as_str);
+        let state = states.get(&unit).copied();
         let runs = state == Some("running");
         assert_eq!(series.is_some(), runs, "{unit} is {state:?}");
         if runs {

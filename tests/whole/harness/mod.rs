@@ -40,6 +40,18 @@ pub(crate) mod names {
     pub(crate) const DECODER_ERRORS: &str = "ebpf_exporter_decoder_errors_total";
 }
 
+/// The states of units as `exporter_host_unit_state` numbers them.
+pub(crate) fn states(body: &Body) -> std::collections::BTreeMap<String, &'static str> {
+    const STATES: [&str; 6] = [
+        "failed", "running", "starting", "stopping", "stopped", "skipped",
+    ];
+    let series = body.series("exporter_host_unit_state");
+    series
+        .into_iter()
+        .map(|(labels, value)| (labels["config"].clone(), STATES[value as usize]))
+        .collect()
+}
+
 /// Asks until there is an answer. For what the kernel does in its own time (perf buffers, sampling,
 /// freeing programs).
 pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {

@@ -121,7 +121,7 @@ fn watch_closely(host: &Host, program: u32) -> Scraper {
     let about = [
         EVENTS.to_owned(),
         "ebpf_exporter_enabled_configs{name=\"counted\"} 1".to_owned(),
-        "exporter_host_unit_state{config=\"counted\",state=\"running\"} 1".to_owned(),
+        "exporter_host_unit_state{config=\"counted\"} 1".to_owned(),
         format!("ebpf_exporter_ebpf_program_attached{{id=\"{program}\"}} 1"),
     ];
     let mut before = 0.0;

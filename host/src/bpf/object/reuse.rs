@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::AsFd as _;
 
-use libbpf_rs::{MapCore as _, MapHandle};
+use libbpf_rs::MapHandle;
 
 use super::{ObjectError, OpenObject, find_map};
 use crate::bpf::attach::is_usdt_map;

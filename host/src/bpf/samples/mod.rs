@@ -26,7 +26,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use libbpf_rs::MapType;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 pub(crate) use self::perf_buffers::PerfBuffers;
 pub(crate) use self::perf_buffers::check_sample_map;
@@ -168,6 +168,41 @@ pub(crate) struct SampleCounter {
 struct Shared {
     table: Mutex<Table>,
     key_size: usize,
+    looks: Mutex<Looks>,
+    looked: Condvar,
+}
+
+/// Walks that want to see what is in the buffers as of now, and how many of them do.
+#[derive(Debug, Default)]
+struct Looks {
+    asked: u64,
+    done: u64,
+}
+
+/// How long a walk waits for what is in the buffers. What is not counted by then is seen by the
+/// next one.
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
+
+impl Shared {
+    /// Counts what has come without waking the thread, as a program may send it. `control` wakes
+    /// the thread.
+    fn look_now(&self, mut control: &PipeWriter) {
+        let wanted = {
+            let mut looks = self.looks.lock();
+            looks.asked += 1;
+            looks.asked
+        };
+        if control.write_all(&[0]).is_err() {
+            return;
+        }
+        let until = Instant::now() + LONGEST_LOOK;
+        let mut looks = self.looks.lock();
+        while looks.done < wanted {
+            if self.looked.wait_until(&mut looks, until).timed_out() {
+                return;
+            }
+        }
+    }
 }
 
 impl SampleCounter {
@@ -199,6 +234,8 @@ impl SampleCounter {
             shared: Arc::new(Shared {
                 table: Mutex::new(table),
                 key_size: options.key_size,
+                looks: Mutex::default(),
+                looked: Condvar::new(),
             }),
             intake,
             idle: Some(pump),
@@ -267,6 +304,9 @@ impl SampleCounter {
     /// Visits all rows: values are u64 counts.
     pub(crate) fn walk(&mut self, mut visit: impl FnMut(MapBatch<'_>)) -> WalkStats {
         let key_size = self.shared.key_size;
+        if let (Some(_), Some(control)) = (&self.thread, &self.control) {
+            self.shared.look_now(control);
+        }
         self.shared
             .table
             .lock()

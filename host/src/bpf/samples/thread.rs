@@ -18,7 +18,8 @@
 //! with it while it is ending, or a CPU with a weak memory order shows the mark before the
 //! position. So all perf buffers are read, ready or not, one second after the start or the last
 //! wake-up, and again each second until that finds nothing. Then the thread sleeps without an end:
-//! an idle host never wakes, and a buffer cannot stay full for longer than a second.
+//! an idle host never wakes, and a buffer cannot stay full for longer than a second. Samples that
+//! wake nobody (`BPF_RB_NO_WAKEUP`) are read at each walk.
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader, Read as _};
@@ -151,7 +152,11 @@ impl Pump {
                 } else if self.is_stopped() {
                     return;
                 } else {
+                    let asked = shared.looks.lock().asked;
                     self.take_in(&mut reader);
+                    self.read_all(&mut reader);
+                    shared.looks.lock().done = asked;
+                    shared.looked.notify_all();
                 }
             }
             if look.is_some_and(|at| at <= now) {

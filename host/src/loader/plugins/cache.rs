@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
 use super::trusted;
@@ -38,6 +39,8 @@ pub(crate) struct CompileCache {
     /// that was found to be ours.
     directory: File,
     engine: Digest,
+    /// What has last gone wrong with writing: it is said once for all plugins.
+    said: Mutex<Option<String>>,
 }
 
 impl CompileCache {
@@ -55,6 +58,7 @@ impl CompileCache {
             path: directory.to_owned(),
             directory: trusted::open(directory).map_err(refused)?,
             engine,
+            said: Mutex::default(),
         };
         if let Err(error) = cache.remove_unused(SystemTime::now()) {
             tracing::warn!(
@@ -84,12 +88,15 @@ impl CompileCache {
     /// Keeps compiled code. What goes wrong is said in the log: it costs time at the next start.
     pub(super) fn put(&self, component: Digest, code: &[u8]) {
         let name = self.name(component);
-        if let Err(error) = self.write(&name, code) {
+        let failed = self.write(&name, code).err().map(|error| error.to_string());
+        let mut said = self.said.lock();
+        if let Some(error) = failed.as_ref().filter(|_| *said != failed) {
             tracing::warn!(
-                file = %self.path.join(name).display(),
-                "compiled code is not kept: {error}"
+                directory = %self.path.display(),
+                "compiled code is not kept, so that plugins are compiled at each start: {error}"
             );
         }
+        *said = failed;
     }
 
     fn name(&self, component: Digest) -> String {

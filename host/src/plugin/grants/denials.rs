@@ -56,6 +56,9 @@ impl Denials {
             told.insert(format!("{} {short}", interface.as_str()))
                 .then_some(told.len())
         };
+        let hint = allowing(interface, &short)
+            .map(|line| format!("; {plugin}.plugin.yaml would allow it with `{line}`"))
+            .unwrap_or_default();
         let interface = interface.as_str();
         match first {
             None => {}
@@ -63,12 +66,75 @@ impl Denials {
                 plugin,
                 "{MAX_TOLD} different things have been denied to the plugin: what follows is counted, but not logged"
             ),
-            Some(_) => tracing::warn!(
-                plugin,
-                interface,
-                "denied to the plugin: {}; what it may have is in its .plugin.yaml",
-                short.escape_debug()
-            ),
+            Some(_) => tracing::warn!(plugin, interface, "denied to the plugin: {short}{hint}"),
         }
+    }
+}
+
+/// The line of a sidecar that would grant a thing, if one can. `thing` is as the checks of grants
+/// say it: a protocol with an endpoint and perhaps the addresses behind it, a path and perhaps
+/// where it leads, or a fact.
+fn allowing(interface: Interface, thing: &str) -> Option<String> {
+    let quoted = |text: &str| serde_json::to_string(text).ok();
+    let (key, value) = match interface {
+        Interface::Net => {
+            let (protocol, endpoint) = thing.split_once(' ')?;
+            if !["tcp", "udp"].contains(&protocol) {
+                return None;
+            }
+            // A name that leads to what has to be granted by its number.
+            let addresses = endpoint.split_once(" (");
+            let first = addresses.and_then(|(_, list)| list.split([',', ')']).next());
+            (protocol, first.unwrap_or(endpoint))
+        }
+        Interface::Files => {
+            let (path, leads_to) = thing.split_once(": it leads to ").unwrap_or((thing, thing));
+            if !path.starts_with('/') || leads_to.contains(": ") {
+                return None;
+            }
+            ("read", leads_to)
+        }
+        Interface::Kernel => ("kernel", thing),
+    };
+    Some(format!("grants: {{{key}: [{}]}}", quoted(value)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sidecar;
+
+    #[test]
+    fn what_would_allow_a_thing_is_a_sidecar() {
+        for (interface, thing, line) in [
+            (
+                Interface::Net,
+                "tcp x.example:80",
+                "grants: {tcp: [\"x.example:80\"]}",
+            ),
+            (
+                Interface::Net,
+                "udp x.example:80 (127.0.0.1:80, [::1]:80)",
+                "grants: {udp: [\"127.0.0.1:80\"]}",
+            ),
+            (
+                Interface::Net,
+                "tcp [fe80::1]:80",
+                "grants: {tcp: [\"[fe80::1]:80\"]}",
+            ),
+            (Interface::Files, "/a b", "grants: {read: [\"/a b\"]}"),
+            (
+                Interface::Files,
+                "/a: it leads to /b",
+                "grants: {read: [\"/b\"]}",
+            ),
+            (Interface::Kernel, "pci", "grants: {kernel: [\"pci\"]}"),
+        ] {
+            assert_eq!(allowing(interface, thing).as_deref(), Some(line), "{thing}");
+            let read = sidecar::parse("x.wasm".as_ref(), line.as_bytes());
+            assert!(read.is_ok(), "{line}: {read:?}");
+        }
+        let why = "files are for collectors: decoders and shapers have none";
+        assert_eq!(allowing(Interface::Files, why), None);
     }
 }

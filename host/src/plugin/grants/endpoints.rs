@@ -106,13 +106,18 @@ impl Endpoint {
         granted: &[EndpointPattern],
         found: &[SocketAddr],
     ) -> Result<Vec<SocketAddr>, ()> {
-        let named = match self {
-            Self::Name(name, port) => granted.iter().any(|grant| grant.covers_name(name, *port)),
-            Self::Address(_) => false,
+        let (named, is_localhost) = match self {
+            Self::Name(name, port) => {
+                let named = granted.iter().any(|grant| grant.covers_name(name, *port));
+                (named, name == "localhost")
+            }
+            Self::Address(_) => (false, false),
         };
-        let may = |address: &&SocketAddr| {
-            covers(granted, **address) || (named && reaches_one(address.ip()))
+        let by_name = |address: IpAddr| {
+            reaches_one(address) && (!is_near(address) || (is_localhost && address.is_loopback()))
         };
+        let may =
+            |address: &&SocketAddr| covers(granted, **address) || (named && by_name(address.ip()));
         let permitted: Vec<SocketAddr> = found.iter().filter(may).copied().collect();
         if permitted.is_empty() {
             Err(())
@@ -140,6 +145,17 @@ pub(in crate::plugin) fn canonical(address: SocketAddr) -> SocketAddr {
 fn reaches_one(address: IpAddr) -> bool {
     let everyone = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     !address.is_multicast() && !address.is_unspecified() && !everyone
+}
+
+/// This machine, or what only it can reach, as a cloud's metadata: whoever answers for a name must
+/// not lead there.
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_link_local() || address.octets()[0] == 0
+        }
+        IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
+    }
 }
 
 fn may_resolve(grants: &Grants, name: &str) -> bool {
@@ -239,6 +255,32 @@ mod tests {
         let found = addresses("localhost:80", &dns(&["127.0.0.0/8:80"])).unwrap();
         assert_eq!(found[0], "127.0.0.1:80".parse().unwrap());
         assert!(found.iter().all(SocketAddr::is_ipv4), "{found:?}");
+    }
+
+    /// Whoever answers for a name says where it leads.
+    #[test]
+    fn no_name_but_localhost_leads_to_this_machine() {
+        let permitted = |name: &str, granted: &[&str], address: &str| {
+            let endpoint = Endpoint::Name(name.into(), 80);
+            let found = [address.parse().unwrap()];
+            endpoint.permitted(&endpoints(granted), &found).is_ok()
+        };
+        for near in [
+            "127.0.0.1:80",
+            "127.8.9.10:80",
+            "169.254.169.254:80",
+            "0.0.0.1:80",
+            "[::1]:80",
+            "[fe80::1]:80",
+        ] {
+            assert!(!permitted("x.example", &["x.example:80"], near), "{near}");
+            let by_number = ["x.example:80", near];
+            assert!(permitted("x.example", &by_number, near), "{near}");
+            let loopback = near.starts_with("127") || near.starts_with("[::1");
+            let localhost = permitted("localhost", &["localhost:80"], near);
+            assert_eq!(localhost, loopback, "{near}");
+        }
+        assert!(permitted("x.example", &["x.example:80"], "192.168.1.1:80"));
     }
 
     #[test]

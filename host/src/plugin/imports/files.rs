@@ -165,7 +165,8 @@ impl HostState {
         }
     }
 
-    fn answer<T>(&self, found: Result<T, Refused>) -> Result<T, FileError> {
+    fn answer<T>(&mut self, found: Result<T, Refused>) -> Result<T, FileError> {
+        self.has_read |= found.is_ok();
         found.map_err(|refused| match refused {
             Refused::Denied(what) => {
                 self.deny(Interface::Files, &what);

@@ -31,7 +31,7 @@ impl Lines {
     /// Writes one line, unless it repeats a warning or the budget has none left.
     pub(super) fn write(&self, level: Level, message: &str) {
         if let Some(capture) = &self.capture {
-            capture.push(name(level), &cut(message));
+            capture.push(name(level), &bounded(message).escape_debug().to_string());
         }
         // Lines that nobody will see must not use up the budget of those that count.
         let wanted = match level {
@@ -50,8 +50,9 @@ impl Lines {
             self.stats.line_suppressed();
             return;
         };
-        let message = cut(message);
+        let message = bounded(message);
         let plugin = &*self.plugin;
+        let suppressed = (suppressed > 0).then_some(suppressed);
         match level {
             Level::Error => tracing::error!(plugin, suppressed, "{message}"),
             Level::Warn => tracing::warn!(plugin, suppressed, "{message}"),
@@ -62,13 +63,9 @@ impl Lines {
     }
 }
 
-/// Bounded, and such that a plugin cannot forge log lines.
-fn cut(message: &str) -> String {
-    let mut end = message.len().min(MAX_LINE);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    message[..end].escape_debug().to_string()
+/// The log escapes what could forge a line.
+fn bounded(message: &str) -> &str {
+    &message[..message.floor_char_boundary(MAX_LINE)]
 }
 
 fn name(level: Level) -> &'static str {

@@ -13,6 +13,12 @@ pub(in crate::plugin) struct MemoryLimit {
     pub(in crate::plugin) refused: bool,
 }
 
+/// Each memory takes some GiB of addresses, however small it is: where they come to an end nobody
+/// has a memory any more. Components of several languages have three.
+const MAX_MEMORIES: usize = 16;
+const MAX_TABLES: usize = 64;
+/// Core instances. The largest known guest (CPython) has about 40.
+const MAX_INSTANCES: usize = 256;
 /// Of all tables together. An entry takes 8 bytes; the largest known guest (CPython) has about
 /// 30,000.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
@@ -67,6 +73,18 @@ impl ResourceLimiter for MemoryLimit {
         self.elements = elements;
         Ok(true)
     }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
 }
 
 #[cfg(test)]
@@ -91,5 +109,25 @@ mod tests {
         let mut limit = MemoryLimit::new(100);
         assert!(limit.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
         assert!(!limit.table_growing(0, 1, None).unwrap());
+    }
+
+    /// Each takes addresses, however small it is.
+    #[test]
+    fn memories_have_a_number() {
+        let engine = wasmtime::Engine::default();
+        let instantiated = |instances: usize| {
+            let each = "(core instance (instantiate $m))".repeat(instances);
+            let text = format!("(component (core module $m (memory 0)) {each})");
+            let bytes = wat::parse_str(text).unwrap();
+            let component = wasmtime::component::Component::from_binary(&engine, &bytes).unwrap();
+            let mut store = wasmtime::Store::new(&engine, MemoryLimit::new(1 << 20));
+            store.limiter(|limit| limit);
+            let linker = wasmtime::component::Linker::new(&engine);
+            let made = linker.instantiate(&mut store, &component);
+            made.map(drop).map_err(|error| format!("{error:#}"))
+        };
+        instantiated(MAX_MEMORIES).unwrap();
+        let error = instantiated(90).unwrap_err();
+        assert!(error.contains("memory count too high"), "{error}");
     }
 }

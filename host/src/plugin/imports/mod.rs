@@ -26,6 +26,7 @@ use super::budget::LogBudget;
 use super::capture::LogCapture;
 use super::error::LoadError;
 use super::grants::{Denials, Interface, PluginPolicy, Waiting};
+use super::meter::thread_time;
 use super::stats::PluginStats;
 use crate::config::sidecar::Grants;
 use crate::kernel::KernelFacts;
@@ -33,6 +34,10 @@ use crate::kernel::KernelFacts;
 /// Longest time that one call without a deadline may spend with questions to the host on top of its
 /// own: reading all symbols takes a tenth of a second, but a call that asks and asks must end too.
 const MOST_HOST_TIME: Duration = Duration::from_secs(1);
+
+/// A call that does not wait, on a busy machine, takes so many times its CPU time at most. Scrapes
+/// wait for it.
+const MAX_STARVED: u32 = 10;
 
 /// Left to a plugin after whatever it waits for, at most.
 const MARGIN: Duration = Duration::from_millis(50);
@@ -43,6 +48,12 @@ pub(super) struct HostState {
     pub(super) memory: MemoryLimit,
     /// When the running call began.
     entered: Instant,
+    /// The CPU time of its thread then, of a call that does not wait.
+    entered_cpu: Duration,
+    /// A call that does not wait was ended for its time on the clock: its CPU time, and that one.
+    pub(super) starved: Option<(Duration, Duration)>,
+    /// A file or a connection has been opened.
+    pub(super) has_read: bool,
     /// When the running call has to have ended, if it may wait at all.
     deadline: Instant,
     /// Time that the running call has spent in the host: it is not the plugin's.
@@ -87,6 +98,9 @@ impl HostState {
         Self {
             memory: MemoryLimit::new(plugin.policy.limits.memory),
             entered: Instant::now(),
+            entered_cpu: thread_time(),
+            starved: None,
+            has_read: false,
             deadline: Instant::now(),
             host_time: Duration::ZERO,
             facts: Arc::clone(plugin.facts),
@@ -105,6 +119,7 @@ impl HostState {
     /// A call begins that does not wait.
     pub(super) fn enter(&mut self) {
         self.entered = Instant::now();
+        self.entered_cpu = thread_time();
         self.host_time = Duration::ZERO;
         self.memory.refused = false;
     }
@@ -127,9 +142,15 @@ impl HostState {
 
     /// What the running call has left of its CPU time. None: it is used up. For calls that do not
     /// wait.
-    pub(super) fn left_of(&self, cpu: Duration) -> Option<Duration> {
+    pub(super) fn left_of(&mut self, cpu: Duration) -> Option<Duration> {
         let given_back = self.host_time.min(MOST_HOST_TIME);
-        let own = self.entered.elapsed().saturating_sub(given_back);
+        let used = thread_time().saturating_sub(self.entered_cpu);
+        let own = used.saturating_sub(given_back);
+        let elapsed = self.entered.elapsed();
+        if own < cpu && elapsed > (cpu * MAX_STARVED).max(MOST_HOST_TIME) {
+            self.starved = Some((own, elapsed));
+            return None;
+        }
         cpu.checked_sub(own).filter(|left| !left.is_zero())
     }
 

@@ -164,7 +164,7 @@ mod tests {
             lines[0].contains("WARN") && lines[0].contains("one plugin=\"p\""),
             "{lines:?}"
         );
-        assert!(lines[1].contains(r"two \u{1b}[31m plugin"), "{lines:?}");
+        assert!(lines[1].contains(r"two \x1b[31m plugin"), "{lines:?}");
         let (start, end) = ("\u{e9}y", "y plugin");
         assert!(
             lines[2].contains(start) && lines[2].contains(end),

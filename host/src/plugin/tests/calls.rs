@@ -73,10 +73,7 @@ fn an_endless_loop_ends_at_the_limit() {
     let started = Instant::now();
     let answer = session.decode(decoder, &input());
     let took = started.elapsed();
-    assert!(
-        matches!(answer, Err(CallError::Deadline(SHORT))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(CallError::Cpu(SHORT))), "{answer:?}");
     // Far above the two ticks that it takes: other tests want the CPUs too.
     assert!(took >= SHORT && took < SHORT * 20, "{took:?}");
 }
@@ -92,7 +89,7 @@ fn endless_loops_elsewhere_end_too() {
         .open_decoder("echo", "{}")
         .unwrap_err();
     assert!(
-        matches!(error, OpenError::Call(CallError::Deadline(_))),
+        matches!(error, OpenError::Call(CallError::Cpu(_))),
         "{error:?}"
     );
     for guest in [Guest::new().catalogue(FOREVER), Guest::new().start(FOREVER)] {
@@ -100,7 +97,7 @@ fn endless_loops_elsewhere_end_too() {
         plugin.policy.limits = limits;
         let error = plugin.catalogue().unwrap_err();
         assert!(
-            matches!(error, LoadError::Catalogue(CallError::Deadline(_))),
+            matches!(error, LoadError::Catalogue(CallError::Cpu(_))),
             "{error:?}"
         );
     }
@@ -149,7 +146,7 @@ fn waiting_on_a_clock_does_not_outlast_the_limit() {
         );
         match answer {
             Ok(_) => assert!(ends),
-            Err(error) => assert!(!ends && matches!(error, CallError::Deadline(_)), "{error}"),
+            Err(error) => assert!(!ends && matches!(error, CallError::Cpu(_)), "{error}"),
         }
     }
 }
@@ -165,7 +162,7 @@ fn asking_and_asking_ends_too() {
         ..Limits::default()
     };
     let error = answer_within(&guest, limits).unwrap_err();
-    assert!(matches!(error, CallError::Deadline(SHORT)), "{error:?}");
+    assert!(matches!(error, CallError::Cpu(SHORT)), "{error:?}");
 }
 
 #[test]
@@ -367,4 +364,15 @@ fn opening_can_be_refused_in_the_plugins_words() {
         (5, 0, vec![]),
         "a refusal is an answer"
     );
+}
+
+#[test]
+fn tables_have_a_number() {
+    let tables = |count: usize| {
+        let items = "(table 0 funcref) ".repeat(count);
+        Guest::new().items(&items).load().map(drop)
+    };
+    tables(8).unwrap();
+    let error = tables(100).unwrap_err().to_string();
+    assert!(error.contains("table count too high"), "{error}");
 }

@@ -83,21 +83,6 @@ fn a_warning_is_written_once() {
 }
 
 #[test]
-fn a_line_stays_one_line() {
-    let forger = Guest::new().items(LOG).decode(
-        "(call $log (i32.const 2) (i32.const 8192) (i32.const 34))
-         (call $answer (local.get $bytes) (local.get $bytes_len) (local.get $ends) (local.get $ends_len))",
-    );
-    let lines = lines(tracing::Level::INFO, &forger);
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(
-        lines[0].contains(r"one\n2026-01-01 ERROR forged \u{1b}[31m"),
-        "{}",
-        lines[0]
-    );
-}
-
-#[test]
 fn a_long_line_is_cut() {
     // Two bytes a character from an odd address on, so that the limit falls into one.
     let long = Guest::new()

@@ -64,6 +64,21 @@ pub(super) const TRIES: &[Try] = &[
         },
     },
     Try {
+        what: "change a file's mode in the newest way",
+        on: On::Nothing,
+        of: NOT_WHOLE,
+        how: || {
+            const FCHMODAT2: libc::c_long = 452;
+            call(FCHMODAT2, [usize::MAX, 0, 0, 0]).map(drop)
+        },
+    },
+    Try {
+        what: "change the extended attributes of a path",
+        on: On::Nothing,
+        of: NOT_WHOLE,
+        how: || call(libc::SYS_setxattr, [0; 5]).map(drop),
+    },
+    Try {
         what: "change a file's owner",
         on: On::Real,
         of: NOT_WHOLE,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 
-use super::{LOADER, On, SERVER, Try, call_for_descriptor};
+use super::{LOADER, NOT_WHOLE, On, SERVER, Try, call, call_for_descriptor};
 
 pub(super) const TRIES: &[Try] = &[
     Try {
@@ -35,6 +35,36 @@ pub(super) const TRIES: &[Try] = &[
         how: || UnixDatagram::pair().map(drop),
     },
     Try {
+        what: "open a socket to virtual machines",
+        on: On::Nothing,
+        of: NOT_WHOLE,
+        how: || socket(libc::AF_VSOCK, libc::SOCK_STREAM),
+    },
+    Try {
+        what: "open a packet socket",
+        on: On::Nothing,
+        of: NOT_WHOLE,
+        how: || socket(libc::AF_PACKET, libc::SOCK_RAW),
+    },
+    Try {
+        what: "make the end of a connection wait",
+        on: On::Nothing,
+        of: SERVER,
+        how: || option(libc::SO_LINGER),
+    },
+    Try {
+        what: "choose the interface of a socket",
+        on: On::Nothing,
+        of: SERVER,
+        how: || option(libc::SO_BINDTODEVICE),
+    },
+    Try {
+        what: "run a filter on a socket",
+        on: On::Nothing,
+        of: SERVER,
+        how: || option(libc::SO_ATTACH_FILTER),
+    },
+    Try {
         what: "listen",
         on: On::Real,
         of: SERVER,
@@ -63,3 +93,15 @@ pub(super) const TRIES: &[Try] = &[
         how: || call_for_descriptor(libc::SYS_accept4, [usize::MAX]),
     },
 ];
+
+fn socket(family: i32, kind: i32) -> std::io::Result<()> {
+    let number = |value: i32| value.cast_unsigned() as usize;
+    call_for_descriptor(libc::SYS_socket, [number(family), number(kind), 0])
+}
+
+/// Of a socket that there is not.
+fn option(option: i32) -> std::io::Result<()> {
+    let number = |value: i32| value.cast_unsigned() as usize;
+    let arguments = [usize::MAX, number(libc::SOL_SOCKET), number(option), 0, 0];
+    call(libc::SYS_setsockopt, arguments).map(drop)
+}

@@ -151,6 +151,31 @@ pub(super) const TRIES: &[Try] = &[
         how: || call(libc::SYS_shmget, [0]).map(drop),
     },
     Try {
+        what: "share a queue by a number",
+        on: On::Nothing,
+        of: NOT_WHOLE,
+        // One that nobody has, and not to be made.
+        how: || call(libc::SYS_msgget, [0x6578_706f]).map(drop),
+    },
+    Try {
+        what: "share semaphores by a number",
+        on: On::Nothing,
+        of: NOT_WHOLE,
+        how: || call(libc::SYS_semget, [0x6578_706f, 0, 0]).map(drop),
+    },
+    Try {
+        what: "change how a process is scheduled",
+        on: On::Nothing,
+        of: NOT_WHOLE,
+        how: || {
+            call(
+                libc::SYS_sched_setscheduler,
+                [other_process(), usize::MAX, 0],
+            )
+            .map(drop)
+        },
+    },
+    Try {
         what: "become root",
         on: On::Real,
         of: ALL,

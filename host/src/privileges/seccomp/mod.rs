@@ -65,7 +65,7 @@ fn detail(process: Process) -> String {
         }
         Process::Starter => ", bpf but for reading, perf_event_open, and changes of files",
         Process::Server => {
-            ", bpf but for reading, perf_event_open, opening for writing, unix sockets and signals to others"
+            ", bpf but for reading, perf_event_open, opening for writing, unix sockets, sockets' options that block or choose an interface, and signals to others"
         }
         Process::Compiler => ", bpf, opening files, sockets and signals to others",
     };

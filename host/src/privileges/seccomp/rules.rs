@@ -61,6 +61,20 @@ const F_SETOWN: c_int = 8;
 const F_SETSIG: c_int = 10;
 const F_SETOWN_EX: c_int = 15;
 
+/// Of SOL_SOCKET: what makes close(2) wait, chooses another way than the routes do, or runs code in
+/// the kernel (asm-generic/socket.h).
+const SOCKET_OPTIONS: [c_int; 9] = [
+    libc::SO_LINGER,
+    libc::SO_BINDTODEVICE,
+    libc::SO_BINDTOIFINDEX,
+    libc::SO_DONTROUTE,
+    libc::SO_MARK,
+    libc::SO_ATTACH_FILTER,
+    libc::SO_ATTACH_BPF,
+    libc::SO_ATTACH_REUSEPORT_CBPF,
+    libc::SO_ATTACH_REUSEPORT_EBPF,
+];
+
 /// The part of a socket's type that says what it is: the rest are flags.
 const SOCKET_TYPE: u64 = 0xf;
 
@@ -104,6 +118,7 @@ pub(super) fn of(process: Process, landlocked: bool) -> Result<BTreeMap<c_long, 
         }
         Process::Server => {
             rules.insert(libc::SYS_socketpair, socketpair()?);
+            rules.insert(libc::SYS_setsockopt, socket_options()?);
             rules.extend(signals()?);
             #[cfg(target_arch = "x86_64")]
             rules.insert(libc::SYS_open, for_writing(1)?);
@@ -235,6 +250,17 @@ fn socketpair() -> Result<Rules, Error> {
         rules.push(all([masked(1, SOCKET_TYPE, kind)])?);
     }
     Ok(rules)
+}
+
+fn socket_options() -> Result<Rules, Error> {
+    let number = |value: c_int| u64::from(value.cast_unsigned());
+    let one = |option: &c_int| {
+        all([
+            When(1, Length::Dword, Op::Eq, number(libc::SOL_SOCKET)),
+            When(2, Length::Dword, Op::Eq, number(*option)),
+        ])
+    };
+    SOCKET_OPTIONS.iter().map(one).collect()
 }
 
 /// To itself alone, as abort(3) does. tkill(2) takes a thread: the first of a process has its

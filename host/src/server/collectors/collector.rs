@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::outcome::{Outcome, Target};
@@ -12,7 +13,9 @@ use super::shared::SharedCalls;
 use super::target_cache::TargetCache;
 use crate::config::CollectorConfig;
 use crate::plugin::Collector as Guest;
-use crate::plugin::{Answer, CallError, CollectError, CollectRequest, LogCapture, Plugin};
+use crate::plugin::{
+    Answer, CallError, CollectError, CollectRequest, FailureKind, LogCapture, Plugin,
+};
 use crate::repeats::Repeats;
 use crate::telemetry::{CollectorStats, RateLimit};
 
@@ -39,6 +42,8 @@ pub(super) struct Common {
     pub(super) most: usize,
     pub(super) failed_probes: RateLimit,
     pub(super) failed_scrapes: Repeats,
+    /// Where plugins run.
+    pub(super) threads: Handle,
 }
 
 /// What a call asks: two that ask the same are one.
@@ -74,7 +79,7 @@ impl Collector {
             guest,
             targets,
             common: Arc::clone(common),
-            calls: SharedCalls::default(),
+            calls: SharedCalls::on(common.threads.clone()),
             target_cache: TargetCache::default(),
             failures: Mutex::default(),
         }
@@ -151,7 +156,9 @@ impl Collector {
         let outcome = match capture {
             Some(capture) => {
                 let deadline = self.deadline(deadline);
-                Some(Arc::new(self.run(&key, deadline, Some(capture)).await))
+                let collector = Arc::clone(self);
+                let run = async move { collector.run(&key, deadline, Some(capture)).await };
+                self.common.threads.spawn(run).await.ok().map(Arc::new)
             }
             None => self.call(key, deadline).await,
         };
@@ -243,7 +250,18 @@ impl Collector {
             deadline,
             capture,
         };
-        self.guest.collect(&request).await
+        let answer = self.guest.collect(&request).await;
+        // Nobody asked but the config, which the collector took.
+        answer.map_err(|error| match error {
+            CollectError::Failed {
+                kind: FailureKind::Request,
+                message,
+            } if key.scrape => CollectError::Failed {
+                kind: FailureKind::Invalid,
+                message,
+            },
+            other => other,
+        })
     }
 
     fn complain(&self, key: &Key, error: &CollectError) {
@@ -263,6 +281,7 @@ impl Collector {
             self.common.failed_probes.allow(&kind)
         };
         if let Some(held_back) = news {
+            let held_back = (held_back > 0).then_some(held_back);
             tracing::warn!(
                 config,
                 collector,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
@@ -48,13 +49,15 @@ pub(in crate::server) enum FindError {
 }
 
 impl Index {
-    pub(in crate::server) fn new(telemetry_path: String) -> Arc<Self> {
+    /// `threads`: where plugins run.
+    pub(in crate::server) fn new(telemetry_path: String, threads: Handle) -> Arc<Self> {
         Arc::new(Self {
             units: Mutex::default(),
             changed: Notify::new(),
             common: Arc::new(Common {
                 places: Semaphore::new(MOST_CALLS),
                 most: MOST_CALLS,
+                threads,
                 failed_probes: RateLimit::every(LOG_INTERVAL),
                 failed_scrapes: Repeats::default(),
             }),
@@ -303,9 +306,9 @@ fn joined<'a>(families: impl Iterator<Item = &'a Family>) -> Vec<Family> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_probe_is_at_or_below_the_metrics() {
-        let index = Index::new("/m".to_owned());
+    #[tokio::test]
+    async fn no_probe_is_at_or_below_the_metrics() {
+        let index = Index::new("/m".to_owned(), Handle::current());
         let below = "is below the path of the metrics, `/m`".to_owned();
         assert_eq!(index.reserved("/m/cpu"), Some(below));
         assert!(index.reserved("/m").is_some());

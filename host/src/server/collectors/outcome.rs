@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::plugin::{Answer, CallError, CollectError, FailureKind};
+use crate::plugin::{Answer, CollectError, FailureKind};
 
 /// None: the collector's only one.
 pub(super) type Target = Option<Arc<str>>;
@@ -22,9 +22,7 @@ impl Outcome {
         match &self.result {
             Ok(_) => false,
             Err(CollectError::Failed { kind, .. }) => *kind == FailureKind::Timeout,
-            Err(CollectError::Call(error)) => {
-                matches!(error, CallError::Late(_) | CallError::Busy(_))
-            }
+            Err(CollectError::Call(error)) => !error.is_the_plugins(),
             Err(CollectError::Busy(_)) => true,
             Err(CollectError::Lost) => false,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// A call's end is told shortly after its deadline, and who waits for it wants to hear why it
@@ -15,6 +16,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// Calls on their way, by what they ask.
 pub(super) struct SharedCalls<K, T> {
     running: Arc<Mutex<HashMap<K, Running<T>>>>,
+    threads: Handle,
 }
 
 struct Running<T> {
@@ -23,10 +25,12 @@ struct Running<T> {
     deadline: Instant,
 }
 
-impl<K, T> Default for SharedCalls<K, T> {
-    fn default() -> Self {
+impl<K, T> SharedCalls<K, T> {
+    /// None yet. They are made on `threads`, whoever asks.
+    pub(super) fn on(threads: Handle) -> Self {
         Self {
             running: Arc::default(),
+            threads,
         }
     }
 }
@@ -83,7 +87,7 @@ where
             running: Arc::clone(&self.running),
             key: key.clone(),
         };
-        tokio::spawn(async move {
+        self.threads.spawn(async move {
             let result = call.await;
             // Whoever comes from here on wants a new call.
             drop(registered);
@@ -128,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn calls_of_one_key_are_one_while_it_runs() {
-        let calls = SharedCalls::default();
+        let calls = SharedCalls::on(Handle::current());
         let (made, go_on) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
         let one = async |key: &'static str| {
             let call = || {
@@ -152,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_nobodys_answer_for_long() {
-        let calls = SharedCalls::default();
+        let calls = SharedCalls::on(Handle::current());
         let panics = calls.call(&1, soon(), || async { panic!("as asked") }, |_| true);
         assert!(panics.await.is_none());
         assert_eq!(
@@ -168,7 +172,7 @@ mod tests {
     /// share that one.
     #[tokio::test]
     async fn a_shorter_deadline_is_nobody_elses() {
-        let calls = SharedCalls::default();
+        let calls = SharedCalls::on(Handle::current());
         let made = AtomicUsize::new(0);
         let now = Instant::now();
         let (short, long) = (now + Duration::from_millis(50), soon());
@@ -196,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_no_more_time_takes_what_there_is() {
-        let calls = SharedCalls::default();
+        let calls = SharedCalls::on(Handle::current());
         let deadline = soon();
         let made = AtomicUsize::new(0);
         let call = || {

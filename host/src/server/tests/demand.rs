@@ -53,7 +53,11 @@ fn requests_wait_for_one_start() {
     });
     says_status(&loader, status("u", UnitPhase::Stopped));
     settled(&mut loader);
-    assert!(loader.get("/metrics").contains("state=\"stopped\"} 1"));
+    assert!(
+        loader
+            .get("/metrics")
+            .contains("exporter_host_unit_state{config=\"u\"} 4")
+    );
     assert!(loader.get("/").contains("stopped, on demand"));
     loader.nothing_but_a_pong();
 }

@@ -30,7 +30,7 @@ fn a_unit_of_collectors_is_served() {
     let body = early.join().unwrap();
     for line in [
         "exporter_host_collector_success{collector=\"c\",config=\"u\"} 1",
-        "exporter_host_unit_state{config=\"u\",state=\"running\"} 1",
+        "exporter_host_unit_state{config=\"u\"} 1",
         "exporter_host_config_last_reload_success_timestamp_seconds 5",
         "exporter_host_process_threads{half=\"loader\"} 1000",
         "exporter_host_hardening{feature=\"split\"} 0",

@@ -87,7 +87,7 @@ async fn a_large_body_comes_in_chunks() {
         .unwrap();
     assert!(text == wanted);
 
-    let own = server.telemetry.families();
+    let own = server.telemetry.families(true);
     let sent = own
         .iter()
         .find(|f| f.meta.name == "exporter_host_http_response_bytes_total")

@@ -31,6 +31,7 @@ async fn what_cannot_be_meant_says_why() {
         ("/q?target=t", 404, "404 page not found\n"),
         ("/probe/?module=m", 404, "404 page not found\n"),
         ("/p?target=refused", 403, "denied: refused is not granted\n"),
+        ("/p?target=wrong", 400, "denied: refused is not granted\n"),
         ("/metrics?collect[]=x", 400, "missing collector: x\n"),
     ] {
         let answer = server.ask("GET", path, "").await;

@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     listen: bool,
     wrapper: Vec<String>,
     input: Option<OwnedFd>,
+    /// What the host says of itself is all that it can say.
+    detailed: bool,
     /// Words before all flags; none: to serve.
     verb: Vec<String>,
     /// In place of the one that is tested: a copy of it.
@@ -49,6 +51,7 @@ impl Setup {
             listen: true,
             wrapper: Vec::new(),
             input: None,
+            detailed: true,
             verb: Vec::new(),
             program: None,
         }
@@ -88,6 +91,12 @@ impl Setup {
     /// The test gives --web.listen-address itself.
     pub(crate) fn own_listener(mut self) -> Self {
         self.listen = false;
+        self
+    }
+
+    /// The host says of itself what it does by default.
+    pub(crate) fn default_metrics(mut self) -> Self {
+        self.detailed = false;
         self
     }
 
@@ -212,6 +221,9 @@ impl Setup {
         }
         if self.listen {
             command.arg("--web.listen-address=127.0.0.1:0");
+        }
+        if self.detailed {
+            command.arg("--web.detailed-exporter-metrics");
         }
         if self.split() == Split::Off && !given(ONE_PROCESS) {
             command.arg(ONE_PROCESS);

@@ -83,6 +83,7 @@ impl HostState {
         let kept = self.table.push(socket);
         let kept = kept.map_err(|error| NetError::Other(error.to_string()))?;
         self.sockets += 1;
+        self.has_read = true;
         Ok(kept)
     }
 
