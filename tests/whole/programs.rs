@@ -94,12 +94,38 @@ fn a_program_that_the_verifier_refuses_may_be_left_out() {
             &format!("programs: {programs}\n{METRICS}"),
         )
     };
-    let ended = of("{}").run();
+    let ended = of("{reads_anything: {enabled: required}}").run();
     assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_says(&ended.log, &["unit failed", "reads_anything"]);
     let host = of("{reads_anything: {enabled: never}}").start();
     watch_me(&host);
     fire(3, 1);
     assert_eq!(ran(&host), (1.0, 0.0));
+}
+
+/// The verifier refuses it, or the kernel does not have what it is for.
+#[test]
+fn a_program_that_is_not_loaded_costs_that_program_alone() {
+    for (object, program) in [
+        ("programs-refused", "reads_anything"),
+        ("programs-no-target", "for_nothing"),
+    ] {
+        let host = Setup::new().unit("unit", object, METRICS).start();
+        watch_me(&host);
+        fire(3, 1);
+        assert_eq!(ran(&host), (1.0, 0.0));
+        assert_eq!(loaded(&host), ["works"]);
+        let words = ["not attached", program, "libbpf says"];
+        assert_says(&host.log(), &words);
+        let page = host.get("/", &[]);
+        assert_says(page.text(), &[&format!("program {program}: ")]);
+        // No later attempt with the same file comes to anything else.
+        assert!(!page.text().contains("tried again in"), "{}", page.text());
+        host.stop();
+        let strict = Setup::new().unit("unit", object, METRICS);
+        let ended = strict.argument("--config.strict").run();
+        assert_eq!(ended.code, Some(1), "{}", ended.log);
+    }
 }
 
 #[test]

@@ -32,6 +32,15 @@ impl LibbpfLog {
         self.0.back().map(String::as_str)
     }
 
+    /// The program that was not loaded, if that is what the call failed of.
+    pub(super) fn refused_program(&self) -> Option<String> {
+        let mut lines = self.0.iter().rev();
+        lines.find_map(|line| {
+            let (name, what) = line.strip_prefix("prog '")?.split_once("': ")?;
+            what.starts_with("failed to load").then(|| name.to_owned())
+        })
+    }
+
     /// The last lines that say something, in one line of bounded length; empty if there are none.
     pub(super) fn summary(&self) -> String {
         const LINES: usize = 8;
@@ -137,6 +146,15 @@ mod tests {
         assert!(summary.len() <= SUMMARY_BYTES + '…'.len_utf8());
         assert!(!summary.contains("chatter") && !summary.contains("before"));
         assert!(!summary.contains("processed 3"));
+        assert_eq!(log.refused_program(), None);
+        let ((), log) = capture(|| {
+            receive(
+                PrintLevel::Warn,
+                "libbpf: prog 'a.b': failed to load: -EACCES\n",
+            );
+            receive(PrintLevel::Warn, "libbpf: failed to load object 'x'\n");
+        });
+        assert_eq!(log.refused_program().as_deref(), Some("a.b"));
         assert_eq!(capture(|| ()).1, LibbpfLog::default());
     }
 }

@@ -4,18 +4,16 @@
 mod error;
 mod globals;
 mod loaded;
+mod reuse;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::path::PathBuf;
 
 use libbpf_rs::MapCore as _;
-use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
 use libbpf_rs::ObjectBuilder;
 
@@ -23,17 +21,14 @@ pub(crate) use self::error::ObjectError;
 use self::error::load_reason;
 pub(crate) use self::globals::GlobalError;
 pub(crate) use self::loaded::LoadedObject;
+pub(crate) use self::reuse::SharedMaps;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
 use super::attach::UsdtMaps;
-use super::attach::is_usdt_map;
 use super::btf;
 use super::errno;
-use super::layout::BegunMap;
-use super::layout::MapLayout;
 use super::log;
 use super::map::MapInfo;
-use super::pins;
 use super::symbols;
 use super::symbols::Global;
 use super::sys;
@@ -77,10 +72,6 @@ pub(crate) struct OpenObject {
     types: Types,
     usdt: UsdtMaps,
 }
-
-/// Maps with what their entries are, kept alive whatever becomes of their object.
-#[derive(Debug)]
-pub(crate) struct SharedMaps(Vec<(MapLayout, MapHandle)>);
 
 impl OpenObject {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, ObjectError> {
@@ -138,18 +129,7 @@ impl OpenObject {
         if programs.is_empty() && maps.iter().all(|map| map.internal) {
             return Err(ObjectError::Empty { path: name });
         }
-        for mut map in object.maps_mut() {
-            // libbpf would share it between versions, and fill it in for one that is refused.
-            let unpinnable = pins::unpinnable_reason(sys::declared_map_type(&map));
-            if let (Some(why), Some(_)) = (unpinnable, sys::pin_path(&map)) {
-                tracing::warn!(
-                    object = name,
-                    map = %map.name().display(),
-                    "LIBBPF_PIN_BY_NAME is left out: {why}"
-                );
-                sys::forget_pin_path(&mut map);
-            }
-        }
+        reuse::forget_wrong_pins(&name, &mut object);
         Ok(Self {
             types,
             usdt,
@@ -171,97 +151,6 @@ impl OpenObject {
     /// Of the file.
     pub(crate) fn digest(&self) -> Digest {
         self.digest
-    }
-
-    /// Takes over maps of a loaded object: those of the same name whose entries mean the same.
-    /// Gives the others, whose entries begin anew.
-    pub(crate) fn reuse_maps(&mut self, shared: &SharedMaps) -> Vec<BegunMap> {
-        let (mut anew, path) = (Vec::new(), &self.path);
-        for mut map in self.object.maps_mut() {
-            let Some(wanted) = self
-                .maps
-                .iter()
-                .find(|known| *known.name == *map.name() && !known.internal)
-                // What is in them is about one version's links.
-                .filter(|known| !is_usdt_map(&known.name))
-            else {
-                continue;
-            };
-            let wanted = layout(path, &self.maps, &self.types.maps, &wanted.name);
-            let Ok(wanted) = wanted else { continue };
-            let name = &wanted.info.name;
-            let same = shared.0.iter().find(|(old, _)| old.info.name == *name);
-            let taken = match same {
-                None => Err("the version before has no such map".to_owned()),
-                Some((old, handle)) => match old.unshareable(&wanted) {
-                    Some(why) => Err(why),
-                    None => map
-                        .reuse_fd(handle.as_fd())
-                        .map_err(|error| errno::text(errno::of(&error))),
-                },
-            };
-            if let Err(why) = taken {
-                anew.push(BegunMap {
-                    name: name.clone(),
-                    why,
-                });
-            }
-        }
-        anew
-    }
-
-    /// The maps that a version which runs with maps of these layouts would not be followed in.
-    pub(crate) fn begun_maps(&self, before: &[MapLayout]) -> Vec<BegunMap> {
-        let mut begun = Vec::new();
-        for wanted in self.layouts() {
-            if is_usdt_map(&wanted.info.name) {
-                continue;
-            }
-            let old = before
-                .iter()
-                .find(|old| old.info.name == wanted.info.name)
-                .and_then(|old| old.unshareable(&wanted));
-            begun.extend(old.map(|why| BegunMap {
-                name: wanted.info.name,
-                why,
-            }));
-        }
-        begun
-    }
-
-    fn layouts(&self) -> Vec<MapLayout> {
-        let names = self.map_names();
-        names.filter_map(|name| self.layout(name).ok()).collect()
-    }
-
-    /// What a map's entries are.
-    pub(crate) fn layout(&self, name: &str) -> Result<MapLayout, ObjectError> {
-        layout(&self.path, &self.maps, &self.types.maps, name)
-    }
-
-    /// Takes over a map that is pinned, if its entries mean the same. Gives the reason if they do
-    /// not; or why that is not known, in a map that is taken over. `known`: what its entries are.
-    pub(crate) fn reuse_pinned(
-        &mut self,
-        name: &str,
-        pinned: &MapHandle,
-        known: Option<MapLayout>,
-    ) -> Result<Option<String>, String> {
-        let wanted = self.layout(name).map_err(|error| error.to_string())?;
-        let (found, unknown) = match known {
-            Some(known) => (known, None),
-            None => pins::layout(pinned)?,
-        };
-        if let Some(why) = found.difference(&wanted) {
-            return Err(why);
-        }
-        let map = self.object.maps_mut().find(|map| map.name() == name);
-        let Some(mut map) = map else {
-            return Err("the object has no such map".to_owned());
-        };
-        map.reuse_fd(pinned.as_fd())
-            .map_err(|error| error.to_string())?;
-        Ok(unknown)
     }
 
     /// Gives a map room for so many entries.
@@ -348,6 +237,23 @@ impl OpenObject {
         Ok(())
     }
 
+    /// Goes on without a program that the kernel does not take.
+    pub(crate) fn leave_out(&mut self, name: &str, why: String) {
+        let mut known = self.programs.iter_mut();
+        if let Some((_, plan)) = known.find(|(program, _)| program.name == name) {
+            *plan = AttachPlan::Impossible(why);
+        }
+        let mut programs = self.object.progs_mut();
+        if let Some(mut program) = programs.find(|program| program.name() == name) {
+            program.set_autoload(false);
+        }
+    }
+
+    /// Whether there is a program for the kernel.
+    pub(crate) fn any_program(&self) -> bool {
+        self.object.progs().any(|program| program.autoload())
+    }
+
     /// Writes a kernel symbol's address into the global variable `kaddr_<symbol>`.
     pub(crate) fn set_kaddr(&mut self, symbol: &str, address: u64) -> Result<(), ObjectError> {
         let wanted = format!("kaddr_{symbol}");
@@ -416,30 +322,6 @@ impl OpenObject {
         format!("the BPF object {path} has no global variable `{name}`{hint}")
     }
 
-    /// libbpf takes up what an object's own pins (`LIBBPF_PIN_BY_NAME`) name where the sizes are the
-    /// same.
-    fn check_own_pins(&self) -> Result<(), ObjectError> {
-        for map in self.object.maps() {
-            let Some(pin) = sys::pin_path(&map).filter(|pin| pin.exists()) else {
-                continue;
-            };
-            let Ok(pinned) = MapHandle::from_pinned_path(&pin) else {
-                continue;
-            };
-            let wanted = self.layout(&map.name().to_string_lossy())?;
-            let differs = pins::layout(&pinned).map(|(found, _)| found.difference(&wanted));
-            if let Ok(Some(why)) | Err(why) = differs {
-                return Err(ObjectError::OwnPin {
-                    path: self.path.clone(),
-                    map: wanted.info.name,
-                    pin,
-                    why,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Creates the maps and loads the programs; the verifier runs here.
     pub(crate) fn load(self) -> Result<LoadedObject, ObjectError> {
         self.check_own_pins()?;
@@ -456,6 +338,7 @@ impl OpenObject {
             path: path.clone(),
             reason: load_reason(errno::of(&error)),
             log: said.summary(),
+            program: said.refused_program(),
         })?;
         // Some sizes are chosen by libbpf while loading, e.g. a perf event array's.
         for loaded in object.maps() {
@@ -565,19 +448,6 @@ fn map_info(map: &libbpf_rs::OpenMap<'_>) -> MapInfo {
 /// arenas).
 fn is_internal(map: &libbpf_rs::OpenMap<'_>) -> bool {
     !matches!(map.map_type(), MapType::StructOps | MapType::Arena) && map.initial_value().is_some()
-}
-
-/// Of the map of that name.
-fn layout(
-    path: &str,
-    maps: &[MapInfo],
-    types: &HashMap<String, EntryTypes>,
-    name: &str,
-) -> Result<MapLayout, ObjectError> {
-    Ok(MapLayout {
-        info: find_map(path, maps, name)?.clone(),
-        types: types.get(name).cloned().unwrap_or_default(),
-    })
 }
 
 fn find_map<'a>(path: &str, maps: &'a [MapInfo], name: &str) -> Result<&'a MapInfo, ObjectError> {

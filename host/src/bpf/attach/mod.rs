@@ -1,9 +1,9 @@
 //! Attaching programs by the name of their section, and what came of it.
 //!
 //! Most sections are libbpf's to attach. Ours are `perf_event/…` (perf_event.rs), `xdp/<interface>`
-//! and `tcx/ingress/<interface>` (interfaces.rs), cgroup programs (cgroup.rs), and plain uprobes
-//! where the kernel has the multi link (uprobe.rs). Every attachment is made of real links, owned
-//! here; dropping them detaches.
+//! and `tcx/ingress/<interface>` (interfaces.rs), cgroup programs (cgroup.rs), static
+//! probes (usdt/), and plain uprobes where the kernel has the multi link (uprobe.rs). Every
+//! attachment is made of real links, owned here; dropping them detaches.
 
 mod cgroup;
 mod hint;
@@ -60,6 +60,8 @@ pub(crate) struct ProgramStatus {
     /// 16 hexadecimal digits; `None` if the program is not in the kernel.
     pub(crate) tag: Option<String>,
     pub(crate) attached: Attached,
+    /// Trying again to attach it may help.
+    pub(crate) retryable: bool,
 }
 
 /// How a program will be attached; decided when the object is opened, because some ways want
@@ -333,6 +335,7 @@ impl AttachedProgram {
             id: self.kernel.as_ref().map(|program| program.id),
             tag: self.kernel.as_ref().map(|program| program.tag.clone()),
             attached: self.attached.clone(),
+            retryable: !matches!(self.plan, AttachPlan::Impossible(_)),
         }
     }
 

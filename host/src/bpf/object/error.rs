@@ -29,6 +29,8 @@ pub(crate) enum ObjectError {
         path: String,
         reason: String,
         log: String,
+        /// The one that the kernel does not take, if it is that.
+        program: Option<String>,
     },
     #[error("the BPF object {path} has no map `{map}`: {}", list("it has", .known))]
     NoMap {

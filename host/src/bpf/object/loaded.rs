@@ -9,7 +9,8 @@ use std::os::fd::OwnedFd;
 use libbpf_rs::MapCore as _;
 use libbpf_rs::MapHandle;
 
-use super::{ObjectError, SharedMaps, find_map, layout, no_map};
+use super::reuse::layout;
+use super::{ObjectError, SharedMaps, find_map, no_map};
 use crate::bpf::attach::{AttachedProgram, ProgramStatus};
 use crate::bpf::errno;
 use crate::bpf::layout::MapLayout;

@@ -51,9 +51,9 @@ impl Version {
         Fingerprint::of(&self.config, object)
     }
 
-    fn any_unattached(&self) -> bool {
-        let mut kernel = self.kernel.iter();
-        kernel.any(|kernel| kernel.unattached().next().is_some())
+    /// Some programs are not attached that may be, later.
+    fn retryable(&self) -> bool {
+        self.kernel.as_ref().is_some_and(KernelSide::retryable)
     }
 }
 
@@ -432,11 +432,7 @@ impl Exclusive<'_> {
     /// Programs that are not attached are tried again, if there are any.
     pub(crate) fn attach_later(&mut self) {
         self.changed = true;
-        let any = self
-            .entry
-            .serving
-            .as_ref()
-            .is_some_and(Version::any_unattached);
+        let any = self.entry.serving.as_ref().is_some_and(Version::retryable);
         if any && self.entry.retry.is_none() {
             self.entry.retry = Some(Retry::first(What::Programs, Instant::now()));
         }
@@ -462,7 +458,7 @@ impl Exclusive<'_> {
         };
         let kernel = version.kernel.as_mut();
         let attached = kernel.map(KernelSide::attach_missing).unwrap_or_default();
-        if version.any_unattached() {
+        if version.retryable() {
             self.entry.retry = Some(retry.next(Instant::now()));
         }
         attached

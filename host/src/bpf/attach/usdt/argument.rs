@@ -30,12 +30,12 @@ pub(super) enum Location {
 
 /// Whose assembly language it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Machine {
+pub(super) enum Architecture {
     X86,
     Arm,
 }
 
-impl Machine {
+impl Architecture {
     pub(super) const OWN: Self = if cfg!(target_arch = "aarch64") {
         Self::Arm
     } else {
@@ -45,7 +45,7 @@ impl Machine {
 
 impl Argument {
     /// All of a probe. `Err`: what of it is not understood.
-    pub(super) fn parse_all(text: &str, machine: Machine) -> Result<Vec<Self>, String> {
+    pub(super) fn parse_all(text: &str, machine: Architecture) -> Result<Vec<Self>, String> {
         let mut arguments = Vec::new();
         let mut rest = text.trim();
         while !rest.is_empty() {
@@ -64,12 +64,12 @@ impl Argument {
     }
 
     /// The first, and what follows.
-    fn parse(text: &str, machine: Machine) -> Option<(Self, &str)> {
+    fn parse(text: &str, machine: Architecture) -> Option<(Self, &str)> {
         let (size, text) = text.split_once('@')?;
         let size: i8 = size.trim().parse().ok()?;
         let (location, rest) = match machine {
-            Machine::X86 => x86(text.trim_start())?,
-            Machine::Arm => arm(text.trim_start())?,
+            Architecture::X86 => x86(text.trim_start())?,
+            Architecture::Arm => arm(text.trim_start())?,
         };
         let argument = Self {
             size: size.unsigned_abs(),
@@ -179,7 +179,7 @@ fn arm_register(name: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str, machine: Machine) -> Vec<(i8, Location)> {
+    fn parse(text: &str, machine: Architecture) -> Vec<(i8, Location)> {
         let arguments = Argument::parse_all(text, machine).unwrap();
         let size = |one: &Argument| {
             if one.signed {
@@ -199,7 +199,7 @@ mod tests {
         use Location::{Constant, Indexed, Memory, Register};
         let memory = |register, offset| Memory { register, offset };
         assert_eq!(
-            parse("-4@%edi 8@%r15 1@%r11b 2@%r8w 8@%r12", Machine::X86),
+            parse("-4@%edi 8@%r15 1@%r11b 2@%r8w 8@%r12", Architecture::X86),
             [
                 (-4, Register(112)),
                 (8, Register(0)),
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(
             parse(
                 "-8@$-7 4@$71 -4@-20(%rbp) 8@(%rsp) 8@ 16(%rax)",
-                Machine::X86
+                Architecture::X86
             ),
             [
                 (-8, Constant(-7)),
@@ -228,10 +228,10 @@ mod tests {
             offset,
         };
         assert_eq!(
-            parse("1@-96(%rbp,%rax,8) 1@(%rbp,%rax)", Machine::X86),
+            parse("1@-96(%rbp,%rax,8) 1@(%rbp,%rax)", Architecture::X86),
             [(1, indexed(-96, 3)), (1, indexed(0, 0))]
         );
-        assert_eq!(parse("", Machine::X86), []);
+        assert_eq!(parse("", Architecture::X86), []);
     }
 
     #[test]
@@ -239,7 +239,10 @@ mod tests {
         use Location::{Constant, Memory, Register};
         let memory = |register, offset| Memory { register, offset };
         assert_eq!(
-            parse("-4@x0 8@[sp, 12] 8@[x30] 4@5 -8@-9 8@[x2,-8]", Machine::Arm),
+            parse(
+                "-4@x0 8@[sp, 12] 8@[x30] 4@5 -8@-9 8@[x2,-8]",
+                Architecture::Arm
+            ),
             [
                 (-4, Register(0)),
                 (8, memory(248, 12)),
@@ -268,10 +271,16 @@ mod tests {
             "é@é",
             "-4@%edi junk",
         ] {
-            assert!(Argument::parse_all(text, Machine::X86).is_err(), "{text}");
+            assert!(
+                Argument::parse_all(text, Architecture::X86).is_err(),
+                "{text}"
+            );
         }
         for text in ["8@[x31]", "8@[sp", "8@v0", "8@[x1, x2]"] {
-            assert!(Argument::parse_all(text, Machine::Arm).is_err(), "{text}");
+            assert!(
+                Argument::parse_all(text, Architecture::Arm).is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -19,7 +19,7 @@ use libbpf_rs::{
     UprobeOpts,
 };
 
-use self::argument::{Argument, Machine};
+use self::argument::{Architecture, Argument};
 use self::elf::Site;
 pub(in crate::bpf) use self::spec::SpecLayout;
 use super::by_libbpf;
@@ -160,7 +160,7 @@ impl Usdt {
                 continue;
             }
             let unusable = |why| format!("the probe's arguments `{text}` cannot be read: {why}");
-            let arguments = Argument::parse_all(text, Machine::OWN).map_err(unusable)?;
+            let arguments = Argument::parse_all(text, Architecture::OWN).map_err(unusable)?;
             let record = layout.encode(&arguments).map_err(unusable)?;
             if next >= map.max_entries() {
                 return Err(format!(

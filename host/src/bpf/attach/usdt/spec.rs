@@ -181,7 +181,7 @@ fn put(to: &mut [u8], start: usize, member: &Member, number: u64) -> Result<(), 
 mod tests {
     use super::*;
     use crate::bpf::OpenObject;
-    use crate::bpf::attach::usdt::argument::Machine;
+    use crate::bpf::attach::usdt::argument::Architecture;
     use crate::bpf::testing;
 
     /// As libbpf declares it before 1.7, and since.
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn encode(layout: &SpecLayout, text: &str) -> Result<Vec<u8>, String> {
-        layout.encode(&Argument::parse_all(text, Machine::X86).unwrap())
+        layout.encode(&Argument::parse_all(text, Architecture::X86).unwrap())
     }
 
     #[test]

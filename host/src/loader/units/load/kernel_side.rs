@@ -101,6 +101,11 @@ impl KernelSide {
             })
     }
 
+    /// Some of what is not attached may be, later.
+    pub(crate) fn retryable(&self) -> bool {
+        self.unattached().any(|(program, _)| program.retryable)
+    }
+
     /// Required programs that are not attached, in a sentence.
     pub(crate) fn lacks(&self, config: &UnitConfig) -> Option<String> {
         let required = |name: &str| {

@@ -14,7 +14,8 @@ use resolve::resolve;
 
 use super::error::{LoadFailure, UnitError};
 use crate::bpf::{
-    BegunMap, CgroupIdKeeper, GlobalError, MapLayout, OpenObject, OpenOptions, Pins, SharedMaps,
+    BegunMap, CgroupIdKeeper, GlobalError, MapLayout, ObjectError, OpenObject, OpenOptions, Pins,
+    SharedMaps,
 };
 use crate::config::{Diagnostic, Enabled, Span, UnitConfig};
 use crate::kernel::KernelFacts;
@@ -66,7 +67,8 @@ impl Loaded {
 }
 
 /// Loads a unit; nothing counts until it is attached. What is in the kernel by then is gone again
-/// on an error.
+/// on an error. A program that the kernel does not take is left out unless it is required or the
+/// only one.
 ///
 /// `predecessor`: the maps of a running version of the unit, taken over where their definitions
 /// are the same, so that counters go on. `number`: of the new kernel side.
@@ -76,25 +78,62 @@ pub(crate) fn load(
     predecessor: Option<&SharedMaps>,
     number: u64,
 ) -> Result<Loaded, LoadFailure> {
-    let known = config.clone();
-    attempt(config, environment, predecessor, number).map_err(|error| LoadFailure {
+    let mut left_out: Vec<LeftOut> = Vec::new();
+    let error = loop {
+        let attempt = attempt(config.clone(), environment, predecessor, number, &left_out);
+        let error = match attempt {
+            Ok(Some(loaded)) => return Ok(loaded),
+            // No program is left: the first says what is wrong.
+            Ok(None) => break left_out.swap_remove(0).error,
+            Err(error) => error,
+        };
+        match refused(&error, &config) {
+            Some(program) if !left_out.iter().any(|known| known.program == program) => {
+                left_out.push(LeftOut { program, error });
+            }
+            _ => break error,
+        }
+    };
+    Err(LoadFailure {
         error,
-        config: Some(Box::new(known)),
+        config: Some(Box::new(config)),
     })
 }
 
+/// A program that the kernel does not take, and what it says.
+struct LeftOut {
+    program: String,
+    error: UnitError,
+}
+
+/// The program because of which the object is not loaded, if the unit can do without.
+fn refused(error: &UnitError, config: &UnitConfig) -> Option<String> {
+    let UnitError::Object(ObjectError::Load {
+        program: Some(name),
+        ..
+    }) = error
+    else {
+        return None;
+    };
+    let mut programs = config.programs.iter();
+    let required = programs.any(|known| known.name == *name && known.enabled == Enabled::Required);
+    (!required).then(|| name.clone())
+}
+
+/// None: without what is left out, there is no program.
 fn attempt(
     config: UnitConfig,
     environment: &Environment,
     predecessor: Option<&SharedMaps>,
     number: u64,
-) -> Result<Loaded, UnitError> {
+    left_out: &[LeftOut],
+) -> Result<Option<Loaded>, UnitError> {
     let Some(path) = config.object.clone() else {
-        return Ok(Loaded {
+        return Ok(Some(Loaded {
             config,
             metrics: Vec::new(),
             kernel: None,
-        });
+        }));
     };
     let options = OpenOptions {
         btf: environment.btf.clone(),
@@ -107,10 +146,17 @@ fn attempt(
     })?;
     set_kaddrs(&config, &mut object, &environment.facts)?;
     fill(&config, &mut object)?;
+    for LeftOut { program, error } in left_out {
+        object.leave_out(program, error.to_string());
+    }
+    if !left_out.is_empty() && !object.any_program() {
+        return Ok(None);
+    }
     let mut begun = None;
     if let Some(predecessor) = predecessor {
         let anew = object.reuse_maps(predecessor);
-        for BegunMap { name, why } in &anew {
+        // Once is enough.
+        for BegunMap { name, why } in anew.iter().filter(|_| left_out.is_empty()) {
             tracing::info!(
                 config = config.name,
                 map = name,
@@ -135,13 +181,13 @@ fn attempt(
         )?),
         None => None,
     };
-    Ok(Loaded {
+    Ok(Some(Loaded {
         kernel: Some(KernelSide::new(
             number, object, digest, keeper, pinned, buffers,
         )),
         config,
         metrics,
-    })
+    }))
 }
 
 /// The metrics of another config over an object that is loaded.
