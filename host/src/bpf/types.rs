@@ -241,8 +241,7 @@ impl Types {
                     let mut entry = reader.entry_types(ty);
                     // Slots that are filled at load lie behind the declaration's own members.
                     let declared = plain(ty).and_then(|map| Composite::try_from(map).ok());
-                    entry.filled_at_load =
-                        declared.is_some_and(|map| info.size as usize > map.size());
+                    entry.filled_at_load = declared.is_some_and(|map| info.size > map.size());
                     types.maps.insert(name, entry);
                 } else {
                     let folded = is_folded(btf, ty);

@@ -117,8 +117,16 @@ impl AttachPlan {
         if cgroup::takes(program.prog_type()) {
             return Self::RootCgroup;
         }
-        if let Some(probe) = Usdt::parse(section, usdt) {
-            return Self::Usdt(probe);
+        if section.starts_with("usdt/") || section.starts_with("usdt.s/") {
+            // Not libbpf's: it would write more than the object has room for.
+            return Usdt::parse(section, usdt).map_or_else(
+                || {
+                    Self::Impossible(format!(
+                        "section `{section}`: expected `usdt/FILE:PROVIDER:NAME`"
+                    ))
+                },
+                Self::Usdt,
+            );
         }
         // Probing costs a system call or two, and programs that are off need no plan.
         if program.autoload()

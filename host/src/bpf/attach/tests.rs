@@ -209,9 +209,11 @@ fn usdt_root() {
     let mut object = load(&format!(
         "#include <bpf/usdt.bpf.h>\n\
          SEC(\"usdt/{library}:libstdcxx:throw\") int thrown(struct pt_regs *ctx) {{ return hit(0); }}\n\
-         SEC(\"usdt/{library}:libstdcxx:nosuch\") int nosuch(struct pt_regs *ctx) {{ return hit(1); }}"
+         SEC(\"usdt/{library}:libstdcxx:nosuch\") int nosuch(struct pt_regs *ctx) {{ return hit(1); }}\n\
+         SEC(\"usdt/{library}:libstdcxx:throw:more\") int more(struct pt_regs *ctx) {{ return hit(2); }}"
     ));
     let all = object.attach();
+    assert!(failure(&all, "more").contains("expected `usdt/FILE:PROVIDER:NAME`"));
     assert_eq!(status(&all, "thrown").attached, Attached::Yes);
     assert!(
         failure(&all, "nosuch").contains("no such probe"),

@@ -108,8 +108,8 @@ impl OpenObject {
         Ok(unknown)
     }
 
-    /// libbpf takes up what an object's own pins (`LIBBPF_PIN_BY_NAME`) name where the sizes are the
-    /// same.
+    /// Where an object pins maps itself (`LIBBPF_PIN_BY_NAME`), libbpf takes up what is pinned if
+    /// the sizes are the same.
     pub(super) fn check_own_pins(&self) -> Result<(), ObjectError> {
         for map in self.object.maps() {
             let Some(pin) = sys::pin_path(&map).filter(|pin| pin.exists()) else {

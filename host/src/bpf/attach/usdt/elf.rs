@@ -237,19 +237,27 @@ impl<'n> Iterator for Notes<'n> {
             if self.0.is_empty() {
                 return None;
             }
-            let Some((owner, kind, content, rest)) = split(self.0) else {
+            let Some(any) = split(self.0) else {
                 self.0 = &[];
                 return Some(None);
             };
-            self.0 = rest;
-            if (owner, kind) == (NOTE_OWNER, NOTE_TYPE) {
-                return Some(note(content));
+            self.0 = any.rest;
+            if (any.owner, any.kind) == (NOTE_OWNER, NOTE_TYPE) {
+                return Some(note(any.content));
             }
         }
     }
 }
 
-fn split(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
+/// Any note, and what follows it.
+struct AnyNote<'n> {
+    owner: &'n [u8],
+    kind: u32,
+    content: &'n [u8],
+    rest: &'n [u8],
+}
+
+fn split(bytes: &[u8]) -> Option<AnyNote<'_>> {
     let (owner, content) = (u32_at(bytes, 0)? as usize, u32_at(bytes, 4)? as usize);
     let kind = u32_at(bytes, 8)?;
     let after = bytes.get(12..)?;
@@ -257,7 +265,12 @@ fn split(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
     let from = after.get(padded(owner)?..)?;
     // The last may lack its padding.
     let rest = from.get(padded(content)?..).unwrap_or_default();
-    Some((after.get(..owner)?, kind, from.get(..content)?, rest))
+    Some(AnyNote {
+        owner: after.get(..owner)?,
+        kind,
+        content: from.get(..content)?,
+        rest,
+    })
 }
 
 fn note(content: &[u8]) -> Option<Note<'_>> {

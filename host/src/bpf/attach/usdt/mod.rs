@@ -39,7 +39,7 @@ pub(in crate::bpf) fn is_own_map(name: &str) -> bool {
 #[derive(Debug, Clone)]
 pub(in crate::bpf) struct UsdtMaps {
     /// `Err`: why it is not known.
-    layout: Result<SpecLayout, String>,
+    layout: Arc<Result<SpecLayout, String>>,
     /// How many entries of the map are taken.
     taken: Arc<AtomicU32>,
 }
@@ -56,7 +56,7 @@ pub(in crate::bpf) struct Usdt {
 impl UsdtMaps {
     pub(in crate::bpf) fn new(layout: Result<SpecLayout, String>) -> Self {
         Self {
-            layout,
+            layout: Arc::new(layout),
             taken: Arc::default(),
         }
     }
@@ -94,7 +94,7 @@ impl Usdt {
         object: &Object,
         program: &ProgramMut<'_>,
     ) -> Result<Vec<Link>, String> {
-        let layout = self.maps.layout.as_ref().map_err(Clone::clone)?;
+        let layout = (*self.maps.layout).as_ref().map_err(Clone::clone)?;
         let path = resolve(&self.file)?;
         let shown = path.display();
         let (sites, position_independent) = elf::sites(&path, &self.provider, &self.name)
