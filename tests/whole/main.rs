@@ -42,7 +42,7 @@ mod languages;
 mod lifecycle;
 mod map_types;
 mod merging;
-
+mod pin_directories;
 mod pins;
 mod plan;
 mod plugin_tools;

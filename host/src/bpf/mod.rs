@@ -17,6 +17,7 @@ mod map;
 mod mark;
 mod object;
 mod perf;
+mod pin_directory;
 mod pins;
 mod probe;
 mod program;

@@ -104,7 +104,7 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
     let Some(first) = start::load_all(&settings, configs, facts, &signals) else {
         return Ok(ExitCode::SUCCESS);
     };
-    let mut features = confine::confine(&settings)?;
+    let mut features = confine::confine(&settings, first.environment.pins.as_ref())?;
     features.push(split(starter.is_some(), keep_bpf));
     for feature in &features {
         feature.log();

@@ -20,6 +20,7 @@ use crate::config::{self, UnitConfig};
 use crate::doctor;
 use crate::kernel::KernelFacts;
 use crate::link::ServedUnit;
+use crate::privileges::User;
 
 /// Units as the privileged part of a start leaves them.
 pub(super) struct FirstLoad {
@@ -120,29 +121,35 @@ impl FirstLoad {
     }
 }
 
-/// Prepares the place of pinned maps, if any unit wants some.
+/// Opens the directory of pinned maps while there is the privilege. What goes wrong is of interest
+/// only where a unit pins.
 fn open_pins(settings: &Settings, loaded: &LoadedConfigs) -> Option<Pins> {
     if settings.check {
         return None;
     }
-    let pins = Pins::new(&settings.pin_dir);
+    let owner = settings.hardening.user.as_ref().map(User::ids);
+    let pins = Pins::new(&settings.pin_dir, owner);
     let wanted = |unit: &UnitConfig| unit.maps.iter().any(|map| map.pin);
     let any = loaded.units.iter().any(wanted);
     // Also if none does: a reload may bring one, and then it is too late.
-    if let Err(why) = pins.prepare() {
-        if any {
-            tracing::error!("maps cannot be pinned: {why}");
-        } else {
+    let prepared = pins.prepare();
+    if !any {
+        if let Err(why) = prepared {
             tracing::debug!("maps could not be pinned: {why}");
         }
+        return Some(pins);
     }
-    let units = loaded.units.iter().map(|unit| unit.name.as_str());
+    if let Err(why) = prepared.and_then(|()| pins.hand_over()) {
+        tracing::error!("maps cannot be pinned: {why}");
+    }
+    let units = loaded.units.iter().filter(|unit| wanted(unit));
+    let units = units.map(|unit| unit.name.as_str());
     let failed = loaded.failed.iter().map(|unit| unit.name.as_str());
     let known: Vec<&str> = units.chain(failed).collect();
     for other in pins.of_others(&known) {
         tracing::info!(
             directory = %other.display(),
-            "pinned maps of a unit that is not here: remove the directory if nobody wants them"
+            "pinned maps of a unit that is not here or does not pin: remove the directory if nobody wants them"
         );
     }
     Some(pins)

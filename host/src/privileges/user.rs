@@ -149,23 +149,23 @@ impl User {
         Ok(())
     }
 
-    /// Once it is us: what has to be written can be. Gives a sentence for each directory that is
-    /// written only where a unit asks for it, and cannot be.
-    pub(super) fn check(&self, paths: &Access) -> Result<Vec<String>, UserError> {
+    /// Once it is us: what has to be written can be.
+    pub(super) fn check(&self, paths: &Access) -> Result<(), UserError> {
         let refused = |path: &&PathBuf| {
             path.is_dir() && access(*path, Permission::WRITE_OK | Permission::EXEC_OK).is_err()
         };
-        let not_writable = |path: &PathBuf| UserError::NotWritable {
-            uid: self.uid,
-            path: path.clone(),
-        };
-        if let Some(path) = paths.write.iter().find(refused) {
-            return Err(not_writable(path));
+        match paths.write.iter().find(refused) {
+            Some(path) => Err(UserError::NotWritable {
+                uid: self.uid,
+                path: path.clone(),
+            }),
+            None => Ok(()),
         }
-        let if_needed = paths.write_if_needed.iter().filter(refused);
-        Ok(if_needed
-            .map(|path| not_writable(path).to_string())
-            .collect())
+    }
+
+    /// User and group.
+    pub(crate) fn ids(&self) -> (u32, u32) {
+        (self.uid, self.gid)
     }
 
     pub(super) fn uid(&self) -> u32 {
