@@ -45,6 +45,7 @@ pub(crate) use self::object::ObjectError;
 pub(crate) use self::object::OpenObject;
 pub(crate) use self::object::OpenOptions;
 pub(crate) use self::object::SharedMaps;
+pub(crate) use self::object::read_object;
 pub(crate) use self::pins::Pins;
 pub(crate) use self::pins::UnitPins;
 pub(crate) use self::pins::unpinnable_reason;

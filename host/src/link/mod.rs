@@ -37,7 +37,7 @@ pub(crate) use self::memfd::sealed;
 pub(crate) use self::messages::{
     FileAnswer, FileKind, FileRefusal, FileWish, LoadFigures, OnDemand, OpenRefusal, PluginMessage,
     ProcessFigures, ServedConfig, ServedProgram, ServedSource, ServedUnit, ToLoader, ToServer,
-    UnitPhase, UnitStatus,
+    UnitPhase, UnitStatus, WatchMode,
 };
 pub(crate) use self::packet::pair;
 pub(crate) use self::receiver::Next;

@@ -73,11 +73,14 @@ pub(crate) struct Mains {
 
 /// Runs until SIGTERM or SIGINT. An error is for stderr and exit code 1.
 pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
+    let signals = Signals::hold().context("cannot hold signals back")?;
     settings.log.install().context("cannot set up the log")?;
     for remark in &settings.remarks {
         tracing::info!("{remark}");
     }
-    let signals = Signals::hold().context("cannot hold signals back")?;
+    if let Some(user) = &settings.hardening.user {
+        user.check_allowed()?;
+    }
     if let Err(error) = privileges::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -85,6 +88,8 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
     let keep_bpf = settings.split && privileges::server_needs_cap_bpf();
     let starter = start_starter(&settings, keep_bpf, mains.entries)?;
     name_process();
+    // Resolving a name, a file system or the kernel may take long: nothing is lost by an end now.
+    let end_at_once = signals.end_at_once().context("cannot handle signals")?;
     // Before anything is loaded: a port in use ends the start while that costs nothing.
     let listeners = if settings.check {
         Vec::new()
@@ -95,15 +100,13 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
         .chain(&settings.plugin_dirs)
         .cloned()
         .collect();
-    let before_reading = watch::look_at(&watched);
+    let before_reading = watch::Look::at(&watched);
     let machine = HostTopology::look();
     let configs = start::read(&settings)?;
     let (kallsyms, pci_ids) = (open_kallsyms(), open_pci_ids());
     let own = kallsyms.as_ref().and_then(|file| file.try_clone().ok());
     let facts = Arc::new(KernelFacts::from_descriptors(own, None));
-    let Some(first) = start::load_all(&settings, configs, facts, &signals) else {
-        return Ok(ExitCode::SUCCESS);
-    };
+    let first = start::load_all(&settings, configs, facts);
     let mut features = confine::confine(&settings, first.environment.pins.as_ref())?;
     features.push(split(starter.is_some(), keep_bpf));
     for feature in &features {
@@ -114,6 +117,7 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
         Some(directory) => Some(CompileCache::open(directory)?),
         None => None,
     };
+    drop(end_at_once);
     // From here on there may be threads.
     let settings = Arc::new(settings);
     let addresses: Vec<_> = listeners
@@ -195,7 +199,7 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
 /// What begins to be watched once everything is loaded.
 struct Watch {
     watched: Vec<PathBuf>,
-    before_reading: watch::Seen,
+    before_reading: watch::Look,
     machine: HostTopology,
     addresses: Vec<std::net::SocketAddr>,
 }
@@ -330,11 +334,13 @@ fn live(
         addresses,
     } = watch;
     let tasks = Arc::clone(&kernel.tasks);
+    let link = Arc::clone(&kernel.link);
     watch::start(
         watched,
         before_reading,
         settings.config.watch,
         settings.config.quiet,
+        move |mode| link.watching(mode),
         move || tasks.reload(None),
     )
     .context("cannot watch the directories")?;

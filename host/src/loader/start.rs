@@ -11,7 +11,6 @@ use super::kernel::{Kernel, refuse, report_running, served, starts_now};
 use super::notify;
 use super::reload::Outcome;
 use super::reserve::Reserve;
-use super::signals::{Signal, Signals};
 use super::units::{Desired, Environment, LoadFailure, Loaded, UnitError, load};
 use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
@@ -30,6 +29,8 @@ pub(super) struct FirstLoad {
     waiting: Vec<UnitConfig>,
     /// Not for this kernel, and why.
     skipped: Vec<(UnitConfig, String)>,
+    /// Sub-directories that cannot be read, and why.
+    unreadable: Vec<String>,
 }
 
 /// An attached version, and what the server is to read of it.
@@ -59,22 +60,28 @@ pub(super) fn read(settings: &Settings) -> anyhow::Result<LoadedConfigs> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    for directory in &loaded.unreadable {
+        tracing::error!("{}", directory.diagnostic);
+    }
     if loaded.units.is_empty() && loaded.failed.is_empty() {
-        bail!(
+        let none = format!(
             "there are no units in {}: expected NAME.yaml and NAME.bpf.o",
             settings.config.dir.display()
         );
+        if settings.strict || settings.check {
+            bail!(none);
+        }
+        tracing::warn!("{none}; the host waits for the first one");
     }
     Ok(loaded)
 }
 
-/// Loads and attaches. None: a signal says that it is not wanted any more.
+/// Loads and attaches.
 pub(super) fn load_all(
     settings: &Settings,
     loaded: LoadedConfigs,
     facts: Arc<KernelFacts>,
-    signals: &Signals,
-) -> Option<FirstLoad> {
+) -> FirstLoad {
     notify::status("loading and attaching BPF programs");
     let environment = Environment {
         pins: open_pins(settings, &loaded),
@@ -93,25 +100,25 @@ pub(super) fn load_all(
     let (now, waiting): (Vec<UnitConfig>, Vec<UnitConfig>) = units
         .into_iter()
         .partition(|unit| starts_now(unit, settings.check));
-    let mut candidates: Vec<Candidate> = loaded.failed.into_iter().map(unreadable).collect();
+    let failed = loaded.failed.into_iter();
+    let mut candidates: Vec<Candidate> = failed.map(unreadable).collect();
     for (number, unit) in (1..).zip(now) {
-        match signals.take() {
-            None | Some(Signal::Hangup) => {}
-            Some(signal) => {
-                tracing::info!(signal = signal.name(), "stopping");
-                return None;
-            }
-        }
         candidates.push(attach(unit, &environment, number));
     }
     bpf::post_attach_mark();
     candidates.sort_by(|a, b| a.name.cmp(&b.name));
-    Some(FirstLoad {
+    FirstLoad {
         environment,
         candidates,
         waiting,
         skipped,
-    })
+        unreadable: loaded
+            .unreadable
+            .iter()
+            .filter(|directory| !directory.is_dangling)
+            .map(|directory| directory.diagnostic.to_string())
+            .collect(),
+    }
 }
 
 impl FirstLoad {
@@ -208,6 +215,7 @@ impl Kernel {
             candidates,
             waiting,
             skipped,
+            unreadable,
             ..
         } = first;
         notify::status("opening plugins");
@@ -224,18 +232,23 @@ impl Kernel {
             self.skip(config, &why);
         }
         let counts = self.units.count();
-        let successful = counts.failed == 0 && outcome.failed.is_empty();
+        let successful = counts.failed == 0 && outcome.failed.is_empty() && unreadable.is_empty();
         self.link.reloaded(&[], successful, "");
-        if counts.running == 0 && counts.waiting == 0 && counts.failed > 0 && !settings.check {
-            bail!(
-                "none of {} units can run, see the errors above",
-                counts.failed
-            );
-        }
         let all = counts.failed + counts.running + counts.waiting + counts.skipped;
         if settings.strict && counts.failed > 0 {
             bail!(
                 "--config.strict: {} of {all} units do not run, see the errors above",
+                counts.failed
+            );
+        }
+        if settings.strict
+            && let Some(first) = unreadable.first()
+        {
+            bail!("--config.strict: {first}");
+        }
+        if counts.running == 0 && counts.waiting == 0 && counts.failed > 0 && !settings.check {
+            tracing::error!(
+                "none of {} units runs: the host is not ready until one does",
                 counts.failed
             );
         }

@@ -21,8 +21,8 @@ mod unit;
 mod write_timeout;
 
 pub(crate) use exporter::{
-    BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, Unavailable,
-    UnitStatus,
+    BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed,
+    ReloadAnswer, Unavailable, UnitStatus,
 };
 pub(crate) use options::WebOptions;
 pub(crate) use report::UnitReport;
