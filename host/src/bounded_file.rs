@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
-    #[error("{}{}", .0, crate::privileges::denied(.0))]
+    #[error("{0}")]
     Io(#[from] io::Error),
     #[error("expected a regular file")]
     NotRegular,

@@ -271,10 +271,8 @@ impl Listing {
         if missing && path.symlink_metadata().is_err() {
             return;
         }
-        let message = format!(
-            "cannot read this sub-directory, its units go on as they were: {error}{}",
-            crate::privileges::denied(error)
-        );
+        let message =
+            format!("cannot read this sub-directory, its units go on as they were: {error}");
         self.unreadable.push(UnreadableDirectory {
             prefix: format!("{name}/"),
             diagnostic: Diagnostic::error(Span::whole(&Arc::new(path.to_owned())), message),
