@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use super::settings::Settings;
 use crate::config::discover::{self, DiscoverError};
 use crate::loader::plugins::check_cache;
+use crate::privileges::UserError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PathError {
     #[error(transparent)]
     Config(#[from] DiscoverError),
+    #[error(transparent)]
+    User(#[from] UserError),
     #[error("--plugin.dir: cannot read the directory {}: {source}", path.display())]
     Plugins { path: PathBuf, source: io::Error },
     #[error("--plugin.cache-dir: cannot keep compiled code in {}: {why}", path.display())]
@@ -26,6 +29,9 @@ pub(super) enum PathError {
 
 /// Looks at what the flags name.
 pub(super) fn check(settings: &Settings) -> Result<(), PathError> {
+    if let Some(user) = &settings.hardening.user {
+        user.check_allowed()?;
+    }
     let config = &settings.config;
     discover::discover(&config.dir, config.names.as_deref())?;
     for path in &settings.plugin_dirs {

@@ -78,9 +78,6 @@ pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> 
     for remark in &settings.remarks {
         tracing::info!("{remark}");
     }
-    if let Some(user) = &settings.hardening.user {
-        user.check_allowed()?;
-    }
     if let Err(error) = privileges::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }

@@ -102,6 +102,6 @@ fn flags_that_cannot_be_meant() {
     let ended = as_user(for_everybody(), ",+bpf,+perfmon")
         .argument("--user=0")
         .run();
-    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.code, Some(2));
     ended.says(&["--user=0:0", "CAP_SETUID"]);
 }
