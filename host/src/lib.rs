@@ -1,6 +1,7 @@
 //! exporter-host: a Prometheus exporter for one Linux node. BPF objects count in the kernel,
 //! sandboxed WebAssembly components decode and shape.
 
+mod bounded_file;
 mod bpf;
 mod cli;
 mod compiler;
@@ -45,7 +46,7 @@ const MAINS: Mains = Mains {
 };
 
 /// The program: does what the command line says. Gives the exit code: 0, 1 for what failed, 2 for a
-/// command line that can't be read.
+/// command line that can't be read or names what is not there.
 pub fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
@@ -65,7 +66,10 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(flags) => {
             cli::healthcheck::run(&flags, &mut io::stdout().lock()).map_err(Into::into)
         }
-        Command::Serve(settings) => loader::run(*settings, MAINS),
+        Command::Serve(settings) => match cli::check_paths(&settings) {
+            Ok(()) => loader::run(*settings, MAINS),
+            Err(answer) => return cli::report(&answer),
+        },
     };
     outcome.unwrap_or_else(|error| {
         // Nothing can be done about a closed stderr.

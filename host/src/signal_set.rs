@@ -1,4 +1,5 @@
-//! Sets of signals: which are held back from a thread, and a descriptor that tells of them.
+//! Sets of signals: which are held back from a thread, a descriptor that tells of them, and which
+//! end the process.
 //!
 //! Neither std nor rustix has them. All of this room's `unsafe` is here, behind functions that
 //! cannot be called wrongly.
@@ -29,6 +30,11 @@ impl SignalSet {
     /// already. Gives the mask of before.
     pub(crate) fn block(&self) -> io::Result<Self> {
         self.change_mask(libc::SIG_BLOCK)
+    }
+
+    /// Lets these through to this thread. Gives the mask of before.
+    pub(crate) fn unblock(&self) -> io::Result<Self> {
+        self.change_mask(libc::SIG_UNBLOCK)
     }
 
     /// Holds these back and no others. Gives the mask of before.
@@ -62,4 +68,33 @@ impl SignalSet {
             Ok(OwnedFd::from_raw_fd(fd))
         }
     }
+}
+
+/// From now on this signal, where it is let through, ends the process with exit code 0 and without
+/// a word: also process 1, for which the kernel does nothing by itself.
+pub(crate) fn exit_at(signal: libc::c_int) -> io::Result<()> {
+    extern "C" fn exit(_signal: libc::c_int) {
+        #[expect(unsafe_code, reason = "std's exit runs what must not run here")]
+        // SAFETY: _exit(2) may be called in a signal handler.
+        unsafe {
+            libc::_exit(0)
+        }
+    }
+    let handler: extern "C" fn(libc::c_int) = exit;
+    handle(signal, handler as libc::sighandler_t)
+}
+
+/// The kernel's own way with a signal again.
+pub(crate) fn by_default(signal: libc::c_int) -> io::Result<()> {
+    handle(signal, libc::SIG_DFL)
+}
+
+fn handle(signal: libc::c_int, handler: libc::sighandler_t) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "neither std nor rustix has signal handlers")]
+    // SAFETY: takes a number and a function that may run at any moment.
+    let before = unsafe { libc::signal(signal, handler) };
+    if before == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }

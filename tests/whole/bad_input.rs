@@ -28,8 +28,8 @@ fn serves_good(host: &Host) {
     assert_eq!(host.get("/-/healthy", &[]).status, 200);
 }
 
-/// The unit `bad` fails with a line that has all these words, and costs nobody else anything. Alone
-/// or with --config.strict, the host ends.
+/// The unit `bad` fails with a line that has all these words, and costs nobody else anything. With
+/// --config.strict, alone or not, the host ends.
 fn fails(bad: impl Fn(Setup) -> Setup, words: &[&str]) {
     let host = bad(Setup::new().unit("good", "maps", GOOD)).start();
     serves_good(&host);
@@ -300,14 +300,14 @@ fn a_cgroup_map_that_is_not_there() {
 #[test]
 fn a_directory_that_does_not_exist() {
     let ended = Setup::new().argument("--config.dir=/does/not/exist").run();
-    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
     ended.says(&["/does/not/exist"]);
 }
 
 #[test]
 fn a_directory_that_is_a_file() {
     let ended = Setup::new().argument("--config.dir=/etc/passwd").run();
-    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
     ended.says(&["/etc/passwd"]);
 }
 

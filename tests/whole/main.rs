@@ -47,6 +47,7 @@ mod merging;
 mod odd_names;
 
 mod own_metrics;
+mod pin_directories;
 mod pins;
 mod plan;
 mod plugin_tools;
@@ -57,6 +58,7 @@ mod prometheus;
 mod reload;
 mod samples;
 mod sources;
+mod starting;
 mod starved;
 mod textfile;
 mod values;

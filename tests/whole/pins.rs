@@ -12,18 +12,23 @@ use crate::harness::parser::Format;
 use crate::harness::{Body, Host, Setup, eventually};
 
 /// A bpffs of the test's own, and a config directory that outlives hosts.
-struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
     fn new() -> Self {
+        Self::of_mode("1777")
+    }
+
+    /// `mode`: of the bpffs.
+    pub(crate) fn of_mode(mode: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("bpf")).unwrap();
         fs::create_dir(directory.path().join("conf.d")).unwrap();
         let place = Self { directory };
         let mounted = Command::new("mount")
-            .args(["-t", "bpf", "bpf"])
+            .args(["-t", "bpf", "-o", &format!("mode={mode}"), "bpf"])
             .arg(place.path("bpf"))
             .status()
             .unwrap();
@@ -31,16 +36,16 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn unit(&self, object_name: &str, yaml: &str) {
+    pub(crate) fn unit(&self, object_name: &str, yaml: &str) {
         fs::copy(object(object_name), self.path("conf.d/net.1.bpf.o")).unwrap();
         fs::write(self.path("conf.d/net.1.yaml"), yaml).unwrap();
     }
 
-    fn setup(&self) -> Setup {
+    pub(crate) fn setup(&self) -> Setup {
         Setup::new()
             .argument(format!("--config.dir={}", self.path("conf.d").display()))
             .argument(format!(
@@ -52,7 +57,7 @@ impl Place {
     }
 
     /// What is pinned.
-    fn pins(&self) -> Vec<String> {
+    pub(crate) fn pins(&self) -> Vec<String> {
         let mut names = Vec::new();
         let unit = self.path("bpf/exporter-host/net%2E1");
         for entry in fs::read_dir(unit).into_iter().flatten() {
@@ -72,16 +77,16 @@ impl Drop for Place {
     }
 }
 
-const PINNED: &str = "maps: {events_total: {pin: true}}";
+pub(crate) const PINNED: &str = "maps: {events_total: {pin: true}}";
 
-fn yaml(maps: &str) -> String {
+pub(crate) fn yaml(maps: &str) -> String {
     format!(
         "{maps}\nmetrics: {{counters: [{{name: events_total, help: Test., labels: [\
          {{name: command, size: 16, decoders: [{{name: string}}]}}, {{name: argument, size: 4, decoders: [{{name: uint}}]}}]}}]}}"
     )
 }
 
-fn count(host: &Host) -> Option<f64> {
+pub(crate) fn count(host: &Host) -> Option<f64> {
     host.text()
         .value("ebpf_exporter_events_total", &[("argument", "3")])
 }

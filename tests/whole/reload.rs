@@ -10,6 +10,8 @@ mod plugins;
 mod replace;
 mod sidecars;
 mod units;
+mod unreadable;
+mod watching;
 
 use std::collections::BTreeSet;
 use std::fs;

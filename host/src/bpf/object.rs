@@ -35,12 +35,13 @@ use super::symbols::Global;
 use super::sys;
 use super::types::EntryTypes;
 use super::types::Types;
+use crate::bounded_file::{self, FileError};
 use crate::digest::Digest;
 use crate::near::nearest;
 use crate::object_input::GlobalValue;
 
 /// Objects are some kilobytes, rarely a megabyte: whatever is larger is not one.
-const MOST_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// How objects are opened.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +70,7 @@ impl OpenObject {
         if options.debug {
             log::enable_debug();
         }
-        let elf = read(path)?;
+        let elf = read_object(path)?;
         let mut builder = ObjectBuilder::default();
         if let Some(btf) = &options.btf {
             let unreadable = |source| ObjectError::Btf {
@@ -369,29 +370,20 @@ fn write_global(object: &mut libbpf_rs::OpenObject, global: &Global, bytes: &[u8
     Some(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ObjectError> {
-    let name = || path.display().to_string();
-    let unreadable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => ObjectError::Missing { path: name() },
-        _ => ObjectError::Unreadable {
-            path: name(),
-            source,
-        },
-    };
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(ObjectError::NotBpf {
-            path: name(),
-            why: "it is not a regular file".to_owned(),
-        });
-    }
-    if metadata.len() > MOST_BYTES {
-        return Err(ObjectError::NotBpf {
-            path: name(),
-            why: format!("it has {} bytes, more than any object", metadata.len()),
-        });
-    }
-    fs::read(path).map_err(unreadable)
+/// The bytes of an object's file.
+pub(crate) fn read_object(path: &Path) -> Result<Vec<u8>, ObjectError> {
+    bounded_file::read(path, MAX_BYTES).map_err(|error| {
+        let missing = error.is_missing();
+        let path = path.display().to_string();
+        match error {
+            _ if missing => ObjectError::Missing { path },
+            FileError::Io(source) => ObjectError::Unreadable { path, source },
+            other => ObjectError::NotBpf {
+                path,
+                why: other.to_string(),
+            },
+        }
+    })
 }
 
 /// What libbpf would call the object if it opened the file itself: the internal maps' names begin

@@ -2,76 +2,119 @@
 //! next process.
 //!
 //! Pinning needs CAP_BPF and write permission in the directory, which its owner has without any
-//! capability.
+//! capability. The directory is opened while there is privilege, and everything goes through that
+//! handle (`pin_directory`).
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use libbpf_rs::btf::Btf;
 use libbpf_rs::{MapCore as _, MapHandle, MapType};
 use parking_lot::Mutex;
-use rustix::fs::FlockOperation;
+use rustix::fs::{AtFlags, FileType, FlockOperation};
 
 use super::errno;
 use super::layout::MapLayout;
 use super::map::MapInfo;
+use super::pin_directory::{self, Owner};
 use super::sys;
 use super::types::{EntryTypes, Types};
 
-/// `statfs` of bpffs, linux/magic.h.
-const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
-
 /// Where all units' maps are pinned.
 #[derive(Debug, Clone)]
-pub(crate) struct Pins {
-    directory: PathBuf,
-    /// Holds the directory for this host, once a unit pins something.
-    claimed: Arc<OnceLock<File>>,
+pub(crate) struct Pins(Arc<PinDirectory>);
+
+#[derive(Debug)]
+struct PinDirectory {
+    path: PathBuf,
+    /// Who this process becomes.
+    owner: Owner,
+    opened: OnceLock<OwnedFd>,
+    /// The directory is this host's, since a unit pins something.
+    claimed: OnceLock<()>,
+    /// Units that pin maps, or have since this process was started.
+    pinning: Mutex<BTreeSet<String>>,
     /// What the entries of maps are that this process has pinned, by the kernel's number: it cannot
     /// ask the kernel once its capabilities are dropped.
-    layouts: Arc<Mutex<HashMap<u32, MapLayout>>>,
+    layouts: Mutex<HashMap<u32, MapLayout>>,
 }
 
 /// Where one unit's maps are pinned.
 #[derive(Debug, Clone)]
 pub(crate) struct UnitPins {
     all: Pins,
-    directory: PathBuf,
+    unit: String,
 }
 
 impl Pins {
-    /// Nothing is touched yet.
-    pub(crate) fn new(directory: &Path) -> Self {
-        Self {
-            directory: directory.to_owned(),
-            claimed: Arc::default(),
-            layouts: Arc::default(),
+    /// Nothing is touched yet. `owner`: the user and group that this process becomes, if it does.
+    pub(crate) fn new(directory: &Path, owner: Owner) -> Self {
+        Self(Arc::new(PinDirectory {
+            path: directory.to_owned(),
+            owner,
+            opened: OnceLock::new(),
+            claimed: OnceLock::new(),
+            pinning: Mutex::default(),
+            layouts: Mutex::default(),
+        }))
+    }
+
+    /// Opens the directory, and makes it where a bpffs has none. To be called while there is the
+    /// privilege: later it is reached by its handle.
+    pub(crate) fn prepare(&self) -> Result<(), String> {
+        self.open().map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Gives the directory to the user that this process becomes, where root had it until now. To
+    /// be called where a unit pins, by whoever still may.
+    pub(crate) fn hand_over(&self) -> Result<(), String> {
+        let (Some(owner), Some(directory)) = (self.0.owner, self.0.opened.get()) else {
+            return Ok(());
+        };
+        self.claim()
+            .and_then(|()| pin_directory::hand_over(directory, owner))
+            .map_err(|error| {
+                format!(
+                    "cannot give {} to user {}: {error}",
+                    self.0.path.display(),
+                    owner.0
+                )
+            })
+    }
+
+    /// A path of the opened directory that leads there whatever becomes of its own.
+    pub(crate) fn path_of_handle(&self) -> Option<PathBuf> {
+        let directory = self.0.opened.get()?;
+        Some(pin_directory::path_in(directory, "").into())
+    }
+
+    fn open(&self) -> io::Result<&OwnedFd> {
+        if let Some(opened) = self.0.opened.get() {
+            return Ok(opened);
         }
+        let opened = pin_directory::open(&self.0.path, self.0.owner).map_err(io::Error::other)?;
+        Ok(self.0.opened.get_or_init(|| opened))
     }
 
     /// Takes the directory for this host for as long as it runs: two hosts would remove each
     /// other's pins and count into the same maps.
     fn claim(&self) -> io::Result<()> {
-        if self.claimed.get().is_some() {
+        if self.0.claimed.get().is_some() {
             return Ok(());
         }
-        let directory = File::open(&self.directory)?;
-        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        match rustix::fs::flock(self.open()?, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                // Whoever was faster has it for this process, too.
-                let _ = self.claimed.set(directory);
+                self.0.claimed.get_or_init(|| ());
                 Ok(())
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(io::Error::other(format!(
                 "another exporter-host pins its maps in {}: give each its own --bpf.pin-dir",
-                self.directory.display()
+                self.0.path.display()
             ))),
             Err(error) => Err(error.into()),
         }
@@ -80,46 +123,25 @@ impl Pins {
     pub(crate) fn of_unit(&self, unit: &str) -> UnitPins {
         UnitPins {
             all: self.clone(),
-            directory: self.directory.join(escape(unit)),
+            unit: unit.to_owned(),
         }
     }
 
-    /// Makes the directory, so that units can be given theirs later. To be called while there is
-    /// the privilege.
-    pub(crate) fn prepare(&self) -> Result<(), String> {
-        make(&self.directory).map_err(|error| self.explain(&error))?;
-        let kind = rustix::fs::statfs(&self.directory)
-            .map_err(|error| self.explain(&error.into()))?
-            .f_type;
-        // The type's width differs between architectures; the number has 32 bits.
-        if kind as u64 & u64::from(u32::MAX) == BPF_FS_MAGIC {
-            return Ok(());
-        }
-        // Whatever else was made a directory in is left as it was.
-        let _ = fs::remove_dir(&self.directory);
-        Err(format!(
-            "{} is not in a bpffs: mount one (`mount -t bpf bpf /sys/fs/bpf`) or name a directory in one with --bpf.pin-dir",
-            self.directory.display()
-        ))
-    }
-
-    fn explain(&self, error: &io::Error) -> String {
-        format!(
-            "cannot use the directory {}: {error}; see --bpf.pin-dir",
-            self.directory.display()
-        )
-    }
-
-    /// The units whose maps are pinned and that are not among these.
+    /// Directories of units that are not among these. None where the directory is not open.
     pub(crate) fn of_others(&self, units: &[&str]) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.directory)
-            .into_iter()
-            .flatten()
-            .flatten();
+        let opened = self.0.opened.get();
+        let entries = opened.and_then(|directory| pin_directory::entries(directory).ok());
         let known: Vec<String> = units.iter().map(|unit| escape(unit)).collect();
         let mut others: Vec<PathBuf> = entries
-            .filter(|entry| !known.iter().any(|known| **known == *entry.file_name()))
-            .map(|entry| entry.path())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(name, kind)| {
+                let is_known = known
+                    .iter()
+                    .any(|known| name.to_bytes() == known.as_bytes());
+                *kind == FileType::Directory && !is_known
+            })
+            .map(|(name, _)| self.0.path.join(name.to_string_lossy().as_ref()))
             .collect();
         others.sort();
         others
@@ -127,25 +149,48 @@ impl Pins {
 }
 
 impl UnitPins {
-    fn path(&self, map: &str) -> PathBuf {
-        self.directory.join(escape(map))
+    /// The unit's directory. None: there is none.
+    fn open(&self) -> io::Result<Option<OwnedFd>> {
+        let parent = self.all.open()?;
+        pin_directory::open_in(parent.as_fd(), &escape(&self.unit), self.all.0.owner)
+    }
+
+    fn make(&self) -> io::Result<OwnedFd> {
+        let parent = self.all.open()?;
+        let name = escape(&self.unit);
+        pin_directory::make(parent, name.as_ref(), self.all.0.owner)?;
+        self.open()?
+            .ok_or_else(|| io::Error::other(format!("the directory {name} was removed")))
+    }
+
+    /// The unit pins maps: what it does not pin any more is removed from now on.
+    pub(crate) fn note(&self) {
+        self.all.0.pinning.lock().insert(self.unit.clone());
     }
 
     /// The pinned map. None: there is none.
     pub(crate) fn get(&self, map: &str) -> io::Result<Option<MapHandle>> {
-        let path = self.path(map);
-        if !path.try_exists()? {
+        let Some(directory) = self.open()? else {
             return Ok(None);
+        };
+        let name = escape(map);
+        match rustix::fs::statat(&directory, &*name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(found) if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile => {
+                return Err(io::Error::other(format!("{name} is no pinned map")));
+            }
+            Ok(_) => {}
         }
         self.all.claim()?;
-        MapHandle::from_pinned_path(&path)
+        MapHandle::from_pinned_path(pin_directory::path_in(&directory, &name))
             .map(Some)
             .map_err(io_error)
     }
 
     /// What a pinned map's entries are, if this process has pinned it.
     pub(crate) fn layout(&self, pinned: &MapHandle) -> Option<MapLayout> {
-        self.all.layouts.lock().get(&id(pinned)?).cloned()
+        self.all.0.layouts.lock().get(&id(pinned)?).cloned()
     }
 
     /// Pins a map in place of what is pinned by its name.
@@ -156,36 +201,48 @@ impl UnitPins {
         layout: MapLayout,
     ) -> io::Result<()> {
         if let Some(id) = id(&handle) {
-            self.all.layouts.lock().insert(id, layout);
+            self.all.0.layouts.lock().insert(id, layout);
         }
-        self.all.prepare().map_err(io::Error::other)?;
         self.all.claim()?;
+        let directory = self.make()?;
+        let name = escape(map);
         match self.get(map) {
             Ok(Some(pinned)) if id(&pinned) == id(&handle) => return Ok(()),
             Ok(None) => {}
-            Ok(Some(_)) | Err(_) => fs::remove_file(self.path(map))?,
+            Ok(Some(_)) | Err(_) => rustix::fs::unlinkat(&directory, &*name, AtFlags::empty())?,
         }
-        make(&self.directory)?;
-        handle.pin(self.path(map)).map_err(io_error)
+        handle
+            .pin(pin_directory::path_in(&directory, &name))
+            .map_err(io_error)
     }
 
-    /// Removes the pins of all maps but these, and the directory with the last.
+    /// Removes the pins of all maps but these, and the directory with the last. Nothing is removed
+    /// of a unit that has pinned nothing in this process, and nothing that is no pinned map.
     pub(crate) fn keep_only(&self, maps: &[&str]) -> io::Result<()> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
+        if !self.all.0.pinning.lock().contains(&self.unit) {
+            return Ok(());
+        }
+        let Some(directory) = self.open()? else {
+            return Ok(());
         };
         self.all.claim()?;
         let keep: Vec<String> = maps.iter().map(|map| escape(map)).collect();
-        for entry in entries {
-            let entry = entry?;
-            if !keep.iter().any(|kept| **kept == *entry.file_name()) {
-                fs::remove_file(entry.path())?;
+        for (name, kind) in pin_directory::entries(&directory)? {
+            let kept = keep.iter().any(|kept| pin_directory::is_named(&name, kept));
+            if kept || kind != FileType::RegularFile {
+                continue;
+            }
+            let path = pin_directory::path_in(&directory, &name.to_string_lossy());
+            if MapHandle::from_pinned_path(path).is_ok() {
+                rustix::fs::unlinkat(&directory, &name, AtFlags::empty())?;
             }
         }
         if maps.is_empty() {
-            fs::remove_dir(&self.directory)?;
+            let parent = self.all.open()?;
+            match rustix::fs::unlinkat(parent, escape(&self.unit), AtFlags::REMOVEDIR) {
+                Ok(()) | Err(rustix::io::Errno::NOTEMPTY) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -258,13 +315,6 @@ pub(crate) fn unpinnable_reason(kind: MapType) -> Option<&'static str> {
     }
 }
 
-fn make(directory: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-}
-
 fn io_error(error: libbpf_rs::Error) -> io::Error {
     io::Error::from_raw_os_error(errno::of(&error))
 }
@@ -291,15 +341,6 @@ mod tests {
         assert_eq!(escape("net/drops"), "net%2Fdrops");
         assert_eq!(escape(".."), "%2E%2E");
         assert_eq!(escape("v1.2_a-b"), "v1%2E2_a-b");
-    }
-
-    #[test]
-    fn another_file_system_is_refused_and_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let pins = Pins::new(&directory.path().join("pins"));
-        let why = pins.prepare().unwrap_err();
-        assert!(why.contains("not in a bpffs"), "{why}");
-        assert!(!directory.path().join("pins").exists());
     }
 
     #[test]

@@ -143,11 +143,16 @@ impl Report {
             })
             .collect();
         units.sort_by(|a, b| a.name.cmp(&b.name));
+        let unreadable = || {
+            let all = loaded.unreadable.iter();
+            all.filter(|directory| !directory.is_dangling)
+        };
         let mut diagnostics: Vec<&Diagnostic> = loaded
             .warnings
             .iter()
             .chain(loaded.failed.iter().flat_map(|unit| &unit.diagnostics))
             .chain(sidecars)
+            .chain(unreadable().map(|directory| &directory.diagnostic))
             .collect();
         // What is about a whole file stands at its end.
         diagnostics.sort_by_key(|diagnostic| {
@@ -156,7 +161,9 @@ impl Report {
         });
         let diagnostics = diagnostics.into_iter().map(ProblemLine::of).collect();
         Self {
-            ok: loaded.failed.is_empty() && !sidecar::any_error(sidecars),
+            ok: loaded.failed.is_empty()
+                && unreadable().next().is_none()
+                && !sidecar::any_error(sidecars),
             error: None,
             units,
             diagnostics,

@@ -10,6 +10,7 @@ pub(crate) mod healthcheck;
 mod http;
 pub(crate) mod plan;
 pub(crate) mod plugin;
+mod preconditions;
 pub(crate) mod settings;
 pub(crate) mod values;
 pub(crate) mod version;
@@ -59,6 +60,14 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Err(error) => Err(usage_error(error.to_string())),
         },
     }
+}
+
+/// Looks at what the flags of a serving process name. `Err`: as of `parse`.
+pub(crate) fn check_paths(settings: &Settings) -> Result<(), clap::Error> {
+    let usage_error = |error: preconditions::PathError| {
+        Flags::command().error(ErrorKind::ValueValidation, error.to_string())
+    };
+    preconditions::check(settings).map_err(usage_error)
 }
 
 /// Prints help and version to stdout, errors to stderr. Nothing can be done about a closed stream.

@@ -2,7 +2,6 @@
 //! empty one. Needs no privileges; plugins are not opened, only compared, as are objects that do not change.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +20,7 @@ use crate::loader::units::{
     Action, BegunMap, Current, Desired, Fingerprint, begun_maps, plan_unit,
 };
 use crate::paths::UNITS;
-use crate::plugin::STANDARD_NAME;
+use crate::plugin::{STANDARD_NAME, read_component};
 use crate::web::UnitReport;
 
 /// Print what a reload with a directory would do; needs no privileges
@@ -118,6 +117,21 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
             why: diagnostics.join("; "),
         });
     }
+    let below = |unit: &str| {
+        let mut unreadable = loaded.unreadable.iter();
+        unreadable.any(|directory| unit.starts_with(&directory.prefix))
+    };
+    for directory in &loaded.unreadable {
+        let known = running
+            .iter()
+            .any(|report| report.name.starts_with(&directory.prefix));
+        if known || !directory.is_dangling {
+            plan.failed.push(FailedLine {
+                name: directory.prefix.clone(),
+                why: directory.diagnostic.to_string(),
+            });
+        }
+    }
     for config in &loaded.units {
         let mut wanted = Desired::of(config);
         let report = running.iter().find(|report| report.name == config.name);
@@ -162,7 +176,8 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
     }
     for report in running {
         let wanted = loaded.units.iter().any(|unit| unit.name == report.name)
-            || loaded.failed.iter().any(|unit| unit.name == report.name);
+            || loaded.failed.iter().any(|unit| unit.name == report.name)
+            || below(&report.name);
         if !wanted {
             plan.units.push(Line {
                 name: report.name,
@@ -205,15 +220,20 @@ fn digests<'a>(
 ) -> Result<BTreeMap<String, Digest>, String> {
     let mut digests = BTreeMap::new();
     for directory in directories {
-        let unreadable = |path: &Path, error| format!("cannot read {}: {error}", path.display());
-        let files = plugin_files(directory).map_err(|error| unreadable(directory, error))?;
+        let files = plugin_files(directory)
+            .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
         for path in files {
-            let bytes = fs::read(&path).map_err(|error| unreadable(&path, error))?;
+            let cannot_read = |path: &Path, error: &dyn std::fmt::Display| {
+                format!("cannot read {}: {error}", path.display())
+            };
+            let bytes = read_component(&path).map_err(|error| cannot_read(&path, &error))?;
             let terms = sidecar::path_of(&path);
-            let terms = match fs::read(&terms) {
-                Ok(bytes) => Some(Digest::of(&bytes)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(unreadable(&terms, error)),
+            let terms = match sidecar::read_text(&path) {
+                Ok(text) => text.map(|text| Digest::of(&text)),
+                Err(why) => {
+                    let why: Vec<String> = why.iter().map(ToString::to_string).collect();
+                    return Err(cannot_read(&terms, &why.join("; ")));
+                }
             };
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             digests.insert(name.into_owned(), Digest::of(&bytes).with(terms));

@@ -38,8 +38,20 @@ pub(crate) struct Discovered {
     pub(crate) units: Vec<FoundUnit>,
     /// Names that have no file, or more than one.
     pub(crate) failed: Vec<FailedUnit>,
-    /// Sub-directories that can't be read.
+    /// Names that are no units'.
     pub(crate) warnings: Vec<Diagnostic>,
+    pub(crate) unreadable: Vec<UnreadableDirectory>,
+}
+
+/// A sub-directory that is there and cannot be read: nothing is known of its units, and nothing of
+/// them is taken for removed.
+#[derive(Debug, Clone)]
+pub(crate) struct UnreadableDirectory {
+    /// What the names of its units begin with: `sub/`.
+    pub(crate) prefix: String,
+    pub(crate) diagnostic: Diagnostic,
+    /// It is a link to nowhere, which may never have been meant as a directory.
+    pub(crate) is_dangling: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +100,7 @@ pub(crate) fn discover(dir: &Path, names: Option<&str>) -> Result<Discovered, Di
                 add(name.clone(), files, &mut discovered);
             }
             discovered.warnings = listing.warnings;
+            discovered.unreadable = listing.unreadable;
         }
     }
     discovered.units.sort_by(|a, b| a.name.cmp(&b.name));
@@ -120,7 +133,7 @@ fn find_named(dir: &Path, name: String, listing: &Listing, discovered: &mut Disc
     let candidates = EXTENSIONS.map(|extension| dir.join(format!("{name}.{extension}")));
     let files: Vec<PathBuf> = candidates
         .iter()
-        .filter(|path| path.is_file())
+        .filter(|path| may_be_file(path))
         .cloned()
         .collect();
     if !files.is_empty() {
@@ -134,6 +147,17 @@ fn find_named(dir: &Path, name: String, listing: &Listing, discovered: &mut Disc
     );
     let [file, _] = candidates;
     discovered.failed.push(failed(name, file, message));
+}
+
+/// What cannot be looked at may be one: whoever reads it says what is wrong.
+fn may_be_file(path: &Path) -> bool {
+    match path.metadata() {
+        Ok(metadata) => !metadata.is_dir(),
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        ),
+    }
 }
 
 fn hint(name: &str, known: &[&str]) -> String {
@@ -190,6 +214,7 @@ fn failed(name: String, file: PathBuf, message: String) -> FailedUnit {
 struct Listing {
     units: BTreeMap<String, Vec<PathBuf>>,
     warnings: Vec<Diagnostic>,
+    unreadable: Vec<UnreadableDirectory>,
 }
 
 impl Listing {
@@ -224,9 +249,10 @@ impl Listing {
             match (is_dir, unit_stem(text)) {
                 (Ok(true), _) if prefix.is_empty() => {
                     if let Err(error) = self.add(&path, &format!("{text}/")) {
-                        self.warn(&path, &format!("cannot read this sub-directory: {error}"));
+                        self.skip(&path, text, &error);
                     }
                 }
+                (Err(error), None) if prefix.is_empty() => self.skip(&path, text, &error),
                 (Ok(true), _) | (_, None) => {}
                 (_, Some(stem)) => self
                     .units
@@ -236,6 +262,22 @@ impl Listing {
             }
         }
         Ok(())
+    }
+
+    /// A sub-directory, or what may be one.
+    fn skip(&mut self, path: &Path, name: &str, error: &io::Error) {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        // It may have been removed since the directory was read.
+        if missing && path.symlink_metadata().is_err() {
+            return;
+        }
+        let message =
+            format!("cannot read this sub-directory, its units go on as they were: {error}");
+        self.unreadable.push(UnreadableDirectory {
+            prefix: format!("{name}/"),
+            diagnostic: Diagnostic::error(Span::whole(&Arc::new(path.to_owned())), message),
+            is_dangling: missing,
+        });
     }
 
     fn warn(&mut self, path: &Path, message: &str) {
@@ -309,6 +351,30 @@ mod tests {
         std::os::unix::fs::symlink("..2026_01_01", dir.path().join("..data")).unwrap();
         std::os::unix::fs::symlink("..data/a.yaml", dir.path().join("a.yaml")).unwrap();
         assert_eq!(unit_names(&discover(dir.path(), None).unwrap()), ["a"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        touch(dir.path(), &["a.yaml", "notes"]);
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+        };
+        link("nowhere", "net");
+        link("loop", "loop");
+        let found = discover(dir.path(), None).unwrap();
+        assert_eq!(unit_names(&found), ["a"]);
+        let unreadable: Vec<_> = found
+            .unreadable
+            .iter()
+            .map(|one| (one.prefix.as_str(), one.is_dangling))
+            .collect();
+        assert_eq!(unreadable, [("loop/", false), ("net/", true)]);
+        let message = found.unreadable[0].diagnostic.to_string();
+        assert!(
+            message.contains("loop: error: cannot read this sub-directory"),
+            "{message}"
+        );
     }
 
     #[test]

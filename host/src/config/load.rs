@@ -1,14 +1,13 @@
 //! A directory -> its units. One bad file is only its own: every other one is loaded.
 
-use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::discover;
-use super::discover::{DiscoverError, FoundUnit};
+use super::discover::{DiscoverError, FoundUnit, UnreadableDirectory};
 use super::failed_unit::FailedUnit;
-use crate::config::yaml::{Diagnostic, MAX_BYTES, Span};
+use crate::bounded_file::{self, FileError};
+use crate::config::yaml::{Diagnostic, MAX_BYTES, Span, TOO_LARGE};
 use crate::config::{ReadUnit, UnitConfig, Unreadable, read_unit};
 
 /// A config directory as of one look at it. Everything is sorted by the units' names.
@@ -18,6 +17,8 @@ pub(crate) struct Loaded {
     pub(crate) failed: Vec<FailedUnit>,
     /// Of the units that can be started; those of a failed one are among its problems.
     pub(crate) warnings: Vec<Diagnostic>,
+    /// Sub-directories whose units are not known.
+    pub(crate) unreadable: Vec<UnreadableDirectory>,
 }
 
 /// Reads the units of `dir`, all of them or those in the comma list `names`. Unknown keys are
@@ -33,6 +34,7 @@ pub(crate) fn load(
         units: Vec::new(),
         failed: discovered.failed,
         warnings: discovered.warnings,
+        unreadable: discovered.unreadable,
     };
     for found in discovered.units {
         match load_unit(&found, strict_keys) {
@@ -59,29 +61,24 @@ fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Unreadabl
     match read_bounded(&found.file) {
         Ok(bytes) => read_unit(&found.name, &found.file, &bytes, strict_keys),
         Err(error) => Err(Unreadable {
-            diagnostics: vec![Diagnostic::error(
-                Span::whole(&found.file),
-                format!(
-                    "cannot read the file: {error}{}",
-                    crate::privileges::denied(&error)
-                ),
-            )],
+            diagnostics: vec![unreadable(&found.file, &error)],
             partial: None,
         }),
     }
 }
 
-/// One byte more than a file may have is enough to know that it has too many.
-pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for somebody to write into it.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("expected a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// The text of a YAML file.
+pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, FileError> {
+    bounded_file::read(path, MAX_BYTES as u64)
+}
+
+/// Why it cannot be read.
+pub(super) fn unreadable(path: &Arc<PathBuf>, error: &FileError) -> Diagnostic {
+    let message = match error {
+        FileError::TooLarge { .. } => TOO_LARGE.to_owned(),
+        error => format!("cannot read the file: {error}"),
+    };
+    Diagnostic::error(Span::whole(path), message)
 }
 
 #[cfg(test)]

@@ -83,6 +83,8 @@ pub(crate) enum ToServer {
         last_success: Option<f64>,
         text: String,
     },
+    /// How changes of the directories are noticed, whenever that changes.
+    Watching(WatchMode),
     /// What the loader and the starter use.
     Figures(ProcessFigures),
     /// Answers `File`. Descriptor: the file, of `FileAnswer::Opened`.
@@ -150,6 +152,30 @@ pub(crate) enum ToLoader {
     Passed {
         number: u64,
     },
+}
+
+/// How changes of the directories are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum WatchMode {
+    /// The kernel tells.
+    Events,
+    /// By looking.
+    Poll,
+    /// Not at all.
+    Off,
+}
+
+impl WatchMode {
+    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Poll, Self::Off];
+
+    /// As the flag has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Poll => "poll",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// Why a version of a unit cannot be opened.

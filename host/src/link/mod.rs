@@ -39,7 +39,7 @@ pub(crate) use self::messages::MapLayout;
 pub(crate) use self::messages::{
     FileAnswer, FileKind, FileRefusal, FileWish, LoadFigures, OnDemand, OpenRefusal, PluginMessage,
     ProcessFigures, ServedConfig, ServedProgram, ServedSource, ServedUnit, ToLoader, ToServer,
-    UnitPhase, UnitStatus,
+    UnitPhase, UnitStatus, WatchMode,
 };
 pub(crate) use self::packet::pair;
 pub(crate) use self::payload::SendError;

@@ -6,19 +6,21 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 
 use super::plugins::plugin_files;
+use crate::bpf::Pins;
 use crate::cli::settings::Settings;
 use crate::config::sidecar::{self, PathPattern};
 use crate::privileges::{self, Access, Feature, Privileges, Process, ServerPaths};
 
 /// Gives the loader's privilege away, for all threads to come.
-pub(super) fn confine(settings: &Settings) -> anyhow::Result<Vec<Feature>> {
+pub(super) fn confine(settings: &Settings, pins: Option<&Pins>) -> anyhow::Result<Vec<Feature>> {
     match Privileges::current() {
         Ok(privileges) => tracing::debug!("capabilities at start: {}", privileges.permitted),
         Err(error) => tracing::warn!(%error, "cannot read this process' capabilities"),
     }
     let mut access = Access::default();
-    if settings.pin_dir.exists() {
-        access.write_if_needed(&settings.pin_dir);
+    // By its handle: the user may not search what is above it.
+    if let Some(pins) = pins.and_then(Pins::path_of_handle) {
+        access.write_if_needed(pins);
     }
     if let Some(cache) = &settings.plugin_cache {
         access.write(cache);

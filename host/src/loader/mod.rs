@@ -75,15 +75,16 @@ pub(crate) struct Mains {
 
 /// Runs until SIGTERM or SIGINT. What ends the host is in its log; an error is that there is none.
 pub(crate) fn run(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
+    let signals = Signals::hold().context("cannot hold signals back")?;
     settings.log.install().context("cannot set up the log")?;
-    let outcome = run_logged(settings, mains);
+    let outcome = run_logged(settings, mains, signals);
     outcome.or_else(|error| {
         tracing::error!("{error:#}");
         Ok(ExitCode::FAILURE)
     })
 }
 
-fn run_logged(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
+fn run_logged(settings: Settings, mains: Mains, signals: Signals) -> anyhow::Result<ExitCode> {
     tracing::info!(
         version = BuildInfo::THIS.version,
         revision = BuildInfo::THIS.revision,
@@ -93,7 +94,6 @@ fn run_logged(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
     for remark in &settings.remarks {
         tracing::info!("{remark}");
     }
-    let signals = Signals::hold().context("cannot hold signals back")?;
     if let Err(error) = privileges::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -101,6 +101,8 @@ fn run_logged(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
     let keep_bpf = settings.split && privileges::server_needs_cap_bpf();
     let starter = start_starter(&settings, keep_bpf, mains.entries)?;
     name_process();
+    // Resolving a name, a file system or the kernel may take long: nothing is lost by an end now.
+    let end_at_once = signals.end_at_once().context("cannot handle signals")?;
     // Before anything is loaded: a port in use ends the start while that costs nothing.
     let listeners = if settings.check {
         Vec::new()
@@ -111,16 +113,14 @@ fn run_logged(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
         .chain(&settings.plugin_dirs)
         .cloned()
         .collect();
-    let before_reading = watch::look_at(&watched);
+    let before_reading = watch::Look::at(&watched);
     let machine = HostTopology::look();
     let configs = start::read(&settings)?;
     let (kallsyms, pci_ids) = (open_kallsyms(), open_pci_ids());
     let own = kallsyms.as_ref().and_then(|file| file.try_clone().ok());
     let facts = Arc::new(KernelFacts::from_descriptors(own, None));
-    let Some(first) = start::load_all(&settings, configs, facts, &signals) else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let mut features = confine::confine(&settings)?;
+    let first = start::load_all(&settings, configs, facts);
+    let mut features = confine::confine(&settings, first.environment.pins.as_ref())?;
     features.push(split(starter.is_some(), keep_bpf));
     for feature in &features {
         feature.log();
@@ -130,6 +130,7 @@ fn run_logged(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
         Some(directory) => Some(CompileCache::open(directory)?),
         None => None,
     };
+    drop(end_at_once);
     // From here on there may be threads.
     let settings = Arc::new(settings);
     let addresses: Vec<_> = listeners
@@ -211,7 +212,7 @@ fn run_logged(settings: Settings, mains: Mains) -> anyhow::Result<ExitCode> {
 /// What begins to be watched once everything is loaded.
 struct Watch {
     watched: Vec<PathBuf>,
-    before_reading: watch::Seen,
+    before_reading: watch::Look,
     machine: HostTopology,
     addresses: Vec<std::net::SocketAddr>,
 }
@@ -350,11 +351,13 @@ fn live(
         addresses,
     } = watch;
     let tasks = Arc::clone(&kernel.tasks);
+    let link = Arc::clone(&kernel.link);
     watch::start(
         watched,
         before_reading,
         settings.config.watch,
         settings.config.quiet,
+        move |mode| link.watching(mode),
         move || tasks.reload(None),
     )
     .context("cannot watch the directories")?;

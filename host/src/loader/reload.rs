@@ -124,6 +124,18 @@ impl Kernel {
             drop(unit);
             wanted.insert(name, None);
         }
+        for directory in &loaded.unreadable {
+            let mut units = self.units.names();
+            units.retain(|unit| unit.starts_with(&directory.prefix));
+            if !units.is_empty() || !directory.is_dangling {
+                let why = directory.diagnostic.to_string();
+                tracing::error!("{why}");
+                outcome.failed.push((directory.prefix.clone(), why));
+            }
+            for unit in units {
+                wanted.entry(unit).or_insert(None);
+            }
+        }
         for warning in &loaded.warnings {
             tracing::debug!("{warning}");
         }

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::signal_set::SignalSet;
+use crate::signal_set::{self, SignalSet};
 
 /// What the host does something about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,16 @@ impl Signals {
         signals.descriptor().map(Self)
     }
 
+    /// SIGTERM and SIGINT end the process at once for as long as what this gives is there: for the
+    /// part of a start that has one thread and may wait for anything.
+    pub(super) fn end_at_once(&self) -> io::Result<EndAtOnce> {
+        for signal in EndAtOnce::SIGNALS {
+            signal_set::exit_at(signal)?;
+        }
+        SignalSet::of(&EndAtOnce::SIGNALS).unblock()?;
+        Ok(EndAtOnce)
+    }
+
     /// The next one that has come, if there is one.
     pub(super) fn take(&self) -> Option<Signal> {
         /// signalfd(2): `ssi_signo` is the first field of 128 bytes.
@@ -59,6 +69,23 @@ impl Signals {
             if let Some((_, signal)) = known {
                 return Some(*signal);
             }
+        }
+    }
+}
+
+/// See `Signals::end_at_once`.
+pub(super) struct EndAtOnce;
+
+impl EndAtOnce {
+    const SIGNALS: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+}
+
+impl Drop for EndAtOnce {
+    fn drop(&mut self) {
+        // Neither fails for a signal that there is.
+        let _ = SignalSet::of(&Self::SIGNALS).block();
+        for signal in Self::SIGNALS {
+            let _ = signal_set::by_default(signal);
         }
     }
 }

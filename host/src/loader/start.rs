@@ -11,7 +11,6 @@ use super::notify;
 use super::ready::Ready;
 use super::reload::Outcome;
 use super::reserve::Reserve;
-use super::signals::{Signal, Signals};
 use super::units::{Desired, Environment, LoadFailure, Loaded, UnitError, load};
 use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
@@ -19,6 +18,7 @@ use crate::config::load::Loaded as LoadedConfigs;
 use crate::config::{self, FailedUnit, UnitConfig};
 use crate::doctor;
 use crate::kernel::KernelFacts;
+use crate::privileges::User;
 
 /// Units as the privileged part of a start leaves them.
 pub(super) struct FirstLoad {
@@ -28,6 +28,8 @@ pub(super) struct FirstLoad {
     waiting: Vec<UnitConfig>,
     /// Not for this kernel, and why.
     skipped: Vec<(UnitConfig, String)>,
+    /// Sub-directories that cannot be read, and why.
+    unreadable: Vec<String>,
 }
 
 /// A unit between the two halves of its start.
@@ -50,22 +52,28 @@ pub(super) fn read(settings: &Settings) -> anyhow::Result<LoadedConfigs> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    for directory in &loaded.unreadable {
+        tracing::error!("{}", directory.diagnostic);
+    }
     if loaded.units.is_empty() && loaded.failed.is_empty() {
-        bail!(
+        let none = format!(
             "there are no units in {}: expected NAME.yaml and NAME.bpf.o",
             settings.config.dir.display()
         );
+        if settings.strict || settings.check {
+            bail!(none);
+        }
+        tracing::warn!("{none}; the host waits for the first one");
     }
     Ok(loaded)
 }
 
-/// Loads and attaches. None: a signal says that it is not wanted any more.
+/// Loads and attaches.
 pub(super) fn load_all(
     settings: &Settings,
     loaded: LoadedConfigs,
     facts: Arc<KernelFacts>,
-    signals: &Signals,
-) -> Option<FirstLoad> {
+) -> FirstLoad {
     notify::status("loading and attaching BPF programs");
     let environment = Environment {
         pins: open_pins(settings, &loaded),
@@ -84,25 +92,25 @@ pub(super) fn load_all(
     let (now, waiting): (Vec<UnitConfig>, Vec<UnitConfig>) = units
         .into_iter()
         .partition(|unit| starts_now(unit, settings.check));
-    let mut candidates: Vec<Candidate> = loaded.failed.into_iter().map(unreadable).collect();
+    let failed = loaded.failed.into_iter();
+    let mut candidates: Vec<Candidate> = failed.map(unreadable).collect();
     for (number, unit) in (1..).zip(now) {
-        match signals.take() {
-            None | Some(Signal::Hangup) => {}
-            Some(signal) => {
-                tracing::info!(signal = signal.name(), "stopping");
-                return None;
-            }
-        }
         candidates.push(attach(unit, &environment, number));
     }
     bpf::post_attach_mark();
     candidates.sort_by(|a, b| a.name.cmp(&b.name));
-    Some(FirstLoad {
+    FirstLoad {
         environment,
         candidates,
         waiting,
         skipped,
-    })
+        unreadable: loaded
+            .unreadable
+            .iter()
+            .filter(|directory| !directory.is_dangling)
+            .map(|directory| directory.diagnostic.to_string())
+            .collect(),
+    }
 }
 
 impl FirstLoad {
@@ -112,29 +120,35 @@ impl FirstLoad {
     }
 }
 
-/// Prepares the place of pinned maps, if any unit wants some.
+/// Opens the directory of pinned maps while there is the privilege. What goes wrong is of interest
+/// only where a unit pins.
 fn open_pins(settings: &Settings, loaded: &LoadedConfigs) -> Option<Pins> {
     if settings.check {
         return None;
     }
-    let pins = Pins::new(&settings.pin_dir);
+    let owner = settings.hardening.user.as_ref().map(User::ids);
+    let pins = Pins::new(&settings.pin_dir, owner);
     let wanted = |unit: &UnitConfig| unit.maps.iter().any(|map| map.pin);
     let any = loaded.units.iter().any(wanted);
     // Also if none does: a reload may bring one, and then it is too late.
-    if let Err(why) = pins.prepare() {
-        if any {
-            tracing::error!("maps cannot be pinned: {why}");
-        } else {
+    let prepared = pins.prepare();
+    if !any {
+        if let Err(why) = prepared {
             tracing::debug!("maps could not be pinned: {why}");
         }
+        return Some(pins);
     }
-    let units = loaded.units.iter().map(|unit| unit.name.as_str());
+    if let Err(why) = prepared.and_then(|()| pins.hand_over()) {
+        tracing::error!("maps cannot be pinned: {why}");
+    }
+    let units = loaded.units.iter().filter(|unit| wanted(unit));
+    let units = units.map(|unit| unit.name.as_str());
     let failed = loaded.failed.iter().map(|unit| unit.name.as_str());
     let known: Vec<&str> = units.chain(failed).collect();
     for other in pins.of_others(&known) {
         tracing::info!(
             directory = %other.display(),
-            "pinned maps of a unit that is not here: remove the directory if nobody wants them"
+            "pinned maps of a unit that is not here or does not pin: remove the directory if nobody wants them"
         );
     }
     Some(pins)
@@ -193,6 +207,7 @@ impl Kernel {
             candidates,
             waiting,
             skipped,
+            unreadable,
             ..
         } = first;
         notify::status("opening plugins");
@@ -209,18 +224,23 @@ impl Kernel {
             self.skip(config, &why);
         }
         let counts = self.units.count();
-        let successful = counts.failed == 0 && outcome.failed.is_empty();
+        let successful = counts.failed == 0 && outcome.failed.is_empty() && unreadable.is_empty();
         self.link.reloaded(&[], successful, "");
-        if counts.running == 0 && counts.waiting == 0 && counts.failed > 0 && !settings.check {
-            bail!(
-                "none of {} units can run, see the errors above",
-                counts.failed
-            );
-        }
         let all = counts.failed + counts.running + counts.waiting + counts.skipped;
         if settings.strict && counts.failed > 0 {
             bail!(
                 "--config.strict: {} of {all} units do not run, see the errors above",
+                counts.failed
+            );
+        }
+        if settings.strict
+            && let Some(first) = unreadable.first()
+        {
+            bail!("--config.strict: {first}");
+        }
+        if counts.running == 0 && counts.waiting == 0 && counts.failed > 0 && !settings.check {
+            tracing::error!(
+                "none of {} units runs: the host is not ready until one does",
                 counts.failed
             );
         }

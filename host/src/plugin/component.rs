@@ -17,6 +17,7 @@ use super::grants::{Denials, PluginPolicy, Waiting};
 use super::guard::guarded;
 use super::imports::{self, HostContext, HostState};
 use super::stats::PluginStats;
+use crate::bounded_file::{self, FileError};
 use crate::digest::Digest;
 use crate::kernel::KernelFacts;
 use crate::link::check_sealed;
@@ -262,17 +263,9 @@ fn wrong_export(error: wasmtime::Error) -> LoadError {
 
 /// The bytes of a plugin's file, which has not more than a plugin may have.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let metadata = std::fs::metadata(path).map_err(LoadError::Read)?;
-    if !metadata.is_file() {
-        // Reading a named pipe would wait for its writer.
-        return Err(LoadError::NoFile);
-    }
-    let found = metadata.len();
-    if found > MAX_FILE {
-        return Err(LoadError::TooLarge {
-            found,
-            limit: MAX_FILE,
-        });
-    }
-    std::fs::read(path).map_err(LoadError::Read)
+    bounded_file::read(path, MAX_FILE).map_err(|error| match error {
+        FileError::Io(error) => LoadError::Read(error),
+        FileError::NotRegular => LoadError::NoFile,
+        FileError::TooLarge { found, limit } => LoadError::TooLarge { found, limit },
+    })
 }

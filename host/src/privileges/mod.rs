@@ -63,7 +63,7 @@ pub(crate) use landlock::{Support, support as landlock_support};
 pub(crate) use mode::Mode;
 pub(crate) use process::Process;
 pub(crate) use status::Privileges;
-pub(crate) use user::User;
+pub(crate) use user::{User, UserError};
 
 pub(crate) use self::{
     bpf_need::server_needs_cap_bpf,

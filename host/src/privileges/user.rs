@@ -99,6 +99,32 @@ impl User {
         })
     }
 
+    /// Whether this process may become that user. To be asked before anything is loaded.
+    pub(crate) fn check_allowed(&self) -> Result<(), UserError> {
+        let now = Privileges::current().map_err(|source| UserError::Step {
+            user: self.to_string(),
+            step: "read this process' privileges",
+            source,
+        })?;
+        self.is_allowed(&now).map(drop)
+    }
+
+    /// False: there is nothing to change.
+    fn is_allowed(&self, now: &Privileges) -> Result<bool, UserError> {
+        let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID];
+        if needed.iter().all(|one| now.permitted.contains(*one)) {
+            return Ok(true);
+        }
+        // Somebody else may have made it that user already.
+        if effective_uid() == self.uid && effective_gid() == self.gid {
+            return Ok(false);
+        }
+        Err(UserError::NotAllowed {
+            user: self.to_string(),
+            found: now.permitted.to_string(),
+        })
+    }
+
     /// Changes all ids of this thread and its successors. The permitted and effective capabilities
     /// stay.
     pub(super) fn switch(&self) -> Result<(), UserError> {
@@ -110,16 +136,8 @@ impl User {
             }
         };
         let before = Privileges::current().map_err(failed("read this process' privileges"))?;
-        let needed = [Capability::CAP_SETUID, Capability::CAP_SETGID];
-        if !needed.iter().all(|one| before.permitted.contains(*one)) {
-            // Somebody else may have made it that user already.
-            if effective_uid() == self.uid && effective_gid() == self.gid {
-                return Ok(());
-            }
-            return Err(UserError::NotAllowed {
-                user: self.to_string(),
-                found: before.permitted.to_string(),
-            });
+        if !self.is_allowed(&before)? {
+            return Ok(());
         }
         let raise = |step| {
             set_own(before.permitted, before.permitted, before.inheritable).map_err(failed(step))
@@ -149,23 +167,23 @@ impl User {
         Ok(())
     }
 
-    /// Once it is us: what has to be written can be. Gives a sentence for each directory that is
-    /// written only where a unit asks for it, and cannot be.
-    pub(super) fn check(&self, paths: &Access) -> Result<Vec<String>, UserError> {
+    /// Once it is us: what has to be written can be.
+    pub(super) fn check(&self, paths: &Access) -> Result<(), UserError> {
         let refused = |path: &&PathBuf| {
             path.is_dir() && access(*path, Permission::WRITE_OK | Permission::EXEC_OK).is_err()
         };
-        let not_writable = |path: &PathBuf| UserError::NotWritable {
-            uid: self.uid,
-            path: path.clone(),
-        };
-        if let Some(path) = paths.write.iter().find(refused) {
-            return Err(not_writable(path));
+        match paths.write.iter().find(refused) {
+            Some(path) => Err(UserError::NotWritable {
+                uid: self.uid,
+                path: path.clone(),
+            }),
+            None => Ok(()),
         }
-        let if_needed = paths.write_if_needed.iter().filter(refused);
-        Ok(if_needed
-            .map(|path| not_writable(path).to_string())
-            .collect())
+    }
+
+    /// User and group.
+    pub(crate) fn ids(&self) -> (u32, u32) {
+        (self.uid, self.gid)
     }
 
     pub(super) fn uid(&self) -> u32 {

@@ -188,6 +188,7 @@ impl Listener {
             // Whoever serves may be gone by now.
             ToServer::Ping { number } => drop(self.pings.send(number)),
             ToServer::Stop => drop(self.steps.send(Step::Stop)),
+            ToServer::Watching(mode) => self.server.telemetry.watching(mode),
             ToServer::Figures(figures) => self.server.telemetry.set_loader_figures(figures),
             ToServer::File { id, answer } => {
                 let found = match answer {

@@ -17,9 +17,12 @@ use crate::link::UnitPhase;
 use crate::plugin::Snapshot;
 use crate::telemetry::{PluginCosts, RateLimit};
 use crate::web::{
-    BoxFuture, Exporter, Filter, ProbeRequest, ProbeView, Probed, Unavailable, UnitStatus,
+    BoxFuture, Exporter, Filter, ProbeRequest, ProbeView, Probed, ReloadAnswer, Unavailable,
+    UnitStatus,
 };
 
+/// How long a request for a reload waits for what comes of it.
+const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 /// The name of the host's own families among the sources of a body.
 const HOST: &str = "exporter-host";
 
@@ -269,12 +272,12 @@ impl Exporter for ServerExporter {
         self.server.units.dump_maps()
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(self.server.loader.reload())
+    fn reload(&self) -> BoxFuture<'_, ReloadAnswer> {
+        Box::pin(self.server.loader.reload(RELOAD_LIMIT))
     }
 
     /// Requests are answered only once everything is loaded.
-    fn ready(&self) -> bool {
-        true
+    fn ready(&self) -> Result<(), String> {
+        report::ready(&self.server.units)
     }
 }

@@ -3,11 +3,16 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::link::{FileAnswer, FileRefusal, FileWish, SendError, Sender, ToLoader};
+use crate::web::ReloadAnswer;
+
+/// Requests that wait for a reload: they hold a connection each, and no thread.
+const MAX_RELOADS: usize = 64;
 
 /// The way to the loader. Nothing in here blocks.
 pub(super) struct Loader {
@@ -22,6 +27,13 @@ pub(super) type FileFound = Result<(FileAnswer, Option<OwnedFd>), FileRefusal>;
 
 /// Those who wait, by the number of their question. None: nothing comes any more.
 type Waiting<T> = Mutex<Option<HashMap<u64, oneshot::Sender<T>>>>;
+
+/// Why there is no answer.
+enum Unanswered {
+    /// The loader is gone.
+    Lost,
+    TooMany,
+}
 
 /// Gives the place of somebody who waits no more to nobody.
 struct Place<'a, T>(&'a Waiting<T>, u64);
@@ -44,11 +56,28 @@ impl Loader {
         }
     }
 
-    /// Has the directories read. What was done, or `Err` if not everything is as they want it.
-    pub(super) async fn reload(&self) -> Result<String, String> {
-        let lost = || Err("the loader ended before the reload did, see the log\n".to_owned());
-        let answer = self.ask(&self.reloads, |id| ToLoader::Reload { id }).await;
-        answer.unwrap_or_else(lost)
+    /// Has the directories read, and waits so long for what comes of it.
+    pub(super) async fn reload(&self, limit: Duration) -> ReloadAnswer {
+        let question = |id| ToLoader::Reload { id };
+        let asked = self.ask(&self.reloads, MAX_RELOADS, question);
+        match tokio::time::timeout(limit, asked).await {
+            Ok(Ok(Ok(text))) => ReloadAnswer::Done(text),
+            Ok(Ok(Err(text))) => ReloadAnswer::Failed(text),
+            Ok(Err(Unanswered::Lost)) => ReloadAnswer::Failed(
+                "the loader ended before the reload did, see the log\n".to_owned(),
+            ),
+            Ok(Err(Unanswered::TooMany)) => {
+                // Those that wait may be about what was there before.
+                self.say(&question(self.numbers.fetch_add(1, Ordering::Relaxed)));
+                ReloadAnswer::NotYet(format!(
+                    "{MAX_RELOADS} requests wait for a reload already: it will be done, see the log for what comes of it\n"
+                ))
+            }
+            Err(_) => ReloadAnswer::NotYet(format!(
+                "the reload takes longer than {} s, it or one before it: it goes on, see the log for what comes of it\n",
+                limit.as_secs()
+            )),
+        }
     }
 
     pub(super) fn reloaded(&self, id: u64, outcome: Result<String, String>) {
@@ -58,7 +87,7 @@ impl Loader {
     /// Asks for a granted file that this process may not open. None: there is nobody to ask.
     pub(super) async fn file(&self, path: String, wish: FileWish) -> Option<FileFound> {
         let question = |id| ToLoader::File { id, path, wish };
-        self.ask(&self.files, question).await
+        self.ask(&self.files, usize::MAX, question).await.ok()
     }
 
     pub(super) fn file_found(&self, id: u64, found: FileFound) {
@@ -74,15 +103,20 @@ impl Loader {
     async fn ask<T>(
         &self,
         waiting: &Waiting<T>,
+        max: usize,
         question: impl FnOnce(u64) -> ToLoader,
-    ) -> Option<T> {
+    ) -> Result<T, Unanswered> {
         let id = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
-        waiting.lock().as_mut()?.insert(id, sender);
+        match &mut *waiting.lock() {
+            None => return Err(Unanswered::Lost),
+            Some(all) if all.len() >= max => return Err(Unanswered::TooMany),
+            Some(all) => drop(all.insert(id, sender)),
+        }
         // Whoever asked may be gone before there is an answer.
         let _place = Place(waiting, id);
         self.say(&question(id));
-        answer.await.ok()
+        answer.await.map_err(|_| Unanswered::Lost)
     }
 }
 

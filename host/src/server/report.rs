@@ -45,6 +45,29 @@ fn reasons(status: &UnitStatus) -> Vec<String> {
         .collect()
 }
 
+/// Why nothing of any unit can be had: there is none, or none runs. One on demand is there when
+/// somebody asks, and one that is not for this kernel is as it should be.
+pub(super) fn ready(units: &Units) -> Result<(), String> {
+    let all = units.all();
+    let serves = |unit: &Arc<UnitEntry>| {
+        let phase = unit.phase().unwrap_or(UnitPhase::Starting);
+        !matches!(phase, UnitPhase::Starting | UnitPhase::Failed)
+    };
+    if all.iter().any(serves) {
+        return Ok(());
+    }
+    let Some(first) = all.first() else {
+        return Err("there is no unit yet: the config directory has no NAME.yaml".to_owned());
+    };
+    let why = first.diagnostic();
+    Err(format!(
+        "none of {} units runs, see / for all of them; {}: {}",
+        all.len(),
+        first.name(),
+        why.as_deref().unwrap_or("it is being started")
+    ))
+}
+
 /// JSON, sorted by name.
 pub(super) fn units(units: &Units) -> String {
     let report = |unit: &Arc<UnitEntry>| {

@@ -140,6 +140,7 @@ impl Server {
             ToServer::Barrier { number } => self.loader.say(&ToLoader::Passed { number }),
             ToServer::Welcome { .. }
             | ToServer::Figures(_)
+            | ToServer::Watching(_)
             | ToServer::File { .. }
             | ToServer::Ping { .. }
             | ToServer::Stop => {}

@@ -12,7 +12,7 @@ use super::programs::{ProgramStats, Programs};
 use super::registry::{FloatGauge, Labelled, Registry, UintGauge, family, head};
 use super::unit::{UnitFamilies, UnitTelemetry};
 use crate::exposition::{Family, Kind, Number, label_block};
-use crate::link::ProcessFigures;
+use crate::link::{ProcessFigures, WatchMode};
 
 /// What this binary is.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,7 @@ pub(crate) struct Telemetry {
     collectors: Collectors,
     processes: ProcessCollector,
     hardening: Labelled<UintGauge>,
+    watch: Labelled<UintGauge>,
     reload_successful: Gauge,
     reload_success_time: FloatGauge,
 }
@@ -79,6 +80,11 @@ impl Telemetry {
             "exporter_host_hardening",
             "Whether this part of the hardening is in force",
             &["feature"],
+        );
+        let watch = registry.labelled(
+            "exporter_host_config_watch",
+            "Whether changes of the directories are noticed in this way",
+            &["mode"],
         );
         register_build_info(&mut registry, build);
         let programs = Programs::default();
@@ -107,6 +113,7 @@ impl Telemetry {
             collectors,
             processes,
             hardening,
+            watch,
         })
     }
 
@@ -128,6 +135,13 @@ impl Telemetry {
     /// A part of the hardening is in force, or is not.
     pub(crate) fn hardening(&self, feature: &str, active: bool) {
         self.hardening.of(&[feature]).set(active.into());
+    }
+
+    /// How changes of the directories are noticed from now on.
+    pub(crate) fn watching(&self, mode: WatchMode) {
+        for known in WatchMode::ALL {
+            self.watch.of(&[known.as_str()]).set((known == mode).into());
+        }
     }
 
     /// Drops all series of a plugin that is gone.
@@ -341,6 +355,7 @@ mod tests {
         let (telemetry, _in_flight) = filled();
         telemetry.hardening("landlock", true);
         telemetry.hardening("seccomp", false);
+        telemetry.watching(WatchMode::Poll);
         telemetry.reloaded(true, Some(1.6e9));
         telemetry.set_loader_figures(ProcessFigures {
             cpu_seconds: Some(1.5),

@@ -40,12 +40,11 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// The maps' contents as text, for debugging. May block.
     fn dump_maps(&self) -> String;
 
-    /// Brings everything in line with the directories. Gives a text for people: what was done, or
-    /// `Err` if something could not be.
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
+    /// Brings everything in line with the directories.
+    fn reload(&self) -> BoxFuture<'_, ReloadAnswer>;
 
-    /// Whether the first load is done.
-    fn ready(&self) -> bool;
+    /// `Err`: why there is nothing to be had, in words.
+    fn ready(&self) -> Result<(), String>;
 }
 
 /// The values of `collect[]` and `exclude[]`.
@@ -124,6 +123,16 @@ pub(crate) enum Unavailable {
     Unknown,
     /// It does not run, or does not answer in time.
     NotNow { why: String, retry_after: Duration },
+}
+
+/// What came of a reload that was asked for, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReloadAnswer {
+    Done(String),
+    /// Not everything is as the directories want it.
+    Failed(String),
+    /// It goes on, or is yet to begin; nobody waits for it any longer.
+    NotYet(String),
 }
 
 /// A unit's row on the status page.

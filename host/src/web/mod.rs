@@ -25,7 +25,7 @@ mod write_timeout;
 
 pub(crate) use exporter::{
     BoxFuture, Exporter, Filter, Module, ProbeRequest, ProbeResult, ProbeView, Probed, Refused,
-    Unavailable, UnitStatus,
+    ReloadAnswer, Unavailable, UnitStatus,
 };
 pub(crate) use options::WebOptions;
 pub(crate) use report::UnitReport;

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::app::App;
-use super::exporter::Exporter;
+use super::exporter::{Exporter, ReloadAnswer};
 use super::landing;
 use super::options::WebOptions;
 use super::probe;
@@ -74,8 +74,9 @@ fn handler(page: &Page) -> MethodRouter<Arc<App>> {
 
 async fn reload(State(app): State<Arc<App>>) -> Response {
     match app.exporter.reload().await {
-        Ok(text) => text.into_response(),
-        Err(text) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
+        ReloadAnswer::Done(text) => text.into_response(),
+        ReloadAnswer::Failed(text) => (StatusCode::INTERNAL_SERVER_ERROR, text).into_response(),
+        ReloadAnswer::NotYet(text) => (StatusCode::SERVICE_UNAVAILABLE, text).into_response(),
     }
 }
 
@@ -84,14 +85,13 @@ async fn healthy() -> &'static str {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.exporter.ready() {
-        return "Ready\n".into_response();
+    match app.exporter.ready() {
+        Ok(()) => "Ready\n".into_response(),
+        Err(why) => {
+            let text = format!("Not ready: {why}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
     }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Not ready: units are being loaded\n",
-    )
-        .into_response()
 }
 
 async fn maps(State(app): State<Arc<App>>) -> Response {

@@ -136,12 +136,15 @@ impl Exporter for Fake {
         "maps".into()
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(async { Ok("0 changed\n".to_owned()) })
+    fn reload(&self) -> BoxFuture<'_, ReloadAnswer> {
+        Box::pin(async { ReloadAnswer::Done("0 changed\n".to_owned()) })
     }
 
-    fn ready(&self) -> bool {
-        self.ready
+    fn ready(&self) -> Result<(), String> {
+        if self.ready {
+            return Ok(());
+        }
+        Err("no unit runs".to_owned())
     }
 }
 

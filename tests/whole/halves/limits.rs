@@ -75,6 +75,24 @@ fn three_hundred_units_run_and_run_with_the_next_server() {
     assert_eq!(run_or_say_why(&host), UNITS);
 }
 
+/// The soft limit of a container, or of systemd: it is the host's to raise.
+#[test]
+fn three_hundred_units_run_below_a_soft_limit() {
+    let nothing = fs::File::open("/dev/null").unwrap();
+    let host = with_units(Setup::new())
+        .wrapped(&["prlimit", "--nofile=256:20000"], nothing.into())
+        .start();
+    assert_eq!(run_or_say_why(&host), UNITS);
+    for process in host.tree().processes() {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", process.pid)).unwrap();
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let soft = line.unwrap().split_whitespace().nth(3);
+        assert_eq!(soft, Some("20000"), "{}", process.name);
+    }
+}
+
 #[test]
 fn what_fits_below_a_limit_of_descriptors_runs() {
     let nothing = fs::File::open("/dev/null").unwrap();

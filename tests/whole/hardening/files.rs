@@ -112,3 +112,32 @@ fn a_plugin_reads_what_is_granted_later_and_nothing_else() {
     lines.next(&["/etc/shadow", "denied", "plugin=textfile"]);
     still_works(&host);
 }
+
+/// Landlock's rules are about what is there when they are made: the loader opens what comes later.
+#[test]
+fn what_is_granted_may_be_made_after_the_start() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::set_permissions(elsewhere.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = |name: &str| elsewhere.path().join(name);
+    let (directory, file) = (path("made/*.prom"), path("alone.prom"));
+    let both = format!("[{:?}, {:?}]", directory.display(), file.display());
+    let host = setup()
+        .component("textfile")
+        .file("textfile.plugin.yaml", format!("grants: {{read: {both}}}"))
+        .file(
+            "textfile.yaml",
+            format!("collectors: [{{name: textfile, options: {{paths: {both}}}}}]"),
+        )
+        .start();
+    assert_eq!(host.text().value("made", &[]), None);
+    fs::create_dir(path("made")).unwrap();
+    fs::set_permissions(path("made"), fs::Permissions::from_mode(0o755)).unwrap();
+    for (file, text) in [("made/a.prom", "made 1\n"), ("alone.prom", "alone 2\n")] {
+        fs::write(path(file), text).unwrap();
+        fs::set_permissions(path(file), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let body = host.text();
+    for (name, value) in [("made", 1.0), ("alone", 2.0)] {
+        assert_eq!(body.value(name, &[]), Some(value), "{}", host.log());
+    }
+}

@@ -88,7 +88,7 @@ fn a_cache_that_the_user_cannot_write_to_is_refused() {
     let cache = setup.path().join("cache");
     chown(&cache, Some(0), Some(0)).unwrap();
     let ended = setup.argument(format!("--user={USER}")).run();
-    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.code, Some(2));
     ended.says(&["has to be writable for user 64123", "chown 64123"]);
 }
 
@@ -103,6 +103,6 @@ fn flags_that_cannot_be_meant() {
     let ended = as_user(for_everybody(), ",+bpf,+perfmon")
         .argument("--user=0")
         .run();
-    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.code, Some(2));
     ended.says(&["--user=0:0", "CAP_SETUID"]);
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::load::read_bounded;
+use super::load::{read_bounded, unreadable};
 use crate::config::yaml;
 use crate::config::yaml::{
     Diagnostic, Diagnostics, Fields, Node, NodeValue, Schema, Severity, Span, fields, shorten,
@@ -146,13 +146,12 @@ pub(crate) fn load(plugin: &Path) -> Result<Option<Sidecar>, Vec<Diagnostic>> {
     text.map(|text| parse(plugin, &text)).transpose()
 }
 
-/// The text of the sidecar of a plugin's file, at max one byte more than `parse` takes. None: it
-/// has none. `Err`: it cannot be read.
+/// The text of the sidecar of a plugin's file. None: it has none. `Err`: it cannot be read.
 pub(crate) fn read_text(plugin: &Path) -> Result<Option<Vec<u8>>, Vec<Diagnostic>> {
     let path = path_of(plugin);
     match read_bounded(&path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(vec![unreadable(&Arc::new(path), &error)]),
     }
 }
@@ -227,10 +226,6 @@ fn strayed(path: &Arc<PathBuf>) -> Option<Diagnostic> {
         format!("there is no plugin {} beside it", plugin.display())
     };
     Some(Diagnostic::warning(Span::whole(path), message))
-}
-
-fn unreadable(path: &Arc<PathBuf>, error: &io::Error) -> Diagnostic {
-    Diagnostic::error(Span::whole(path), format!("cannot read the file: {error}"))
 }
 
 /// `Ok`: with warnings. `Err`: at min one is an error.

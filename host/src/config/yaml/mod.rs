@@ -13,6 +13,6 @@ pub(crate) use diagnostic::{Diagnostic, Severity, Span, joined};
 pub(in crate::config) use diagnostic::{Diagnostics, LineColumn};
 pub(crate) use duration::parse_duration;
 pub(in crate::config) use fields::{Fields, Schema};
-pub(in crate::config) use parse::{MAX_BYTES, parse};
+pub(in crate::config) use parse::{MAX_BYTES, TOO_LARGE, parse};
 pub(in crate::config) use scalar::Numeric;
 pub(in crate::config) use tree::{Node, NodeValue, Scalar, shorten};

@@ -12,6 +12,9 @@ use super::tree::{Key, Node, NodeValue, Scalar, shorten};
 
 /// The real ones have some KiB; a table of 50,000 names still fits.
 pub(in crate::config) const MAX_BYTES: usize = 1 << 20;
+/// What is said of a longer one.
+pub(in crate::config) const TOO_LARGE: &str =
+    "the file is larger than 1 MiB: is it a config? Split it into several units if it is";
 /// Counted as if every alias were written out.
 const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 64;
@@ -71,10 +74,7 @@ pub(in crate::config) fn parse(
 
 fn text_of<'b>(bytes: &'b [u8], diagnostics: &mut Diagnostics) -> Option<&'b str> {
     if bytes.len() > MAX_BYTES {
-        diagnostics.error(
-            LineColumn::default(),
-            "the file is larger than 1 MiB: is it a config? Split it into several units if it is",
-        );
+        diagnostics.error(LineColumn::default(), TOO_LARGE);
         return None;
     }
     // Before UTF-8: a file in UTF-16 is better told by its NUL bytes than by its first accent.

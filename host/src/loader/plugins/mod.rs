@@ -10,6 +10,7 @@ mod trusted;
 
 pub(crate) use cache::{Cached, CompileCache};
 pub(crate) use files::{PluginFiles, plugin_files};
+pub(crate) use trusted::check as check_cache;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,16 @@ const STICKY: u32 = 0o1000;
 /// place. Who owns a directory above still can; what is done through the opened directory is not
 /// affected by that. `Err`: why not, as a sentence's end.
 pub(super) fn open(directory: &Path) -> Result<File, String> {
+    open_as(directory, rustix::process::geteuid().as_raw())
+}
+
+/// As `open`, for a process that becomes this user. None: it stays who it is.
+pub(crate) fn check(directory: &Path, user: Option<u32>) -> Result<(), String> {
+    let user = user.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    open_as(directory, user).map(drop)
+}
+
+fn open_as(directory: &Path, user: u32) -> Result<File, String> {
     if !directory.is_absolute() {
         return Err("expected an absolute path".to_owned());
     }
@@ -33,7 +43,7 @@ pub(super) fn open(directory: &Path) -> Result<File, String> {
     let opened = rustix::fs::open(directory, flags, Mode::empty());
     let opened = File::from(opened.map_err(|error| error.to_string())?);
     let metadata = opened.metadata().map_err(|error| error.to_string())?;
-    check_owner(&metadata)?;
+    check_owner_as(&metadata, user)?;
     for parent in directory.ancestors().skip(1) {
         let metadata = fs::metadata(parent).map_err(|error| error.to_string())?;
         if let Err(why) = check_mode(&metadata)
@@ -50,7 +60,10 @@ pub(super) fn open(directory: &Path) -> Result<File, String> {
 
 /// That a file or directory belongs to this user or root, and only they may write to it.
 pub(super) fn check_owner(metadata: &Metadata) -> Result<(), String> {
-    let own = rustix::process::geteuid().as_raw();
+    check_owner_as(metadata, rustix::process::geteuid().as_raw())
+}
+
+fn check_owner_as(metadata: &Metadata, own: u32) -> Result<(), String> {
     if metadata.uid() != own && metadata.uid() != 0 {
         return Err(format!(
             "it belongs to user {}, expected {own} or root",

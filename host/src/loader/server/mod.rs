@@ -33,7 +33,7 @@ use super::tasks::{Asked, Tasks};
 use super::units::Audience;
 use crate::config::MetricSource;
 use crate::digest::Digest;
-use crate::link::{PluginMessage, SendError, Sender, ServedUnit, ToServer, UnitStatus};
+use crate::link::{PluginMessage, SendError, Sender, ServedUnit, ToServer, UnitStatus, WatchMode};
 use crate::privileges::ServerPaths;
 
 pub(crate) use self::files::Granted;
@@ -440,6 +440,13 @@ impl ServerLink {
             let message = shared.snapshot.reload.message(Some(asked.id), text);
             shared.send(&message, &[]);
         }
+    }
+
+    /// How changes of the directories are noticed from now on.
+    pub(crate) fn watching(&self, mode: WatchMode) {
+        let mut shared = self.shared.lock();
+        shared.snapshot.watching = Some(mode);
+        shared.tell(ToServer::Watching(mode), &Arc::default());
     }
 
     /// Everything that there is has been told: requests are answered from now on.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Descriptors;
-use crate::link::{PluginMessage, ServedSource, ServedUnit, ToServer, UnitStatus};
+use crate::link::{PluginMessage, ServedSource, ServedUnit, ToServer, UnitStatus, WatchMode};
 use crate::privileges::{Feature, ServerPaths};
 
 #[derive(Default)]
@@ -24,6 +24,7 @@ pub(super) struct Snapshot {
     /// With the time that each was said at.
     pub(super) statuses: BTreeMap<String, (UnitStatus, Instant)>,
     pub(super) reload: LastReload,
+    pub(super) watching: Option<WatchMode>,
     /// Requests are answered.
     pub(super) ready: Option<String>,
 }

@@ -217,6 +217,9 @@ impl ServerLink {
         if let Some(reloaded) = shared.snapshot.reloaded() {
             shared.send(&reloaded, &[]);
         }
+        if let Some(mode) = shared.snapshot.watching {
+            shared.send(&ToServer::Watching(mode), &[]);
+        }
         if let Some(starter) = self.starter_pid() {
             let figures = figures::of_the_loader(Some(starter));
             shared.send(&ToServer::Figures(figures), &[]);

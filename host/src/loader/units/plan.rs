@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::bpf;
 use crate::config::{Enabled, Lifecycle, MetricConfig, MetricSource, UnitConfig};
 use crate::digest::Digest;
 use crate::doctor;
@@ -104,7 +105,7 @@ impl Desired {
     /// Reads the object's file, and asks the kernel whether the unit is for it.
     pub(crate) fn of(config: &UnitConfig) -> Self {
         let object = config.object.as_ref();
-        let bytes = object.and_then(|path| std::fs::read(path).ok());
+        let bytes = object.and_then(|path| bpf::read_object(path).ok());
         Self {
             fingerprint: Fingerprint {
                 config: config.digest,

@@ -49,9 +49,7 @@ fn confine_as(
     }
     if let Some(user) = user {
         user.switch()?;
-        for warning in user.check(access)? {
-            tracing::info!("units cannot pin maps: {warning}");
-        }
+        user.check(access)?;
     }
     let report = drop_to(*keep, !off(*no_new_privs))?;
     report.log();

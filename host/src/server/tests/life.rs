@@ -8,6 +8,7 @@ use crate::config::Diagnostic;
 use crate::link::{FileAnswer, FileWish, ProcessFigures};
 use crate::plugin::ForeignFiles as _;
 use crate::server::files::LoadersFiles;
+use crate::web::ReloadAnswer;
 
 #[test]
 fn a_unit_of_collectors_is_served() {
@@ -255,6 +256,21 @@ fn a_reload_is_the_loaders() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
         assert!(answer.ends_with(text), "{answer}");
     }
+}
+
+#[test]
+fn nobody_waits_for_a_reload_for_ever() {
+    let (own, others) = pair().unwrap();
+    let asking = crate::server::loader::Loader::new(Sender::direct(own));
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().build().unwrap();
+    let answer = runtime.block_on(asking.reload(Duration::from_millis(20)));
+    let ReloadAnswer::NotYet(why) = answer else {
+        panic!("expected no answer, found {answer:?}");
+    };
+    assert!(why.contains("takes longer than 0 s"), "{why}");
+    let asked = Receiver::new(others).receive::<ToLoader>().unwrap();
+    assert!(matches!(asked.unwrap().message, ToLoader::Reload { .. }));
 }
 
 #[test]

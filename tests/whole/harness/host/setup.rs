@@ -35,6 +35,8 @@ pub(crate) struct Setup {
     verb: Vec<String>,
     /// In place of the one that is tested: a copy of it.
     program: Option<PathBuf>,
+    /// It ends where a unit does not run.
+    strict: bool,
 }
 
 // === impl Setup ===
@@ -54,6 +56,7 @@ impl Setup {
             detailed: true,
             verb: Vec::new(),
             program: None,
+            strict: false,
         }
     }
 
@@ -169,8 +172,10 @@ impl Setup {
         }
     }
 
-    /// Runs the host to its end, which must come by itself.
+    /// Runs the host to its end, which must come by itself. Without --config.strict it would wait
+    /// for units that can run.
     pub(crate) fn run(mut self) -> Ended {
+        self.strict = true;
         let mut child = self
             .command()
             .stdout(Stdio::piped())
@@ -227,6 +232,9 @@ impl Setup {
         }
         if self.split() == Split::Off && !given(ONE_PROCESS) {
             command.arg(ONE_PROCESS);
+        }
+        if self.strict && !given("--config.check") && !given("--config.strict") {
+            command.arg("--config.strict");
         }
         if !given("--plugin.cache-dir") {
             let directory = compiled_plugins().display();

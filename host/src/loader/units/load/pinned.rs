@@ -53,6 +53,9 @@ pub(super) fn take_up(
     let pins = pins?.of_unit(&config.name);
     let wanted = config.maps.iter().filter(|map| map.pin);
     let maps: Vec<String> = wanted.map(|map| map.name.clone()).collect();
+    if !maps.is_empty() {
+        pins.note();
+    }
     for map in maps.iter().filter(|map| !taken(map)) {
         let reused = match pins.get(map) {
             Ok(None) => continue,
