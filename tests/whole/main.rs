@@ -46,6 +46,7 @@ mod merging;
 mod pins;
 mod plan;
 mod plugin_tools;
+mod plugins_of_before;
 mod probes;
 mod procfs;
 mod programs;
