@@ -213,9 +213,16 @@ collectors:
     assert!(!before.is_empty());
     for (cpu, (before, after)) in before.into_iter().zip(after).enumerate() {
         let labels = [("cpu", format!("cpu{cpu}")), ("mode", "user".to_owned())];
-        let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let value = body.value("cpustat_time_user_hertz_total", &labels).unwrap();
-        assert!((before..=after).contains(&value), "{before} {value} {after}");
+        let labels = labels
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let value = body
+            .value("cpustat_time_user_hertz_total", &labels)
+            .unwrap();
+        assert!(
+            (before..=after).contains(&value),
+            "{before} {value} {after}"
+        );
     }
     host.open_metrics();
 }

@@ -24,6 +24,7 @@ pub(crate) use self::globals::GlobalError;
 pub(crate) use self::loaded::LoadedObject;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
+use super::attach::lacking;
 use super::btf;
 use super::errno;
 use super::log;
@@ -69,6 +70,8 @@ pub(crate) struct OpenObject {
     maps: Vec<MapInfo>,
     programs: Vec<(ProgramDecl, AttachPlan)>,
     globals: Vec<Global>,
+    /// Functions that look like programs whose `SEC()` was forgotten.
+    without_section: Vec<String>,
     types: Types,
 }
 
@@ -133,7 +136,10 @@ impl OpenObject {
             .map(|mut program| declare(&mut program))
             .collect();
         if programs.is_empty() && maps.iter().all(|map| map.internal) {
-            return Err(ObjectError::Empty { path: name });
+            return Err(ObjectError::Empty {
+                path: name,
+                functions: symbols::without_section(elf),
+            });
         }
         let specs = maps.iter().find(|map| map.name == USDT_SPECS);
         if specs.is_some_and(|map| map.value_size < USDT_SPEC_SIZE) {
@@ -151,6 +157,20 @@ impl OpenObject {
             maps,
             programs,
             globals: symbols::globals(elf),
+            without_section: symbols::without_section(elf),
+        })
+    }
+
+    /// Name and section of each program, and whether it is loaded by itself.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        let programs = self.programs.iter();
+        programs.map(|(one, _)| (one.name.as_str(), one.section.as_str(), one.autoload))
+    }
+
+    /// What is probably not meant as it is.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.without_section.iter().map(|function| {
+            format!("the function `{function}` of the BPF object {} has no SEC() and nobody calls it, so it is no program: write e.g. SEC(\"tp_btf/sched_switch\") before it", self.path)
         })
     }
 
@@ -264,7 +284,9 @@ impl OpenObject {
                     .iter()
                     .map(|(program, _)| program.name.as_str())
             };
+            let forgotten = self.without_section.iter().any(|function| function == name);
             let hint = match nearest(name, known()) {
+                _ if forgotten => ": the function of that name has no SEC()".to_owned(),
                 Some(near) => format!(", did you mean `{near}`?"),
                 None => error::list(": it has", &known().map(str::to_owned).collect::<Vec<_>>()),
             };
@@ -372,10 +394,16 @@ impl OpenObject {
             ..
         } = self;
         let (loaded, said) = log::capture(|| object.load());
-        let object = loaded.map_err(|error| ObjectError::Load {
-            path: path.clone(),
-            reason: load_reason(errno::of(&error)),
-            log: said.summary(),
+        let object = loaded.map_err(|error| {
+            let on = programs.iter().filter(|(program, _)| program.autoload);
+            let on = on.map(|(program, _)| (program.name.as_str(), program.section.as_str()));
+            let lacking = lacking(on).map(|why| format!(": {why}"));
+            let reason = load_reason(errno::of(&error));
+            ObjectError::Load {
+                path: path.clone(),
+                reason: reason + &lacking.unwrap_or_default(),
+                log: said.summary(),
+            }
         })?;
         // Some sizes are chosen by libbpf while loading, e.g. a perf event array's.
         for loaded in object.maps() {

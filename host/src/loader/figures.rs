@@ -26,5 +26,8 @@ pub(super) fn of_the_loader(starter: Option<u32>) -> ProcessFigures {
         open_fds: sum(loader.open_fds, starter.open_fds),
         start_time: loader.start_time,
         max_fds: loader.max_fds,
+        max_virtual_bytes: loader.max_virtual_bytes,
+        received_bytes: loader.received_bytes,
+        sent_bytes: loader.sent_bytes,
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn read(settings: &Settings) -> anyhow::Result<LoadedConfigs> {
     let loaded = config::load(
         &settings.config.dir,
         settings.config.names.as_deref(),
-        settings.config.strict_keys,
+        settings.strictness(),
     )?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -79,6 +79,7 @@ pub(super) fn load_all(
         pins: open_pins(settings, &loaded),
         btf: settings.btf_path.clone(),
         debug: settings.debug,
+        strict: settings.strict,
         facts,
     };
     let (mut units, mut skipped) = (Vec::new(), Vec::new());
@@ -217,7 +218,8 @@ impl Kernel {
             self.skip(config, &why);
         }
         let counts = self.units.count();
-        let successful = counts.failed == 0 && outcome.failed.is_empty();
+        let successful =
+            counts.failed == 0 && outcome.failed.is_empty() && self.units.left_out().is_empty();
         self.link.reloaded(&[], successful, "");
         if counts.running == 0 && counts.waiting == 0 && counts.failed > 0 && !settings.check {
             bail!(

@@ -32,17 +32,25 @@
 //! - *placement*: a shaper's answer: the family and the part of a series that a row adds to.
 //! - *provisional*: an answer that is asked for again at the next scrape.
 
+mod chain;
 mod key;
 mod metric;
 mod number;
+mod open;
 mod resolve;
 mod series;
 mod spec;
 mod stats;
 
+pub(crate) use chain::check_chain;
 pub(crate) use key::{KeyShape, Layout, MemberField, PackedField, is_cpu};
-pub(crate) use metric::{Metric, MetricParts};
-pub(crate) use resolve::{Label, Plugins, SessionId, Shaper, Step};
+pub(crate) use metric::Metric;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use metric::MetricParts;
+pub(crate) use open::{OpenedMetrics, check_decoders, open_metrics};
+pub(crate) use resolve::Plugins;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use resolve::{Label, SessionId, Shaper, Step};
 pub(crate) use spec::{LabelSpec, MetricSpec};
 pub(crate) use stats::MetricScrapeStats;
 

@@ -9,6 +9,7 @@ mod cgroup;
 mod hint;
 mod interfaces;
 mod perf_event;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod uprobe;
@@ -25,6 +26,7 @@ use self::interfaces::Hook;
 use self::interfaces::Interfaces;
 pub(super) use self::interfaces::present as interfaces_present;
 use self::perf_event::PerfEvents;
+pub(crate) use self::targets::lacking;
 use self::uprobe::MultiUprobe;
 use super::errno;
 use super::log;

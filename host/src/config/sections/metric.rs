@@ -76,6 +76,8 @@ pub(super) struct Metrics {
     pub(super) any_section: bool,
 }
 
+type ReadMetric = fn(&Node, &mut Diagnostics) -> Option<MetricConfig>;
+
 /// Metrics that could not be read are left out, and it has been said why.
 pub(super) fn read_metrics(node: &Node, diagnostics: &mut Diagnostics) -> Metrics {
     let Some(fields) = Fields::of(node, &METRICS, diagnostics) else {
@@ -85,20 +87,21 @@ pub(super) fn read_metrics(node: &Node, diagnostics: &mut Diagnostics) -> Metric
         };
     };
     let mut list = Vec::new();
-    for node in fields.list("counters", "counters", diagnostics) {
-        list.extend(read_counter(node, diagnostics));
+    let sections: [(&str, &str, ReadMetric); 4] = [
+        ("counters", "counters", read_counter),
+        ("gauges", "gauges", read_gauge),
+        ("histograms", "histograms", histogram::read_histogram),
+        ("shaped", "shaped metrics", shaped::read_shaped),
+    ];
+    for (name, what, read) in sections {
+        for node in fields.list(name, what, diagnostics) {
+            list.extend(diagnostics.metric(|diagnostics| read(node, diagnostics)));
+        }
     }
-    for node in fields.list("gauges", "gauges", diagnostics) {
-        list.extend(read_gauge(node, diagnostics));
-    }
-    for node in fields.list("histograms", "histograms", diagnostics) {
-        list.extend(histogram::read_histogram(node, diagnostics));
-    }
-    for node in fields.list("shaped", "shaped metrics", diagnostics) {
-        list.extend(shaped::read_shaped(node, diagnostics));
-    }
-    check_series_names(&list, diagnostics);
-    check_ring_buffers(&list, diagnostics);
+    let mut left_out = check_series_names(&list, diagnostics);
+    left_out.extend(check_ring_buffers(&list, diagnostics));
+    let mut index = 0..;
+    list.retain(|_| index.next().is_some_and(|index| !left_out.contains(&index)));
     let any_section = ["counters", "gauges", "histograms", "shaped"]
         .iter()
         .any(|name| fields.get(name).is_some());
@@ -251,21 +254,23 @@ fn no_options() -> Value {
 }
 
 /// No two metrics of a unit may write the same series: neither by their own names nor by a
-/// histogram's `_bucket`, `_sum`, `_count`.
-fn check_series_names(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
+/// histogram's `_bucket`, `_sum`, `_count`. Gives the indices of those that are left out for it.
+fn check_series_names(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) -> Vec<usize> {
     let mark = |metric: &MetricConfig| LineColumn::from(&metric.at);
-    let mut seen: HashMap<&str, LineColumn> = HashMap::new();
-    for metric in metrics.iter().filter(|metric| !metric.name.is_empty()) {
+    let mut seen: HashMap<&str, (usize, LineColumn)> = HashMap::new();
+    let mut left_out = Vec::new();
+    for (index, metric) in metrics.iter().enumerate() {
         match seen.get(metric.name.as_str()) {
-            Some(first) => diagnostics.error(
-                mark(metric),
-                format!(
-                    "duplicate metric `{}`: it is already at {first}",
-                    metric.name
-                ),
-            ),
+            Some((_, first)) => {
+                let name = &metric.name;
+                diagnostics.metric_error(
+                    mark(metric),
+                    format!("duplicate metric `{name}`: it is already at {first}"),
+                );
+                left_out.push(index);
+            }
             None => {
-                seen.insert(&metric.name, mark(metric));
+                seen.insert(&metric.name, (index, mark(metric)));
             }
         }
     }
@@ -275,12 +280,14 @@ fn check_series_names(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
     {
         for suffix in ["_bucket", "_sum", "_count"] {
             let series = format!("{}{suffix}", histogram.name);
-            if let Some(clash) = seen.get(series.as_str()) {
+            if let Some((index, clash)) = seen.get(series.as_str()) {
                 let (name, at) = (&histogram.name, mark(histogram));
-                diagnostics.error(*clash, format!("the metric `{series}` clashes with the series of that name of the histogram `{name}` at {at}"));
+                left_out.push(*index);
+                diagnostics.metric_error(*clash, format!("the metric `{series}` clashes with the series of that name of the histogram `{name}` at {at}"));
             }
         }
     }
+    left_out
 }
 
 /// The numbers of a histogram's options, for its own file.

@@ -142,10 +142,15 @@ fn read_flush_interval(
     }
 }
 
-/// A sample of a ring buffer is there for one reader.
-pub(super) fn check_ring_buffers(metrics: &[MetricConfig], diagnostics: &mut Diagnostics) {
+/// A sample of a ring buffer is there for one reader. Gives the indices of the metrics that are
+/// left out for it.
+pub(super) fn check_ring_buffers(
+    metrics: &[MetricConfig],
+    diagnostics: &mut Diagnostics,
+) -> Vec<usize> {
     let mut readers: HashMap<&str, &MetricConfig> = HashMap::new();
-    for metric in metrics {
+    let mut left_out = Vec::new();
+    for (index, metric) in metrics.iter().enumerate() {
         let MetricSource::Samples {
             through: SampleMap::Ringbuf,
             ..
@@ -153,8 +158,10 @@ pub(super) fn check_ring_buffers(metrics: &[MetricConfig], diagnostics: &mut Dia
         else {
             continue;
         };
-        if let Some(first) = readers.insert(&metric.map, metric) {
-            diagnostics.error(
+        let first = *readers.entry(&metric.map).or_insert(metric);
+        if !std::ptr::eq(first, metric) {
+            left_out.push(index);
+            diagnostics.metric_error(
                 LineColumn::from(&metric.at),
                 format!(
                     "the ring buffer `{}` is read by the metric `{}` already, and each sample can be read once: send to another one",
@@ -164,4 +171,5 @@ pub(super) fn check_ring_buffers(metrics: &[MetricConfig], diagnostics: &mut Dia
             );
         }
     }
+    left_out
 }

@@ -1,6 +1,7 @@
 //! Loading a version of a unit: its object is opened, checked against the YAML and loaded, and
 //! everything that the server will read is opened. No plugin runs here. Attaching comes after.
 
+mod check;
 mod kernel_side;
 mod pinned;
 mod resolve;
@@ -9,12 +10,13 @@ mod sources;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(crate) use check::{ObjectCheck, check};
 pub(crate) use kernel_side::KernelSide;
-use resolve::resolve;
+use resolve::{Resolved, find_metrics, resolve};
 
 use super::error::{LoadFailure, UnitError};
 use crate::bpf::{CgroupIdKeeper, GlobalError, OpenObject, OpenOptions, Pins, SharedMaps};
-use crate::config::{Diagnostic, Enabled, Span, UnitConfig};
+use crate::config::{Diagnostic, Enabled, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::MetricSpec;
 
@@ -28,6 +30,8 @@ pub(crate) struct Environment {
     pub(crate) facts: Arc<KernelFacts>,
     /// `--bpf.pin-dir`. None: nothing is pinned or taken up, as where a config is only tried.
     pub(crate) pins: Option<Pins>,
+    /// `--config.strict`: a metric that is wrong costs its unit.
+    pub(crate) strict: bool,
 }
 
 /// A version of a unit, in the kernel as far as it has an object.
@@ -35,6 +39,8 @@ pub(crate) struct Loaded {
     pub(crate) config: UnitConfig,
     pub(crate) metrics: Vec<MetricSpec>,
     pub(crate) kernel: Option<KernelSide>,
+    /// Why metrics of the YAML are not among `metrics`.
+    pub(crate) left_out: Vec<Diagnostic>,
 }
 
 impl Loaded {
@@ -78,6 +84,7 @@ fn attempt(
 ) -> Result<Loaded, UnitError> {
     let Some(path) = config.object.clone() else {
         return Ok(Loaded {
+            left_out: config.left_out.clone(),
             config,
             metrics: Vec::new(),
             kernel: None,
@@ -89,9 +96,12 @@ fn attempt(
     };
     let mut object = OpenObject::open(&path, &options)?;
     let digest = object.digest();
-    let metrics = resolve(&config, |map| {
-        Ok((object.map(map)?, object.entry_types(map)))
-    })?;
+    for remark in object.remarks() {
+        tracing::warn!(config = config.name, "{remark}");
+    }
+    let find = |map: &str| Ok((object.map(map)?, object.entry_types(map)));
+    let resolved = resolve(&config, find, environment.strict)?;
+    let (metrics, left_out) = with_config(&config, resolved);
     set_kaddrs(&config, &mut object, &environment.facts)?;
     fill(&config, &mut object)?;
     let mut begun = None;
@@ -128,18 +138,27 @@ fn attempt(
         )),
         config,
         metrics,
+        left_out,
     })
 }
 
-/// The metrics of another config over an object that is loaded.
+/// What of a config is wrong by itself comes first.
+fn with_config(config: &UnitConfig, resolved: Resolved) -> (Vec<MetricSpec>, Vec<Diagnostic>) {
+    let mut left_out = config.left_out.clone();
+    left_out.extend(resolved.left_out);
+    (resolved.metrics, left_out)
+}
+
+/// The metrics of another config over an object that is loaded, and why there are not more.
 pub(crate) fn resolve_again(
     config: &UnitConfig,
     kernel: &KernelSide,
-) -> Result<Vec<MetricSpec>, UnitError> {
+    strict: bool,
+) -> Result<(Vec<MetricSpec>, Vec<Diagnostic>), UnitError> {
     let object = kernel.object();
-    resolve(config, |map| {
-        Ok((object.map_info(map)?, object.entry_types(map)))
-    })
+    let find = |map: &str| Ok((object.map_info(map)?, object.entry_types(map)));
+    let resolved = resolve(config, find, strict)?;
+    Ok(with_config(config, resolved))
 }
 
 /// Does to an object what the YAML wants before it is loaded; all that does not fit is reported.
@@ -163,32 +182,6 @@ fn fill(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
     }
 }
 
-/// What of a config does not fit its object, without a kernel. None of it if the object is not
-/// there.
-pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
-    let Some(path) = config.object.as_ref().filter(|path| path.exists()) else {
-        return Vec::new();
-    };
-    let mut object = match OpenObject::open(path, &OpenOptions::default()) {
-        Ok(object) => object,
-        Err(error) => {
-            let at = Span::whole(&config.file);
-            return vec![Diagnostic::error(at, error.to_string())];
-        }
-    };
-    let mut diagnostics = Vec::new();
-    if let Err(UnitError::Config(found)) = resolve(config, |map| {
-        Ok((object.map(map)?, object.entry_types(map)))
-    }) {
-        diagnostics.extend(found);
-    }
-    if let Err(UnitError::Config(found)) = fill(config, &mut object) {
-        diagnostics.extend(found);
-    }
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
-    diagnostics
-}
-
 fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     for global in &config.globals {
@@ -205,10 +198,8 @@ fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> 
 /// For fuzzing: all metrics; none if there is something wrong with one.
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) fn specs(config: &UnitConfig, object: &OpenObject) -> Vec<MetricSpec> {
-    resolve(config, |map| {
-        Ok((object.map(map)?, object.entry_types(map)))
-    })
-    .unwrap_or_default()
+    let find = |map: &str| Ok((object.map(map)?, object.entry_types(map)));
+    resolve(config, find, true).map_or_else(|_| Vec::new(), |resolved| resolved.metrics)
 }
 
 /// Writes the addresses of kernel symbols into the object's globals.
