@@ -94,6 +94,10 @@ impl Inspector {
             }
             left_out.extend(self.chains(metric));
         }
+        for metric in &config.wrong_metrics {
+            left_out.extend(self.names(metric));
+            left_out.extend(self.chains(metric));
+        }
         let constants = &config.config_labels;
         let opened = open_metrics(&config.namespace, constants, &metrics, &self.registry);
         findings.served = opened.metrics.iter().filter(|one| one.is_ok()).count();

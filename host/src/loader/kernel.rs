@@ -19,7 +19,7 @@ use super::units::{
     Action, Current, Desired, Environment, Exclusive, KernelSide, LeftOut, LoadFailure, Loaded,
     Retry, State, Step, UnitError, UnitFailure, Units, Version, What, load, plan_unit,
 };
-use crate::config::{Diagnostic, Lifecycle, Strictness, UnitConfig};
+use crate::config::{Diagnostic, Lifecycle, Strictness, UnitConfig, joined};
 use crate::digest::Digest;
 use crate::link::{ServedConfig, ServedUnit, ToServer};
 use crate::plugin::Compile;
@@ -112,7 +112,10 @@ impl Kernel {
         let any_wrong = (0..metrics.len()).any(|index| !is_right(index));
         if !any_wrong || !any_right || !self.may_leave_out(&message.config.name, &diagnostics) {
             return Err(UnitFailure {
-                why: refusal.why,
+                why: match left_out.as_slice() {
+                    [] => refusal.why,
+                    left_out => format!("{}; {}", joined(left_out), refusal.why),
+                },
                 retryable: refusal.retryable,
             });
         }

@@ -72,6 +72,8 @@ pub(super) const GAUGE: Schema = Schema {
 /// What `metrics` says.
 pub(super) struct Metrics {
     pub(super) list: Vec<MetricConfig>,
+    /// Those that are left out, as far as they could be read.
+    pub(super) wrong: Vec<MetricConfig>,
     /// At least one of its sections is there, be it empty.
     pub(super) any_section: bool,
 }
@@ -83,10 +85,11 @@ pub(super) fn read_metrics(node: &Node, diagnostics: &mut Diagnostics) -> Metric
     let Some(fields) = Fields::of(node, &METRICS, diagnostics) else {
         return Metrics {
             list: Vec::new(),
+            wrong: Vec::new(),
             any_section: true,
         };
     };
-    let mut list = Vec::new();
+    let (mut list, mut wrong) = (Vec::new(), Vec::new());
     let sections: [(&str, &str, ReadMetric); 4] = [
         ("counters", "counters", read_counter),
         ("gauges", "gauges", read_gauge),
@@ -95,7 +98,12 @@ pub(super) fn read_metrics(node: &Node, diagnostics: &mut Diagnostics) -> Metric
     ];
     for (name, what, read) in sections {
         for node in fields.list(name, what, diagnostics) {
-            list.extend(diagnostics.metric(|diagnostics| read(node, diagnostics)));
+            let (metric, right) = diagnostics.metric(|diagnostics| read(node, diagnostics));
+            if right {
+                list.extend(metric);
+            } else {
+                wrong.extend(metric);
+            }
         }
     }
     let mut left_out = check_series_names(&list, diagnostics);
@@ -105,7 +113,11 @@ pub(super) fn read_metrics(node: &Node, diagnostics: &mut Diagnostics) -> Metric
     let any_section = ["counters", "gauges", "histograms", "shaped"]
         .iter()
         .any(|name| fields.get(name).is_some());
-    Metrics { list, any_section }
+    Metrics {
+        list,
+        wrong,
+        any_section,
+    }
 }
 
 /// What counters, gauges and histograms have in common.

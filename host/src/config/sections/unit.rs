@@ -54,12 +54,15 @@ pub(crate) struct UnitConfig {
     pub(crate) config_labels: Vec<(String, String)>,
     /// Why metrics of the YAML are not among `metrics`.
     pub(crate) left_out: Vec<Diagnostic>,
+    /// Metrics that are left out, as far as they could be read: more may be wrong with them.
+    pub(crate) wrong_metrics: Vec<MetricConfig>,
 }
 
 impl UnitConfig {
-    /// All decoders that the labels of its metrics name.
+    /// All decoders that the labels of its metrics name, be they left out.
     pub(crate) fn decoders(&self) -> impl Iterator<Item = &PluginUse> {
-        let labels = self.metrics.iter().flat_map(|metric| &metric.labels);
+        let metrics = self.metrics.iter().chain(&self.wrong_metrics);
+        let labels = metrics.flat_map(|metric| &metric.labels);
         labels.flat_map(|label| label.decoders.iter().flatten())
     }
 }
@@ -172,6 +175,7 @@ fn read_root(
         Some(node) => metric::read_metrics(node, diagnostics),
         None => Metrics {
             list: Vec::new(),
+            wrong: Vec::new(),
             any_section: false,
         },
     };
@@ -231,6 +235,7 @@ fn read_root(
         programs,
         config_labels,
         left_out: Vec::new(),
+        wrong_metrics: metrics.wrong,
     })
 }
 

@@ -208,16 +208,17 @@ impl Diagnostics {
         self.push(self.lenient, mark, message.into());
     }
 
-    /// Reads a metric: errors in it cost this metric alone, and are kept apart.
+    /// Reads a metric: errors in it cost this metric alone, and are kept apart. Gives also whether
+    /// there was none.
     pub(in crate::config) fn metric<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<T> {
+    ) -> (Option<T>, bool) {
         let (before, any_error) = (self.list.len(), std::mem::take(&mut self.any_error));
         let metric = read(self);
         let failed = std::mem::replace(&mut self.any_error, any_error);
         if !failed {
-            return metric;
+            return (metric, true);
         }
         let of_metric = self.list.split_off(before.min(self.list.len()));
         for diagnostic in of_metric {
@@ -227,12 +228,12 @@ impl Diagnostics {
                 self.list.push(diagnostic);
             }
         }
-        None
+        (metric, false)
     }
 
     /// An error that costs a metric alone.
     pub(in crate::config) fn metric_error(&mut self, mark: LineColumn, message: impl Into<String>) {
-        let _: Option<()> = self.metric(|diagnostics| {
+        let _: (Option<()>, bool) = self.metric(|diagnostics| {
             diagnostics.error(mark, message);
             None
         });
