@@ -46,7 +46,8 @@ pub(crate) struct PlanFlags {
     #[arg(long = "plugin.dir", value_name = "DIR")]
     plugins: Vec<PathBuf>,
 
-    /// Directory for compiled plugins, as of the host [default: one below $XDG_CACHE_HOME or ~/.cache]
+    /// Directory for compiled plugins, as of the host [default: one below $XDG_CACHE_HOME or
+    /// ~/.cache]
     #[arg(long = "plugin.cache-dir", value_name = "DIR")]
     cache: Option<PathBuf>,
 
