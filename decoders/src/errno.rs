@@ -1,14 +1,37 @@
 //! `errno`: the names of error numbers.
 
 use exporter_guest_sdk::text::{parse_unsigned, push_number};
-use exporter_guest_sdk::{Answer, Decoder, Error, NoOptions};
+use exporter_guest_sdk::{Answer, Decoder, Error};
+use serde::Deserialize;
 
 /// A decimal number, as `uint` leaves it, becomes the constant's name.
 #[derive(Debug)]
 pub struct Errno {
     /// By number less 1; `-`: there is none.
     names: Vec<&'static str>,
+    which: Names,
 }
+
+/// Whose name it is where there are two.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Names {
+    /// That of ebpf_exporter.
+    #[default]
+    Compatible,
+    /// The kernel's first one.
+    Linux,
+}
+
+/// Options of [`Errno`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    names: Names,
+}
+
+/// Newer kernels have a second name for EUCLEAN, which ebpf_exporter prints.
+const COMPATIBLE: [(u64, &str); 1] = [(117, "EFSCORRUPTED")];
 
 /// 1 to 133, as asm-generic/errno.h has them on x86-64 and Arm. Of two names for a number the one
 /// that ebpf_exporter prints: 11 EAGAIN, 35 EDEADLK, 95 ENOTSUP.
@@ -28,6 +51,11 @@ const NAMES: &str = "EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHI
 
 impl Errno {
     fn name(&self, number: u64) -> Option<&'static str> {
+        if self.which == Names::Compatible
+            && let Some((_, name)) = COMPATIBLE.iter().find(|(known, _)| *known == number)
+        {
+            return Some(name);
+        }
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         self.names.get(index).copied().filter(|name| *name != "-")
     }
@@ -36,10 +64,13 @@ impl Errno {
 impl Decoder for Errno {
     const NAME: &'static str = "errno";
     const SUMMARY: &'static str = "a decimal error number (after uint): its name, such as ENOENT";
-    type Options = NoOptions;
+    const OPTIONS_SCHEMA: &'static str =
+        r#"{"type":"object","properties":{"names":{"enum":["compatible","linux"]}}}"#;
+    type Options = Options;
 
-    fn open(_: NoOptions) -> Result<Self, Error> {
+    fn open(options: Options) -> Result<Self, Error> {
         Ok(Self {
+            which: options.names,
             names: NAMES.split_ascii_whitespace().collect(),
         })
     }
@@ -64,8 +95,10 @@ impl Decoder for Errno {
 
 #[cfg(test)]
 mod tests {
+    use exporter_guest_sdk::testing::{FakeKernel, open};
+
     use super::*;
-    use crate::testing::plain;
+    use crate::testing::{plain, say};
 
     #[test]
     fn names_by_number() {
@@ -80,11 +113,21 @@ mod tests {
             ("59", "EBFONT"),
             ("95", "ENOTSUP"),
             ("110", "ETIMEDOUT"),
+            ("117", "EFSCORRUPTED"),
             ("133", "EHWPOISON"),
         ];
         for (number, name) in cases {
             assert_eq!(plain::<Errno>(number.as_bytes()), name);
         }
+    }
+
+    #[test]
+    fn names_of_linux() {
+        let linux = open::<Errno>(r#"{"names": "linux"}"#).unwrap();
+        for (number, name) in [("117", "EUCLEAN"), ("35", "EDEADLK")] {
+            assert_eq!(say(&linux, &FakeKernel::default(), number.as_bytes()), name);
+        }
+        assert!(open::<Errno>(r#"{"names": "kernel"}"#).is_err());
     }
 
     #[test]

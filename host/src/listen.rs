@@ -58,6 +58,27 @@ impl fmt::Display for Address {
     }
 }
 
+/// The port of a TCP service by its name, such as `http-alt`.
+pub(crate) fn service_port(name: &str) -> Option<u16> {
+    // Those two a machine without the file has too.
+    match name {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => port_in(&std::fs::read_to_string("/etc/services").ok()?, name),
+    }
+}
+
+/// `services`: as in /etc/services: a name, a port with its protocol, and other names.
+fn port_in(services: &str, name: &str) -> Option<u16> {
+    services.lines().find_map(|line| {
+        let line = line.split('#').next()?;
+        let mut words = line.split_ascii_whitespace();
+        let (first, port) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
+        let is_it = first == name || words.any(|alias| alias == name);
+        if is_it { port.parse().ok() } else { None }
+    })
+}
+
 /// Opens all addresses; `activated` are the sockets handed over (`ListenFd::from_env`).
 pub(crate) fn bind(
     addresses: &[Address],
@@ -152,6 +173,17 @@ mod tests {
             host: "127.0.0.1".into(),
             port,
         }
+    }
+
+    #[test]
+    fn services_are_ports() {
+        let text = "# ports\nhttp-alt\t8080/tcp\twebcache\t# cache\nntp 123/udp\nx 9/tcp\n";
+        assert_eq!(port_in(text, "http-alt"), Some(8080));
+        assert_eq!(port_in(text, "webcache"), Some(8080));
+        for none in ["ntp", "cache", "", "#", "9"] {
+            assert_eq!(port_in(text, none), None, "{none}");
+        }
+        assert_eq!(service_port("https"), Some(443));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_yaml::Value;
 
 use crate::harness::Setup;
 use crate::harness::host::program;
-use crate::harness::objects::repository;
+use crate::harness::objects::{self, repository};
 
 /// What the image's user and the manifests' is called.
 const USER: u64 = 65_532;
@@ -114,7 +114,9 @@ fn the_units_of_the_config_map_are_right() {
             .unwrap();
         let source = format!("examples/conf.d/{source}.bpf.c");
         assert!(repository().join(&source).exists(), "{source}");
-        setup = setup.file(name, unit);
+        // Here they are somewhere else.
+        let objects = format!("{}/", objects::all().display());
+        setup = setup.file(name, unit.replace("/etc/exporter-host/conf.d/", &objects));
     }
     let output = program()
         .arg("check")

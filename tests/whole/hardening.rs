@@ -2,6 +2,7 @@
 //! (`--hardening.check`, which tries it), for every way to start it.
 
 mod doctor;
+mod doctor_units;
 mod files;
 pub(crate) mod flags;
 mod matrix;

@@ -1,6 +1,6 @@
 //! `regexp`: what a pattern finds in a text, or no series at all.
 
-mod go;
+mod repaired;
 
 use std::cell::RefCell;
 
@@ -8,6 +8,8 @@ use exporter_guest_sdk::options::Text;
 use exporter_guest_sdk::{Answer, Decoder, Error};
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use serde::Deserialize;
+
+use self::repaired::Repaired;
 
 /// The first pattern that matches decides: its first group, or all it matched if it has no group.
 /// No match drops the row.
@@ -54,8 +56,8 @@ impl Decoder for Regexp {
     fn decode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<Answer, Error> {
         // Go reads a byte that is no UTF-8 as the character U+FFFD: so does what is searched here,
         // but the answer is the bytes themselves.
-        let repaired = go::Repaired::new(input);
-        let searched = repaired.as_ref().map_or(input, go::Repaired::text);
+        let repaired = Repaired::new(input);
+        let searched = repaired.as_ref().map_or(input, Repaired::text);
         let Some((start, end)) = self
             .patterns
             .iter()
@@ -76,7 +78,7 @@ impl Decoder for Regexp {
 
 impl Pattern {
     fn new(pattern: &str) -> Result<Self, Error> {
-        let regex = RegexBuilder::new(&go::translate(pattern))
+        let regex = RegexBuilder::new(&go_regexp::translate(pattern))
             .size_limit(SIZE_LIMIT)
             .build()
             .map_err(|error| {

@@ -33,6 +33,7 @@ mod types;
 
 pub(crate) use self::attach::Attached;
 pub(crate) use self::attach::ProgramStatus;
+pub(crate) use self::attach::lacking;
 pub(crate) use self::cgroup_id_map::CgroupIdKeeper;
 pub(crate) use self::cgroup_id_map::KeeperError;
 pub(crate) use self::cpus::cpu_numbers;

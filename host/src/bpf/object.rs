@@ -25,6 +25,7 @@ pub(crate) use self::reuse::SharedMaps;
 use super::attach::AttachPlan;
 use super::attach::AttachedProgram;
 use super::attach::UsdtMaps;
+use super::attach::lacking;
 use super::btf;
 use super::errno;
 use super::log;
@@ -61,6 +62,8 @@ pub(crate) struct OpenObject {
     maps: Vec<MapInfo>,
     programs: Vec<(ProgramDecl, AttachPlan)>,
     globals: Vec<Global>,
+    /// Functions that look like programs whose `SEC()` was forgotten.
+    without_section: Vec<String>,
     types: Types,
     usdt: UsdtMaps,
 }
@@ -119,7 +122,10 @@ impl OpenObject {
             .map(|mut program| declare(&mut program, &usdt))
             .collect();
         if programs.is_empty() && maps.iter().all(|map| map.internal) {
-            return Err(ObjectError::Empty { path: name });
+            return Err(ObjectError::Empty {
+                path: name,
+                functions: symbols::without_section(elf),
+            });
         }
         reuse::forget_wrong_pins(&name, &mut object);
         Ok(Self {
@@ -131,6 +137,20 @@ impl OpenObject {
             maps,
             programs,
             globals: symbols::globals(elf),
+            without_section: symbols::without_section(elf),
+        })
+    }
+
+    /// Name and section of each program, and whether it is loaded by itself.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        let programs = self.programs.iter();
+        programs.map(|(one, _)| (one.name.as_str(), one.section.as_str(), one.autoload))
+    }
+
+    /// What is probably not meant as it is.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.without_section.iter().map(|function| {
+            format!("the function `{function}` of the BPF object {} has no SEC() and nobody calls it, so it is no program: write e.g. SEC(\"tp_btf/sched_switch\") before it", self.path)
         })
     }
 
@@ -200,7 +220,9 @@ impl OpenObject {
                     .iter()
                     .map(|(program, _)| program.name.as_str())
             };
+            let forgotten = self.without_section.iter().any(|function| function == name);
             let hint = match nearest(name, known()) {
+                _ if forgotten => ": the function of that name has no SEC()".to_owned(),
                 Some(near) => format!(", did you mean `{near}`?"),
                 None => error::list(": it has", &known().map(str::to_owned).collect::<Vec<_>>()),
             };
@@ -326,11 +348,17 @@ impl OpenObject {
             ..
         } = self;
         let (loaded, said) = log::capture(|| object.load());
-        let object = loaded.map_err(|error| ObjectError::Load {
-            path: path.clone(),
-            reason: load_reason(errno::of(&error)),
-            log: said.summary(),
-            program: said.refused_program(),
+        let object = loaded.map_err(|error| {
+            let on = programs.iter().filter(|(program, _)| program.autoload);
+            let on = on.map(|(program, _)| (program.name.as_str(), program.section.as_str()));
+            let lacking = lacking(on).map(|why| format!(": {why}"));
+            let reason = load_reason(errno::of(&error));
+            ObjectError::Load {
+                path: path.clone(),
+                reason: reason + &lacking.unwrap_or_default(),
+                log: said.summary(),
+                program: said.refused_program(),
+            }
         })?;
         // Some sizes are chosen by libbpf while loading, e.g. a perf event array's.
         for loaded in object.maps() {

@@ -1,12 +1,14 @@
 //! Where an object's global variables lie, from its ELF symbol table (so it works without BTF too).
 
+use std::collections::HashSet;
+
 use object::Object as _;
 use object::ObjectSection as _;
 use object::ObjectSymbol as _;
-use object::SymbolKind;
 use object::elf::FileHeader64;
 use object::endian::Endianness;
 use object::read::elf::ElfFile;
+use object::{RelocationTarget, SymbolKind};
 
 /// A global variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,36 @@ pub(super) fn globals(elf: &[u8]) -> Vec<Global> {
                 size: usize::try_from(symbol.size()).ok()?,
             })
         })
+        .collect()
+}
+
+/// Functions outside of all sections of programs that nothing calls: programs whose `SEC()` was
+/// forgotten, most likely.
+pub(super) fn without_section(elf: &[u8]) -> Vec<String> {
+    let Ok(file) = ElfFile::<FileHeader64<Endianness>>::parse(elf) else {
+        return Vec::new();
+    };
+    let Some(text) = file.section_by_name(".text") else {
+        return Vec::new();
+    };
+    let mut called = HashSet::new();
+    for section in file.sections() {
+        let relocations = section.relocations();
+        called.extend(
+            relocations.filter_map(|(_, relocation)| match relocation.target() {
+                RelocationTarget::Symbol(symbol) => Some(symbol),
+                _ => None,
+            }),
+        );
+    }
+    let functions = file.symbols().filter(|symbol| {
+        symbol.kind() == SymbolKind::Text
+            && symbol.is_global()
+            && symbol.section_index() == Some(text.index())
+            && !called.contains(&symbol.index())
+    });
+    functions
+        .filter_map(|symbol| Some(symbol.name().ok()?.to_owned()))
         .collect()
 }
 

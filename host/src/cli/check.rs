@@ -1,6 +1,6 @@
 //! `exporter-host check DIR`: says what is wrong with the YAML files of a directory, units' and
 //! plugins' sidecars, without a kernel and without privileges. Objects that are there are looked
-//! into, as far as that takes no kernel; plugins are not opened.
+//! into, as far as that takes no kernel; plugins are opened and asked.
 
 use std::io;
 use std::io::Write;
@@ -12,23 +12,31 @@ use clap::Args;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::inspect::Inspector;
 use crate::config::Diagnostic;
-use crate::config::FailedUnit;
+use crate::config::Strictness;
 use crate::config::load;
 use crate::config::load::Loaded;
-use crate::config::sidecar;
-use crate::loader::units::check_object;
 
-/// Validate the YAML files of a directory; needs no privileges and no kernel support
+/// Validate the units and plugins of a directory; needs no privileges and no kernel support
 #[derive(Debug, Args)]
 pub(crate) struct CheckFlags {
     /// Directory of the units
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
-    /// Treat an unknown key as an error
+    /// Treat unknown and duplicate keys and missing objects as errors
     #[arg(long)]
     strict: bool,
+
+    /// As the host's --plugin.dir; repeatable
+    #[arg(long = "plugin.dir", value_name = "DIR")]
+    plugins: Vec<PathBuf>,
+
+    /// Directory for compiled plugins, as of the host [default: one below $XDG_CACHE_HOME or
+    /// ~/.cache]
+    #[arg(long = "plugin.cache-dir", value_name = "DIR")]
+    cache: Option<PathBuf>,
 
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -45,18 +53,12 @@ pub(super) enum Format {
 
 /// The exit code is 1 where there is an error. `Err`: `out` could not be written to.
 pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCode> {
-    let report = match load::load(&flags.dir, None, flags.strict) {
-        Ok(mut loaded) => {
-            look_into_objects(&mut loaded);
-            Report::of(&loaded, &sidecar::check(&flags.dir).unwrap_or_default())
-        }
-        Err(error) => Report {
-            ok: false,
-            error: Some(error.to_string()),
-            units: Vec::new(),
-            diagnostics: Vec::new(),
-        },
-    };
+    let report = report(flags).unwrap_or_else(|error| Report {
+        ok: false,
+        error: Some(error),
+        units: Vec::new(),
+        diagnostics: Vec::new(),
+    });
     match flags.format {
         Format::Text => report.write_text(out)?,
         Format::Json => {
@@ -72,24 +74,17 @@ pub(crate) fn run(flags: &CheckFlags, out: &mut impl Write) -> io::Result<ExitCo
     })
 }
 
-/// Units that don't fit their objects fail.
-fn look_into_objects(loaded: &mut Loaded) {
-    let (mut fit, mut failed) = (Vec::new(), Vec::new());
-    for unit in std::mem::take(&mut loaded.units) {
-        let diagnostics = check_object(&unit);
-        if diagnostics.is_empty() {
-            fit.push(unit);
-        } else {
-            failed.push(FailedUnit {
-                name: unit.name.clone(),
-                file: Arc::clone(&unit.file),
-                diagnostics,
-                partial: None,
-            });
-        }
-    }
-    loaded.units = fit;
-    loaded.failed.extend(failed);
+fn report(flags: &CheckFlags) -> Result<Report, String> {
+    let strict = Strictness {
+        keys: flags.strict,
+        metrics: false,
+    };
+    let loaded = load::load(&flags.dir, None, strict).map_err(|error| error.to_string())?;
+    let directories = std::iter::once(&flags.dir).chain(&flags.plugins);
+    let directories: Vec<PathBuf> = directories.cloned().collect();
+    let (inspector, of_plugins) = Inspector::open(&directories, flags.cache.as_deref())
+        .map_err(|error| format!("plugins cannot be opened: {error}"))?;
+    Ok(Report::of(loaded, &inspector, of_plugins, flags.strict))
 }
 
 #[derive(Serialize)]
@@ -125,48 +120,55 @@ struct ProblemLine {
 // === impl Report ===
 
 impl Report {
-    fn of(loaded: &Loaded, sidecars: &[Diagnostic]) -> Self {
-        let good = loaded
-            .units
-            .iter()
-            .map(|unit| (&unit.name, &unit.file, true));
-        let bad = loaded
-            .failed
-            .iter()
-            .map(|unit| (&unit.name, &unit.file, false));
-        let mut units: Vec<UnitLine> = good
-            .chain(bad)
-            .map(|(name, file, ok)| UnitLine {
-                name: name.clone(),
-                file: file.display().to_string(),
-                ok,
-            })
-            .collect();
-        units.sort_by(|a, b| a.name.cmp(&b.name));
-        let unreadable = || {
-            let all = loaded.unreadable.iter();
-            all.filter(|directory| !directory.is_dangling)
-        };
-        let mut diagnostics: Vec<&Diagnostic> = loaded
-            .warnings
-            .iter()
-            .chain(loaded.failed.iter().flat_map(|unit| &unit.diagnostics))
-            .chain(sidecars)
-            .chain(unreadable().map(|directory| &directory.diagnostic))
-            .collect();
-        // What is about a whole file stands at its end.
-        diagnostics.sort_by_key(|diagnostic| {
-            let at = &diagnostic.at;
-            (&at.file, at.line == 0, at.line, at.column)
+    /// What could be read of a unit is looked at too where it cannot be used.
+    fn of(
+        loaded: Loaded,
+        inspector: &Inspector,
+        mut diagnostics: Vec<Diagnostic>,
+        strict: bool,
+    ) -> Self {
+        let mut units = Vec::new();
+        diagnostics.extend(loaded.warnings);
+        let unreadable = loaded.unreadable.into_iter();
+        let unreadable = unreadable.filter(|directory| !directory.is_dangling);
+        diagnostics.extend(unreadable.map(|directory| directory.diagnostic));
+        let failed = loaded.failed.into_iter().map(|unit| {
+            let partial = unit.partial.map(|partial| *partial);
+            (unit.name, unit.file, partial, unit.diagnostics)
         });
-        let diagnostics = diagnostics.into_iter().map(ProblemLine::of).collect();
+        let good = loaded.units.into_iter().map(|unit| {
+            (
+                unit.name.clone(),
+                Arc::clone(&unit.file),
+                Some(unit),
+                Vec::new(),
+            )
+        });
+        for (name, file, config, mut found) in good.chain(failed) {
+            if let Some(config) = &config {
+                let findings = inspector.unit(config);
+                found.extend(findings.errors().cloned());
+                found.extend(findings.warnings.into_iter().map(|one| one.strict(strict)));
+            }
+            units.push(UnitLine {
+                name,
+                file: file.display().to_string(),
+                ok: !found.iter().any(Diagnostic::is_error),
+            });
+            diagnostics.append(&mut found);
+        }
+        units.sort_by(|a, b| a.name.cmp(&b.name));
+        // What is about a whole file stands at its end.
+        diagnostics.sort_by(|a, b| {
+            let key = |one: &Diagnostic| (one.at.line == 0, one.at.line, one.at.column);
+            (&a.at.file, key(a)).cmp(&(&b.at.file, key(b)))
+        });
+        diagnostics.dedup();
         Self {
-            ok: loaded.failed.is_empty()
-                && unreadable().next().is_none()
-                && !sidecar::any_error(sidecars),
+            ok: !diagnostics.iter().any(Diagnostic::is_error),
             error: None,
             units,
-            diagnostics,
+            diagnostics: diagnostics.iter().map(ProblemLine::of).collect(),
         }
     }
 
@@ -237,6 +239,8 @@ mod tests {
             &CheckFlags {
                 dir: dir.to_owned(),
                 strict,
+                plugins: Vec::new(),
+                cache: None,
                 format,
             },
             &mut out,
@@ -254,8 +258,10 @@ mod tests {
             text,
             format!(
                 "{path}/a.yaml:2:1: warning: unknown key `colour` in a unit (it is ignored)\n\
+                 {path}/a.yaml: warning: there is no BPF object {path}/a.bpf.o yet: only the YAML is checked\n\
                  {path}/b.yaml:1:22: error: the counter `c` needs a `help`: one sentence for its readers\n\
-                 units: 2, with errors: 1, warnings: 1\n"
+                 {path}/b.yaml: warning: there is no BPF object {path}/b.bpf.o yet: only the YAML is checked\n\
+                 units: 2, with errors: 1, warnings: 3\n"
             )
         );
         assert_eq!(code, ExitCode::FAILURE);
@@ -281,7 +287,7 @@ mod tests {
         );
         let message = "the counter `c` needs a `help`: one sentence for its readers";
         let expected = json!({"file": dir.path().join("b.yaml"), "line": 1, "column": 22, "severity": "error", "message": message});
-        assert_eq!(report["problems"][1], expected);
+        assert_eq!(report["problems"][2], expected);
     }
 
     #[test]

@@ -60,11 +60,11 @@ pub(super) struct ServeFlags {
     #[arg(long = "config.check")]
     pub(super) config_check: bool,
 
-    /// Exit with an error if a program cannot be attached
+    /// Exit with an error if a program cannot be attached or a metric is wrong
     #[arg(long = "config.strict")]
     pub(super) config_strict: bool,
 
-    /// Reject a YAML file with an unknown key instead of warning
+    /// Reject a YAML file with an unknown or duplicate key instead of warning
     #[arg(long = "config.strict-keys")]
     pub(super) config_strict_keys: bool,
 
@@ -169,7 +169,7 @@ pub(super) struct ServeFlags {
     pub(super) hardening_check: bool,
 
     /// BTF file of the kernel for CO-RE, if the kernel provides none
-    #[arg(long = "btf.path", value_name = "FILE")]
+    #[arg(long = "btf.path", value_name = "FILE", value_parser = values::path())]
     pub(super) btf_path: Option<PathBuf>,
 
     /// Directory in a bpffs for the maps that units pin (`maps: {NAME: {pin: true}}`)

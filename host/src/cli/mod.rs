@@ -8,6 +8,7 @@ mod expand;
 mod flags;
 pub(crate) mod healthcheck;
 mod http;
+mod inspect;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 mod preconditions;

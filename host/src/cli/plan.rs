@@ -1,5 +1,5 @@
 //! `exporter-host plan DIR`: what a reload with this directory would do, to a running host or to an
-//! empty one. Needs no privileges; plugins are not opened, only compared, as are objects that do not change.
+//! empty one. Needs no privileges; what would start or change is looked at as `check` does.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::check::Format;
 use super::http;
-use crate::config::{load, sidecar};
+use super::inspect::Inspector;
+use crate::config::{Strictness, joined, load, sidecar};
 use crate::digest::Digest;
 use crate::link::UnitPhase;
 use crate::loader::plugins::plugin_files;
@@ -45,6 +46,11 @@ pub(crate) struct PlanFlags {
     /// As the host's --plugin.dir; repeatable
     #[arg(long = "plugin.dir", value_name = "DIR")]
     plugins: Vec<PathBuf>,
+
+    /// Directory for compiled plugins, as of the host [default: one below $XDG_CACHE_HOME or
+    /// ~/.cache]
+    #[arg(long = "plugin.cache-dir", value_name = "DIR")]
+    cache: Option<PathBuf>,
 
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -101,14 +107,20 @@ struct FailedLine {
 }
 
 fn plan(flags: &PlanFlags) -> Result<Plan, String> {
-    let loaded = load::load(&flags.dir, flags.names.as_deref(), flags.strict_keys)
+    let strict = Strictness {
+        keys: flags.strict_keys,
+        metrics: false,
+    };
+    let loaded = load::load(&flags.dir, flags.names.as_deref(), strict)
         .map_err(|error| error.to_string())?;
     let running = match &flags.host {
         None => Vec::new(),
         Some(url) => ask(url)?,
     };
     let directories = std::iter::once(&flags.dir).chain(&flags.plugins);
-    let plugins = digests(directories.map(PathBuf::as_path))?;
+    let directories: Vec<PathBuf> = directories.cloned().collect();
+    let plugins = digests(directories.iter().map(PathBuf::as_path))?;
+    let mut inspector = None;
     let mut plan = Plan::default();
     for failed in &loaded.failed {
         let diagnostics: Vec<String> = failed.diagnostics.iter().map(ToString::to_string).collect();
@@ -161,6 +173,35 @@ fn plan(flags: &PlanFlags) -> Result<Plan, String> {
             continue;
         }
         let mut why = step.why.into_owned();
+        if let Action::Start | Action::Replace | Action::Reshape = step.action {
+            let (inspector, _) = match inspector.take() {
+                Some(opened) => &*inspector.insert(opened),
+                None => {
+                    let opened = Inspector::open(&directories, flags.cache.as_deref());
+                    let opened =
+                        opened.map_err(|error| format!("plugins cannot be opened: {error}"))?;
+                    &*inspector.insert(opened)
+                }
+            };
+            let findings = inspector.unit(config);
+            // A running unit is not replaced by a version with less metrics.
+            let fails = !findings.fatal.is_empty()
+                || (step.action != Action::Start && !findings.left_out.is_empty())
+                || findings.nothing_left(config);
+            if fails {
+                plan.failed.push(FailedLine {
+                    name: config.name.clone(),
+                    why: joined(findings.errors()),
+                });
+                continue;
+            }
+            if !findings.left_out.is_empty() {
+                why = format!(
+                    "{why}; metrics are left out: {}",
+                    joined(&findings.left_out)
+                );
+            }
+        }
         if let (Action::Replace, Some(report)) = (step.action, report) {
             for BegunMap { name, why: reason } in begun_maps(config, &report.maps) {
                 why.push_str(&format!(

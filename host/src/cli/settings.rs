@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub(crate) use super::flags::Watch;
 use super::flags::{ServeFlags, Split};
+use crate::config::Strictness;
 use crate::listen::Address;
 use crate::privileges::{Hardening, Mode};
 use crate::telemetry::{BuildInfo, LogLevel, LogOptions};
@@ -82,6 +83,14 @@ pub(super) enum SettingsError {
 // === impl Settings ===
 
 impl Settings {
+    /// What of a config is an error that need not be one.
+    pub(crate) fn strictness(&self) -> Strictness {
+        Strictness {
+            keys: self.config.strict_keys,
+            metrics: self.strict,
+        }
+    }
+
     pub(super) fn from_flags(flags: ServeFlags) -> Result<Self, SettingsError> {
         let mut remarks = Vec::new();
         if flags.config_skip_cache_size > 0 {
@@ -100,9 +109,9 @@ impl Settings {
             }
             listen.push(address);
         }
-        if let Some(path) = &flags.btf_path
-            && !path.is_file()
-        {
+        // An empty one is none, as in ebpf_exporter.
+        let btf_path = flags.btf_path.filter(|path| !path.as_os_str().is_empty());
+        if let Some(path) = btf_path.as_ref().filter(|path| !path.is_file()) {
             return Err(SettingsError::NoBtf(path.clone()));
         }
         let hardening = Hardening {
@@ -158,7 +167,7 @@ impl Settings {
             readable: flags.hardening_read,
             hardening_check: flags.hardening_check,
             keepalive: flags.keepalive,
-            btf_path: flags.btf_path,
+            btf_path,
             pin_dir: flags.bpf_pin_dir,
             debug: flags.debug,
             check: flags.config_check,

@@ -2,10 +2,13 @@
 //! rest of clap's `invalid value '…' for '--flag': …`.
 
 use std::net::Ipv6Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
 use crate::config::parse_duration;
-use crate::listen::Address;
+use crate::listen::{self, Address};
 use crate::paths::is_page;
 
 pub(super) fn listen_address(text: &str) -> Result<Address, String> {
@@ -23,7 +26,9 @@ pub(super) fn listen_address(text: &str) -> Result<Address, String> {
     let (host, port) = text
         .rsplit_once(':')
         .ok_or_else(|| format!("{FORMS}: there is no port"))?;
-    let port = digits(port).ok_or("expected a port from 0 to 65535 after the colon")?;
+    let port = digits(port).or_else(|| listen::service_port(port)).ok_or(
+        "expected a port from 0 to 65535, or a TCP service of /etc/services, after the colon",
+    )?;
     if host.is_empty() {
         return Ok(Address::Any { port });
     }
@@ -56,6 +61,11 @@ pub(super) fn listen_address(text: &str) -> Result<Address, String> {
         host: host.to_owned(),
         port,
     })
+}
+
+/// A path, which may be empty: what that means is for the flag to say.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Rust's own parser would take a `+`.
@@ -142,8 +152,14 @@ mod tests {
                 "localhost",
                 "expected `:port`, `host:port`, `[ipv6]:port` or `fd://n`: there is no port",
             ),
-            (":99999", "expected a port from 0 to 65535 after the colon"),
-            (":+80", "expected a port from 0 to 65535 after the colon"),
+            (
+                ":99999",
+                "expected a port from 0 to 65535, or a TCP service of /etc/services, after the colon",
+            ),
+            (
+                ":+80",
+                "expected a port from 0 to 65535, or a TCP service of /etc/services, after the colon",
+            ),
             ("[x]:80", "expected an IPv6 address in the brackets"),
             (
                 "a/b:80",

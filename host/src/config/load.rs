@@ -8,26 +8,26 @@ use super::discover::{DiscoverError, FoundUnit, UnreadableDirectory};
 use super::failed_unit::FailedUnit;
 use crate::bounded_file::{self, FileError};
 use crate::config::yaml::{Diagnostic, MAX_BYTES, Span, TOO_LARGE};
-use crate::config::{ReadUnit, UnitConfig, Unreadable, read_unit};
+use crate::config::{ReadUnit, Strictness, UnitConfig, Unreadable, read_unit};
 
 /// A config directory as of one look at it. Everything is sorted by the units' names.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) units: Vec<UnitConfig>,
     pub(crate) failed: Vec<FailedUnit>,
-    /// Of the units that can be started; those of a failed one are among its problems.
+    /// Of the units that can be started; those of a failed one are among its problems, those that
+    /// cost metrics alone are with their units.
     pub(crate) warnings: Vec<Diagnostic>,
     /// Sub-directories whose units are not known.
     pub(crate) unreadable: Vec<UnreadableDirectory>,
 }
 
-/// Reads the units of `dir`, all of them or those in the comma list `names`. Unknown keys are
-/// errors under `strict_keys`, else warnings. `Err` only where there is nothing to be read at all,
-/// or the names say nothing.
+/// Reads the units of `dir`, all of them or those in the comma list `names`. `Err` only where
+/// there is nothing to be read at all, or the names say nothing.
 pub(crate) fn load(
     dir: &Path,
     names: Option<&str>,
-    strict_keys: bool,
+    strict: Strictness,
 ) -> Result<Loaded, DiscoverError> {
     let discovered = discover::discover(dir, names)?;
     let mut loaded = Loaded {
@@ -37,7 +37,7 @@ pub(crate) fn load(
         unreadable: discovered.unreadable,
     };
     for found in discovered.units {
-        match load_unit(&found, strict_keys) {
+        match load_unit(&found, strict) {
             Ok(read) => {
                 loaded.units.push(read.config);
                 loaded.warnings.extend(read.warnings);
@@ -57,9 +57,9 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-fn load_unit(found: &FoundUnit, strict_keys: bool) -> Result<ReadUnit, Unreadable> {
+fn load_unit(found: &FoundUnit, strict: Strictness) -> Result<ReadUnit, Unreadable> {
     match read_bounded(&found.file) {
-        Ok(bytes) => read_unit(&found.name, &found.file, &bytes, strict_keys),
+        Ok(bytes) => read_unit(&found.name, &found.file, &bytes, strict),
         Err(error) => Err(Unreadable {
             diagnostics: vec![unreadable(&found.file, &error)],
             partial: None,
@@ -97,7 +97,7 @@ mod tests {
         fs::write(dir.path().join("bad.yaml"), "metrics: [").unwrap();
         fs::write(dir.path().join("huge.yaml"), "#".repeat(10 << 20)).unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("dangling.yaml")).unwrap();
-        let loaded = load(dir.path(), None, false).unwrap();
+        let loaded = load(dir.path(), None, Strictness::default()).unwrap();
         let names: Vec<&str> = loaded.units.iter().map(|unit| unit.name.as_str()).collect();
         assert_eq!(names, ["good", "odd"]);
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
@@ -119,7 +119,11 @@ mod tests {
             "{failed:?}"
         );
 
-        let strict = load(dir.path(), Some("good,odd"), true).unwrap();
+        let keys = Strictness {
+            keys: true,
+            metrics: false,
+        };
+        let strict = load(dir.path(), Some("good,odd"), keys).unwrap();
         assert_eq!(strict.units.len(), 1);
         assert_eq!(strict.failed[0].name, "odd");
     }

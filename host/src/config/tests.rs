@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::config::{MetricConfig, MetricSource, ReadUnit, UnitConfig, read_unit};
+use crate::config::{MetricConfig, MetricSource, ReadUnit, Strictness, UnitConfig, read_unit};
 use crate::object_input::{CgroupIdMapKind, SampleMap};
 
 fn read(yaml: &str) -> Result<ReadUnit, Vec<crate::config::yaml::Diagnostic>> {
@@ -17,7 +17,7 @@ fn read(yaml: &str) -> Result<ReadUnit, Vec<crate::config::yaml::Diagnostic>> {
         "sub/u",
         &Arc::new(PathBuf::from("conf.d/sub/u.yaml")),
         yaml.as_bytes(),
-        false,
+        Strictness::default(),
     )
     .map_err(|unreadable| unreadable.diagnostics)
 }
@@ -31,7 +31,12 @@ fn good(yaml: &str) -> UnitConfig {
 /// One line a problem, less the file's name.
 fn diagnostics(yaml: &str) -> String {
     let list = match read(yaml) {
-        Ok(read) => read.warnings,
+        Ok(read) => {
+            let mut list = read.warnings;
+            list.extend(read.config.left_out);
+            list.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
+            list
+        }
         Err(diagnostics) => diagnostics,
     };
     let lines: Vec<String> = list
@@ -315,14 +320,54 @@ fn a_unit_of_collectors_needs_no_object() {
 }
 
 #[test]
-fn an_object_of_spans_alone_is_loaded() {
+fn spans_alone_are_not_fine() {
+    let unit = read("tracing: {spans: []}\n").unwrap_err();
+    let said = unit.iter().map(ToString::to_string).collect::<String>();
     assert!(
-        read("tracing: {spans: []}\n")
-            .unwrap()
-            .config
-            .object
-            .is_some()
+        said.contains(":1:10: error: the unit has `tracing` alone"),
+        "{said}"
     );
+    // With something else it runs.
+    let unit = read(&format!("tracing: {{spans: []}}\n{COUNTER}\n")).unwrap();
+    assert!(
+        unit.warnings[0]
+            .message
+            .contains("`tracing` of a unit is not supported")
+    );
+}
+
+#[test]
+fn a_wrong_metric_is_left_out_alone() {
+    let yaml = "metrics: {counters: [{name: a}, {name: b, help: h}]}\n";
+    let unit = read(yaml).unwrap().config;
+    assert_eq!(
+        (unit.metrics.len(), unit.metrics[0].name.as_str()),
+        (1, "b")
+    );
+    assert!(
+        unit.left_out[0]
+            .to_string()
+            .ends_with("needs a `help`: one sentence for its readers")
+    );
+    let strict = Strictness {
+        keys: false,
+        metrics: true,
+    };
+    let file = Arc::new(PathBuf::from("u.yaml"));
+    let strict = read_unit("u", &file, yaml.as_bytes(), strict).unwrap_err();
+    assert_eq!(
+        strict.diagnostics,
+        unit.left_out
+            .iter()
+            .map(|one| {
+                let mut one = one.clone();
+                one.at.file = Arc::clone(&file);
+                one
+            })
+            .collect::<Vec<_>>()
+    );
+    // A unit of which nothing is left is none.
+    assert!(read("metrics: {counters: [{name: a}]}\n").is_err());
 }
 
 const COUNTER: &str = "metrics: {counters: [{name: c, help: h}]}";
@@ -399,7 +444,10 @@ fn nothing_in_a_file_reaches_the_terminal_as_it_is() {
     let said = diagnostics(&format!(
         "metrics: {{counters: [{{name: c, help: h, {labels}}}]}}"
     ));
-    assert!(said.contains("the label name `a [2J b` has a"), "{said}");
+    assert!(
+        said.contains("the label name `a [2J b` has more than"),
+        "{said}"
+    );
     assert_eq!(
         said.matches(char::is_control).count(),
         said.lines().count() - 1

@@ -8,9 +8,11 @@ mod kernel;
 mod needs;
 mod privilege;
 mod programs;
+mod units;
 
 pub(crate) use needs::unmet;
 use serde::Serialize;
+pub(crate) use units::unit_lacks;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

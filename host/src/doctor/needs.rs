@@ -60,7 +60,7 @@ fn lacks(feature: KernelFeature) -> Option<String> {
     lacks
 }
 
-enum Look {
+pub(super) enum Look {
     Fine,
     /// What there is instead, and what will not work.
     No(String),
@@ -68,7 +68,7 @@ enum Look {
     NotAllowed,
 }
 
-fn look(feature: KernelFeature, held: &Held) -> Look {
+pub(super) fn look(feature: KernelFeature, held: &Held) -> Look {
     let kind = match feature {
         KernelFeature::RawTracepoint => ProgramKind::RawTracepoint,
         KernelFeature::TpBtf => ProgramKind::TpBtf,

@@ -14,7 +14,7 @@ pub(crate) struct Source {
     pub(crate) families: Vec<Family>,
 }
 
-/// Series of a source that are left out because an earlier source has what they would say.
+/// What of a source is left out because an earlier source has what it would say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Clash {
     /// Whose series are left out.
@@ -23,7 +23,7 @@ pub(crate) struct Clash {
     pub(crate) earlier: Arc<str>,
     pub(crate) family: String,
     pub(crate) reason: ClashReason,
-    /// How many series are left out.
+    /// How many series are left out; none where it is the help text.
     pub(crate) dropped: usize,
 }
 
@@ -107,12 +107,8 @@ impl Merger {
             );
         }
         if head.help != next.family.meta.help {
-            return self.report(
-                group.source,
-                &next,
-                ClashReason::Help,
-                next.family.samples.len(),
-            );
+            // No series depends on it.
+            self.report(group.source, &next, ClashReason::Help, 0);
         }
         let mine =
             std::mem::replace(&mut group.family.samples, Samples::List(Vec::new())).into_list();
@@ -297,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn another_type_or_help_keeps_the_first() {
+    fn another_type_keeps_the_first_and_another_help_its_series() {
         let (families, clashes) = merge(vec![
             source("one", vec![family("x", Kind::Counter, "h", &["a=\"1\""])]),
             source("two", vec![family("x", Kind::Gauge, "h", &["a=\"2\""])]),
@@ -306,9 +302,10 @@ mod tests {
                 vec![family("x", Kind::Counter, "g", &["a=\"3\"", "a=\"4\""])],
             ),
         ]);
-        assert_eq!(lines(&families), ["x a=\"1\""]);
+        assert_eq!(lines(&families), ["x a=\"1\";a=\"3\";a=\"4\""]);
+        assert_eq!(families[0].meta.help, "h");
         let reasons: Vec<_> = clashes.iter().map(|c| (&c.reason, c.dropped)).collect();
-        assert_eq!(reasons, [(&ClashReason::Kind, 1), (&ClashReason::Help, 2)]);
+        assert_eq!(reasons, [(&ClashReason::Kind, 1), (&ClashReason::Help, 0)]);
     }
 
     #[test]

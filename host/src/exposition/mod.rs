@@ -25,7 +25,7 @@ pub(crate) use body::BodyWriter;
 pub(crate) use compress::Compressor;
 pub(crate) use escape::{LabelTemplate, label_block};
 pub(crate) use family::{Family, FamilyMeta, Kind};
-pub(crate) use merge::{Clash, Source, merge};
+pub(crate) use merge::{Clash, ClashReason, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
 #[cfg(any(test, feature = "test-support"))]

@@ -184,6 +184,8 @@ pub(crate) struct OpenRefusal {
     pub(crate) why: String,
     /// It may go away without anybody changing a file.
     pub(crate) retryable: bool,
+    /// Metrics without which it could be opened, by their indices, with what is wrong with each.
+    pub(crate) metrics: Vec<(usize, Diagnostic)>,
 }
 
 /// A version of a unit as the server opens it. Descriptors: those of the sources one after the
@@ -383,6 +385,11 @@ pub(crate) struct ProcessFigures {
     pub(crate) max_fds: Option<u64>,
     /// Not of /proc: its log is not read as fast as it is written.
     pub(crate) log_lines_dropped: u64,
+    /// The limit on virtual memory; u64's greatest where there is none.
+    pub(crate) max_virtual_bytes: Option<u64>,
+    /// Bytes of IP packets of its network namespace since that was made.
+    pub(crate) received_bytes: Option<u64>,
+    pub(crate) sent_bytes: Option<u64>,
 }
 
 /// What is wanted of a granted file.

@@ -27,5 +27,8 @@ pub(super) fn of_the_loader(starter: Option<u32>) -> ProcessFigures {
         start_time: loader.start_time,
         max_fds: loader.max_fds,
         log_lines_dropped: loader.log_lines_dropped,
+        max_virtual_bytes: loader.max_virtual_bytes,
+        received_bytes: loader.received_bytes,
+        sent_bytes: loader.sent_bytes,
     }
 }

@@ -4,7 +4,7 @@
 //! (`tasks`); it blocks on nothing but the kernel, compilers and the server's answers, each with
 //! a limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,16 +13,17 @@ use std::time::{Duration, Instant};
 use super::plugins::PluginFiles;
 use super::ready::Ready;
 use super::reserve::Reserve;
-use super::server::{Granted, OpenedVersion, ServerLink};
+use super::server::{Granted, OpenedVersion, Refusal, ServerLink};
 use super::tasks::{Task, Tasks};
 use super::units::{
-    Action, Current, Desired, Environment, Exclusive, KernelSide, LoadFailure, Loaded, Retry,
-    State, Step, UnitError, UnitFailure, Units, Version, What, load, plan_unit,
+    Action, Current, Desired, Environment, Exclusive, KernelSide, LeftOut, LoadFailure, Loaded,
+    Retry, State, Step, UnitError, UnitFailure, Units, Version, What, load, plan_unit,
 };
-use crate::config::{Lifecycle, UnitConfig};
+use crate::config::{Diagnostic, Lifecycle, Strictness, UnitConfig, joined};
 use crate::digest::Digest;
 use crate::link::{ServedConfig, ServedUnit, ToServer};
 use crate::plugin::Compile;
+use crate::rows::MetricSpec;
 
 /// How often figures are looked at that change by themselves.
 const LOOK: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ pub(super) struct Directories {
     pub(super) config: PathBuf,
     /// `--config.names`
     pub(super) names: Option<String>,
-    pub(super) strict_keys: bool,
+    pub(super) strict: Strictness,
 }
 
 pub(super) struct Kernel {
@@ -87,33 +88,98 @@ impl Kernel {
 
     // === A version ===
 
-    /// Has the server open a version. `Err`: why it cannot be served.
+    /// Has the server open a version. `Err`: why it cannot be served. None: without the metrics
+    /// that plugins refuse it can be, and those are taken out of it.
     fn open(
-        &self,
-        loaded: &Loaded,
-        generation: u64,
+        &mut self,
+        (metrics, left_out): (&mut Vec<MetricSpec>, &mut Vec<Diagnostic>),
+        message: &ServedUnit,
+        descriptors: &[OwnedFd],
+    ) -> Result<Option<OpenedVersion>, UnitFailure> {
+        let refusal = match self.ask_to_open(message, descriptors)? {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(refusal) => refusal,
+        };
+        let wrong: BTreeSet<usize> = refusal.metrics.iter().map(|(index, _)| *index).collect();
+        let diagnostics = refusal
+            .metrics
+            .into_iter()
+            .map(|(_, diagnostic)| diagnostic);
+        let diagnostics: Vec<Diagnostic> = diagnostics.collect();
+        let is_right = |index: usize| !wrong.contains(&index);
+        let any_right = (0..metrics.len()).any(is_right) || !message.config.collectors.is_empty();
+        // Otherwise nothing would be another time.
+        let any_wrong = (0..metrics.len()).any(|index| !is_right(index));
+        if !any_wrong || !any_right || !self.may_leave_out(&message.config.name, &diagnostics) {
+            return Err(UnitFailure {
+                why: match left_out.as_slice() {
+                    [] => refusal.why,
+                    left_out => format!("{}; {}", joined(left_out), refusal.why),
+                },
+                retryable: refusal.retryable,
+            });
+        }
+        let mut index = 0..;
+        metrics.retain(|_| index.next().is_some_and(is_right));
+        left_out.extend(diagnostics);
+        Ok(None)
+    }
+
+    /// As `open`, until there is nothing more to leave out. `first`: the first attempt.
+    fn open_loaded(
+        &mut self,
+        loaded: &mut Loaded,
+        first: (ServedUnit, Vec<OwnedFd>),
     ) -> Result<(OpenedVersion, ServedUnit, Vec<OwnedFd>), UnitFailure> {
-        let (message, descriptors) = served(loaded, generation)?;
-        let opened = self.ask_to_open(&message, &descriptors)?;
-        Ok((opened, message, descriptors))
+        let (mut message, mut descriptors) = first;
+        loop {
+            let version = (&mut loaded.metrics, &mut loaded.left_out);
+            if let Some(opened) = self.open(version, &message, &descriptors)? {
+                return Ok((opened, message, descriptors));
+            }
+            (message, descriptors) = served(loaded, self.number())?;
+        }
     }
 
     fn ask_to_open(
         &self,
         message: &ServedUnit,
         descriptors: &[OwnedFd],
-    ) -> Result<OpenedVersion, UnitFailure> {
-        match self.link.open(message, descriptors) {
-            Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(refusal)) => Err(UnitFailure {
-                why: refusal.why,
-                retryable: refusal.retryable,
-            }),
-            Err(error) => {
-                // An answer that comes later finds nobody.
-                self.link.discard(&message.config.name, message.generation);
-                Err(UnitFailure::retryable(error.to_string()))
-            }
+    ) -> Result<Result<OpenedVersion, Refusal>, UnitFailure> {
+        self.link.open(message, descriptors).map_err(|error| {
+            // An answer that comes later finds nobody.
+            self.link.discard(&message.config.name, message.generation);
+            UnitFailure::retryable(error.to_string())
+        })
+    }
+
+    /// Whether a unit may run without these metrics: with `--config.strict` it may not, and a
+    /// version that runs is not replaced by one that lacks what it has.
+    fn may_leave_out(&mut self, unit: &str, diagnostics: &[Diagnostic]) -> bool {
+        if diagnostics.is_empty() {
+            return true;
+        }
+        if self.environment.strict {
+            return false;
+        }
+        let unit = self.units.enter_known(unit);
+        let Some(version) = unit.as_ref().and_then(Exclusive::serving) else {
+            return true;
+        };
+        let known = &version.left_out.diagnostics;
+        // Lines move when something is written above them.
+        let is_known = |one: &Diagnostic| known.iter().any(|known| known.message == one.message);
+        diagnostics.iter().all(is_known)
+    }
+
+    fn left_out(&self, diagnostics: Vec<Diagnostic>) -> LeftOut {
+        LeftOut {
+            plugins: if diagnostics.is_empty() {
+                BTreeMap::new()
+            } else {
+                self.plugin_versions.clone()
+            },
+            diagnostics,
         }
     }
 
@@ -146,14 +212,15 @@ impl Kernel {
         began: Instant,
     ) -> Result<(), UnitFailure> {
         let Ready {
-            loaded,
+            mut loaded,
             message,
             descriptors,
         } = match ready {
             Ok(ready) => ready,
             Err(failure) => return Err(self.explain(name, failure)),
         };
-        let opened = self.ask_to_open(&message, &descriptors)?;
+        let first = (message, descriptors);
+        let (opened, message, descriptors) = self.open_loaded(&mut loaded, first)?;
         self.put(name, loaded, opened, message, descriptors, began)
     }
 
@@ -171,6 +238,7 @@ impl Kernel {
             config,
             metrics,
             mut kernel,
+            left_out,
         } = loaded;
         if let Some(kernel) = &mut kernel {
             if let Err(error) = kernel.run() {
@@ -185,6 +253,7 @@ impl Kernel {
             metrics,
             kernel,
             plugins: opened.plugins,
+            left_out: self.left_out(left_out),
         };
         let before = self.units.enter(name).serve(version, began);
         // Detached only now that the new version is in service.
@@ -213,8 +282,16 @@ impl Kernel {
             Ok(loaded) => loaded,
             Err(failure) => return Err(self.explain(name, failure)),
         };
-        let generation = self.number();
-        let (opened, mut message, mut descriptors) = self.open(&loaded, generation)?;
+        if !self.may_leave_out(name, &loaded.left_out) {
+            let failure = LoadFailure {
+                error: UnitError::Config(loaded.left_out),
+                config: Some(Box::new(loaded.config)),
+            };
+            return Err(self.explain(name, failure));
+        }
+        let first = served(&loaded, self.number())?;
+        let (opened, mut message, mut descriptors) = self.open_loaded(&mut loaded, first)?;
+        let generation = message.generation;
         let attached = self.attach(name, &mut loaded);
         if let Err(failure) = attached {
             self.link.discard(name, generation);
@@ -244,11 +321,8 @@ impl Kernel {
         config: UnitConfig,
         began: Instant,
     ) -> Result<(), UnitFailure> {
-        let generation = self.number();
-        let side = self.number();
-        // What was shown from 0 goes on being.
-        let held = self.link.held(name);
         let made = {
+            let strict = self.environment.strict;
             let unit = self.units.enter(name);
             let Some(version) = unit.serving() else {
                 return Err(UnitFailure::retryable(
@@ -256,17 +330,18 @@ impl Kernel {
                 ));
             };
             match &version.kernel {
-                Some(kernel) => load::resolve_again(&config, kernel).and_then(|metrics| {
-                    let made = kernel.served(generation, &config, &metrics, held)?;
-                    Ok((made, metrics))
-                }),
-                None => Ok((
-                    (without_object(generation, side, &config), Vec::new()),
-                    Vec::new(),
-                )),
+                Some(kernel) => load::resolve_again(&config, kernel, strict),
+                None => Ok((Vec::new(), config.left_out.clone())),
             }
         };
-        let ((message, descriptors), metrics) = match made {
+        let made = made.and_then(|(metrics, left_out)| {
+            if self.may_leave_out(name, &left_out) {
+                Ok((metrics, left_out))
+            } else {
+                Err(UnitError::Config(left_out))
+            }
+        });
+        let (mut metrics, mut left_out) = match made {
             Ok(made) => made,
             Err(error) => {
                 let failure = LoadFailure {
@@ -276,11 +351,36 @@ impl Kernel {
                 return Err(self.explain(name, failure));
             }
         };
-        let opened = self.ask_to_open(&message, &descriptors)?;
+        let (opened, message, descriptors) = loop {
+            let (message, descriptors) = self.served_anew(name, &config, &metrics)?;
+            let version = (&mut metrics, &mut left_out);
+            if let Some(opened) = self.open(version, &message, &descriptors)? {
+                break (opened, message, descriptors);
+            }
+        };
         self.link.serve(&opened, message, descriptors);
+        let left_out = self.left_out(left_out);
         let mut unit = self.units.enter(name);
-        unit.reshape(config, metrics, opened.plugins, began);
+        unit.reshape(config, metrics, opened.plugins, left_out, began);
         Ok(())
+    }
+
+    /// What the server is to read of another config over the kernel side in service.
+    fn served_anew(
+        &mut self,
+        name: &str,
+        config: &UnitConfig,
+        metrics: &[MetricSpec],
+    ) -> Result<(ServedUnit, Vec<OwnedFd>), UnitError> {
+        let (generation, side) = (self.number(), self.number());
+        // What was shown from 0 goes on being.
+        let held = self.link.held(name);
+        let unit = self.units.enter(name);
+        let kernel = unit.serving().and_then(|version| version.kernel.as_ref());
+        match kernel {
+            Some(kernel) => kernel.served(generation, config, metrics, held),
+            None => Ok((without_object(generation, side, config), Vec::new())),
+        }
     }
 
     /// A new server cannot open what the one before served: it is asked once more, and then the
@@ -311,11 +411,20 @@ impl Kernel {
     /// A plugin that the unit uses and that is not in use any more as it was.
     pub(super) fn stale_plugin(&mut self, name: &str) -> Option<String> {
         let unit = self.units.enter_known(name)?;
-        let used = &unit.serving()?.plugins;
-        let stale = used
+        let version = unit.serving()?;
+        let now = &self.plugin_versions;
+        let is_other = |(plugin, version): &(&String, &Digest)| now.get(*plugin) != Some(*version);
+        let used = version
+            .plugins
             .iter()
-            .find(|(plugin, version)| self.plugin_versions.get(plugin) != Some(version));
-        stale.map(|(plugin, _)| plugin.clone())
+            .map(|(plugin, version)| (plugin, version));
+        let stale = used.clone().find(is_other).map(|(plugin, _)| plugin);
+        // What is left out may be offered by one that was not there.
+        let known = &version.left_out.plugins;
+        let waits = !version.left_out.diagnostics.is_empty();
+        let is_new = |(plugin, version): &(&String, &Digest)| known.get(*plugin) != Some(*version);
+        let new = || now.iter().filter(|_| waits).find(is_new);
+        stale.or_else(|| new().map(|(plugin, _)| plugin)).cloned()
     }
 
     /// What a reload would do to a unit now.
@@ -597,6 +706,9 @@ pub(super) fn report_running(unit: &Exclusive<'_>) {
     let (name, Some(version)) = (unit.name(), unit.serving()) else {
         return;
     };
+    for diagnostic in &version.left_out.diagnostics {
+        tracing::warn!(config = name, "a metric is left out: {diagnostic}");
+    }
     let mut programs = 0;
     if let Some(kernel) = &version.kernel {
         programs = kernel.programs().len();
@@ -618,7 +730,7 @@ pub(super) fn report_running(unit: &Exclusive<'_>) {
     tracing::info!(
         config = name,
         programs,
-        metrics = version.config.metrics.len(),
+        metrics = version.metrics.len(),
         collectors = version.config.collectors.len(),
         "unit running"
     );

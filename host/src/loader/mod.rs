@@ -173,7 +173,7 @@ fn run_logged(settings: Settings, mains: Mains, signals: Signals) -> anyhow::Res
         directories: Directories {
             config: settings.config.dir.clone(),
             names: settings.config.names.clone(),
-            strict_keys: settings.config.strict_keys,
+            strict: settings.strictness(),
         },
         plugin_files,
         compile,
@@ -337,7 +337,14 @@ fn live(
             failed,
             "check complete: all units that could be loaded were attached and released"
         );
-        return Ok(if failed == 0 {
+        let left_out = kernel.units.left_out();
+        if !left_out.is_empty() {
+            tracing::error!(
+                units = left_out.join(","),
+                "check: metrics of these units are left out, see the warnings above"
+            );
+        }
+        return Ok(if failed == 0 && left_out.is_empty() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

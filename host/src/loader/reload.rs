@@ -110,7 +110,7 @@ impl Kernel {
         let loaded = config::load(
             &directories.config,
             directories.names.as_deref(),
-            directories.strict_keys,
+            directories.strict,
         )
         .map_err(|error| error.to_string())?;
         let mut wanted: BTreeMap<String, Option<UnitConfig>> = BTreeMap::new();

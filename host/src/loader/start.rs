@@ -47,7 +47,7 @@ pub(super) fn read(settings: &Settings) -> anyhow::Result<LoadedConfigs> {
     let loaded = config::load(
         &settings.config.dir,
         settings.config.names.as_deref(),
-        settings.config.strict_keys,
+        settings.strictness(),
     )?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -79,6 +79,7 @@ pub(super) fn load_all(
         pins: open_pins(settings, &loaded),
         btf: settings.btf_path.clone(),
         debug: settings.debug,
+        strict: settings.strict,
         facts,
     };
     let (mut units, mut skipped) = (Vec::new(), Vec::new());
@@ -224,7 +225,10 @@ impl Kernel {
             self.skip(config, &why);
         }
         let counts = self.units.count();
-        let successful = counts.failed == 0 && outcome.failed.is_empty() && unreadable.is_empty();
+        let successful = counts.failed == 0
+            && outcome.failed.is_empty()
+            && unreadable.is_empty()
+            && self.units.left_out().is_empty();
         self.link.reloaded(&[], successful, "");
         let all = counts.failed + counts.running + counts.waiting + counts.skipped;
         if settings.strict && counts.failed > 0 {

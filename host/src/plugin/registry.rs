@@ -219,6 +219,21 @@ impl Registry {
         }
     }
 
+    /// The plugin of a collector, and what it calls it. `plugin` names the collector, or the plugin
+    /// that offers one of the collector's `name`.
+    pub(crate) fn find_collector(
+        &self,
+        plugin: &str,
+        name: &str,
+    ) -> Result<(&Arc<Plugin>, String), LookupError> {
+        let find = |wanted: &str| {
+            let (plugin, bare) = self.find(Offer::Collector, wanted)?;
+            Ok((plugin, bare.to_owned()))
+        };
+        find(plugin)
+            .or_else(|error| find(&format!("{plugin}/{name}")).map_err(|_: LookupError| error))
+    }
+
     /// A session with the plugin of that name.
     pub(crate) fn session(&self, plugin: &Arc<Plugin>) -> Session {
         Session::new(Arc::clone(plugin))

@@ -33,18 +33,26 @@
 //! - *provisional*: an answer that is asked for again at the next scrape.
 
 mod buckets;
+mod chain;
 mod key;
 mod metric;
 mod number;
+mod open;
 mod resolve;
 mod series;
 mod spec;
 mod stats;
 
 pub(crate) use buckets::BucketKeys;
+pub(crate) use chain::check_chain;
 pub(crate) use key::{KeyShape, Layout, MemberField, PackedField, is_cpu};
-pub(crate) use metric::{Metric, MetricParts};
-pub(crate) use resolve::{Label, Plugins, SessionId, Shaper, Step};
+pub(crate) use metric::Metric;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use metric::MetricParts;
+pub(crate) use open::{OpenedMetrics, check_decoders, open_metrics};
+pub(crate) use resolve::Plugins;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use resolve::{Label, SessionId, Shaper, Step};
 pub(crate) use spec::{LabelSpec, MetricSpec};
 pub(crate) use stats::MetricScrapeStats;
 

@@ -162,6 +162,7 @@ impl Listener {
                 outcome: Err(OpenRefusal {
                     why: why.to_owned(),
                     retryable: true,
+                    metrics: Vec::new(),
                 }),
             }),
             ToServer::Plugins { id, plugins } => {

@@ -12,7 +12,7 @@ use super::recorder;
 use super::units::{Scraped, UnitEntry, scrape_one};
 use super::{Server, probe, programs, report};
 use crate::cli::settings::WebSettings;
-use crate::exposition::{Clash, Family, Source, merge};
+use crate::exposition::{Clash, ClashReason, Family, Source, merge};
 use crate::link::UnitPhase;
 use crate::plugin::Snapshot;
 use crate::telemetry::{PluginCosts, RateLimit};
@@ -170,6 +170,10 @@ impl ServerExporter {
                 dropped,
             } = clash;
             if let Some(unit) = self.server.units.get(&source) {
+                if reason == ClashReason::Help {
+                    unit.recorder.lock().other_help(&family, &earlier);
+                    continue;
+                }
                 unit.recorder.lock().clash(
                     &self.server.telemetry.unit(&source),
                     &self.limit,

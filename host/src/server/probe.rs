@@ -77,7 +77,8 @@ pub(super) async fn probe(server: &Server, request: ProbeRequest) -> Probed {
             .into(),
     );
     let mut log = log.map(|log| log.lines()).unwrap_or_default();
-    log.extend(clashes.iter().map(|clash| {
+    let clashes = clashes.iter().filter(|clash| clash.dropped > 0);
+    log.extend(clashes.map(|clash| {
         format!(
             "level=warn msg=\"{} series of {} are left out: {} has {}\"",
             clash.dropped, clash.family, clash.earlier, clash.reason

@@ -1,6 +1,6 @@
 //! Recording what a scrape did in the host's own metrics and log.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ pub(super) struct ScrapeRecorder {
     newest: Option<Instant>,
     /// What was recorded so far, where a thread gives totals: by map and kind.
     recorded: HashMap<(Arc<str>, &'static str), u64>,
+    /// Families of which it was said that an earlier unit has another help text.
+    other_help: BTreeSet<String>,
 }
 
 impl ScrapeRecorder {
@@ -25,6 +27,7 @@ impl ScrapeRecorder {
             name,
             newest: None,
             recorded: HashMap::new(),
+            other_help: BTreeSet::new(),
         }
     }
 
@@ -157,6 +160,17 @@ impl ScrapeRecorder {
     ) {
         unit.errors("clash", dropped as u64);
         self.warn(limit, "clash", || sentence.to_owned());
+    }
+
+    /// A family has another help text than that of an earlier unit. Said once.
+    pub(super) fn other_help(&mut self, family: &str, earlier: &str) {
+        if !self.other_help.contains(family) {
+            self.other_help.insert(family.to_owned());
+            tracing::warn!(
+                config = &*self.name,
+                "the help of {family} is another one in the unit {earlier}, whose is shown"
+            );
+        }
     }
 
     fn warn(&self, limit: &RateLimit, kind: &str, sentence: impl FnOnce() -> String) {

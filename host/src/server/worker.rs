@@ -196,7 +196,11 @@ impl Server {
             generation,
             outcome: plugins.map_err(|error| OpenRefusal {
                 why: error.to_string(),
-                retryable: !matches!(error, OpenError::Config(_)),
+                retryable: !matches!(error, OpenError::Config(_) | OpenError::Metrics(_)),
+                metrics: match error {
+                    OpenError::Metrics(metrics) => metrics,
+                    _ => Vec::new(),
+                },
             }),
         });
     }

@@ -184,13 +184,21 @@ impl Telemetry {
 }
 
 fn register_build_info(registry: &mut Registry, build: BuildInfo) {
-    let help = "What this binary was built from, with the constant value 1.";
     // A gauge in ebpf_exporter.
     let names = [
-        ("exporter_host_build_info", Kind::Info),
-        ("ebpf_exporter_build_info", Kind::Gauge),
+        (
+            "exporter_host_build_info",
+            Kind::Info,
+            "What this binary was built from, with the constant value 1.",
+        ),
+        (
+            "ebpf_exporter_build_info",
+            Kind::Gauge,
+            "A metric with a constant '1' value labeled by version, revision, branch, goversion from which ebpf_exporter was built, \
+             and the goos and goarch for the build.",
+        ),
     ];
-    for (name, kind) in names {
+    for (name, kind, help) in names {
         let sample = (label_block(&build.labels()), Number::Unsigned(1));
         registry.add(family(head(name, help, kind), [sample]));
     }
@@ -365,7 +373,7 @@ mod tests {
             resident_bytes: Some(1 << 20),
             open_fds: Some(7),
             max_fds: Some(1024),
-            log_lines_dropped: 0,
+            ..ProcessFigures::default()
         });
         let mut run = ProgramStats {
             config: "a\"b".into(),

@@ -30,7 +30,7 @@ type Column = (
     fn(&ProcessFigures) -> Option<u64>,
 );
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     (
         "process_max_fds",
         "Maximum number of open file descriptors.",
@@ -60,6 +60,12 @@ const COLUMNS: [Column; 5] = [
         "Virtual memory size in bytes.",
         None,
         |figures| figures.virtual_bytes,
+    ),
+    (
+        "process_virtual_memory_max_bytes",
+        "Maximum amount of virtual memory available in bytes.",
+        None,
+        |figures| figures.max_virtual_bytes,
     ),
 ];
 
@@ -97,6 +103,21 @@ impl Source for ProcessCollector {
                 Some(Number::Unsigned(all.log_lines_dropped)),
             ),
         ];
+        let network = [
+            (
+                "process_network_receive_bytes_total",
+                "Number of bytes received by the process over the network.",
+                all.received_bytes,
+            ),
+            (
+                "process_network_transmit_bytes_total",
+                "Number of bytes sent by the process over the network.",
+                all.sent_bytes,
+            ),
+        ];
+        families.extend(network.map(|(name, help, value)| {
+            single(name, help, Kind::Counter, value.map(Number::Unsigned))
+        }));
         families.extend(COLUMNS.iter().map(|(name, help, _, value)| {
             single(name, help, Kind::Gauge, value(&all).map(Number::Unsigned))
         }));
@@ -149,6 +170,10 @@ fn sum(server: &ProcessFigures, loader: &ProcessFigures) -> ProcessFigures {
         open_fds: add(server.open_fds, loader.open_fds),
         max_fds: server.max_fds,
         log_lines_dropped: server.log_lines_dropped + loader.log_lines_dropped,
+        max_virtual_bytes: server.max_virtual_bytes.or(loader.max_virtual_bytes),
+        // Of the network namespace, which is the one that answers requests.
+        received_bytes: server.received_bytes.or(loader.received_bytes),
+        sent_bytes: server.sent_bytes.or(loader.sent_bytes),
     }
 }
 
@@ -161,6 +186,8 @@ pub(crate) fn figures(process: &str) -> ProcessFigures {
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let status = text(format!("/proc/{process}/status"));
+    let limits = text(format!("/proc/{process}/limits"));
+    let netstat = text(format!("/proc/{process}/net/netstat"));
     // One of them is the directory itself, being read.
     let read = u64::from(process == "self");
     let mut figures = ProcessFigures {
@@ -169,7 +196,14 @@ pub(crate) fn figures(process: &str) -> ProcessFigures {
         open_fds: fs::read_dir(format!("/proc/{process}/fd"))
             .ok()
             .map(|fds| (fds.count() as u64).saturating_sub(read)),
-        max_fds: field(&text(format!("/proc/{process}/limits")), "Max open files"),
+        max_fds: field(&limits, "Max open files"),
+        // As every Prometheus client says it where there is no limit.
+        max_virtual_bytes: match field(&limits, "Max address space") {
+            None if limits.contains("Max address space") => Some(u64::MAX),
+            limit => limit,
+        },
+        received_bytes: network(&netstat, "InOctets"),
+        sent_bytes: network(&netstat, "OutOctets"),
         log_lines_dropped: if read == 1 { lines_dropped() } else { 0 },
         ..ProcessFigures::default()
     };
@@ -211,6 +245,16 @@ fn field(text: &str, key: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// A number of IP's extended statistics: a line of names, and one of numbers below it.
+fn network(netstat: &str, name: &str) -> Option<u64> {
+    let mut lines = netstat
+        .lines()
+        .filter_map(|line| line.strip_prefix("IpExt:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let column = names.split_ascii_whitespace().position(|one| one == name)?;
+    numbers.split_ascii_whitespace().nth(column)?.parse().ok()
+}
+
 fn kibibytes(text: &str, key: &str) -> Option<u64> {
     field(text, key).map(|kibibytes| kibibytes.saturating_mul(1024))
 }
@@ -243,6 +287,17 @@ mod tests {
     }
 
     #[test]
+    fn the_network_is_found_by_the_names_of_columns() {
+        let text = "TcpExt: A InOctets\nTcpExt: 1 2\nIpExt: A InOctets OutOctets\nIpExt: 3 4 5\n";
+        assert_eq!(network(text, "InOctets"), Some(4));
+        assert_eq!(network(text, "OutOctets"), Some(5));
+        assert_eq!(network("IpExt: A\n", "A"), None);
+        let process = figures("self");
+        assert!(process.received_bytes.is_some() && process.sent_bytes.is_some());
+        assert!(process.max_virtual_bytes.unwrap() > 1 << 20);
+    }
+
+    #[test]
     fn two_processes_are_shown_as_one() {
         let of = |number: u64, start: f64| ProcessFigures {
             cpu_seconds: Some(number as f64),
@@ -253,6 +308,7 @@ mod tests {
             open_fds: Some(number),
             max_fds: Some(number),
             log_lines_dropped: number,
+            ..ProcessFigures::default()
         };
         let all = sum(&of(1, 20.0), &of(2, 10.0));
         assert_eq!((all.cpu_seconds, all.threads), (Some(3.0), Some(3)));

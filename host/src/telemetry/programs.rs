@@ -55,27 +55,27 @@ impl Source for Programs {
             family(
                 head(
                     "ebpf_exporter_ebpf_program_info",
-                    "Info about ebpf programs.",
+                    "Info about ebpf programs",
                     Kind::Gauge,
                 ),
                 info,
             ),
             by_id(
                 "ebpf_exporter_ebpf_program_attached",
-                "Whether a program is attached.",
+                "Whether a program is attached",
                 Kind::Gauge,
                 |program| Some(Number::Unsigned(program.attached.into())),
             ),
             // ebpf_exporter's name: a counter without `_total`.
             by_id(
                 "ebpf_exporter_ebpf_program_run_time_seconds",
-                "How long has the program been executing.",
+                "How long has the program been executing",
                 Kind::Counter,
                 |program| Some(Number::Float(program.run_time_ns? as f64 / 1e9)),
             ),
             by_id(
                 "ebpf_exporter_ebpf_program_run_count_total",
-                "How many times has the program been executed.",
+                "How many times has the program been executed",
                 Kind::Counter,
                 |program| program.run_count.map(Number::Unsigned),
             ),

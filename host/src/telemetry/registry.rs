@@ -164,7 +164,12 @@ fn head_of<M: Metric>(name: &str, help: &str) -> Arc<FamilyMeta> {
     };
     Arc::new(FamilyMeta {
         name: format!("{name}{suffix}"),
-        help: format!("{help}."),
+        // ebpf_exporter's have none.
+        help: if name.starts_with("ebpf_exporter_") {
+            help.to_owned()
+        } else {
+            format!("{help}.")
+        },
         unit: units.next().unwrap_or_default().to_owned(),
         kind: M::KIND,
     })

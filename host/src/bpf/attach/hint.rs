@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use super::targets;
+use crate::bpf::errno::ENOTSUPP;
+
 /// Part of a sentence, or `None` where the error says enough.
 pub(super) fn hint(section: &str, errno: i32) -> Option<String> {
     let (kind, target) = section.split_once('/').unwrap_or((section, ""));
@@ -25,7 +28,12 @@ pub(super) fn hint(section: &str, errno: i32) -> Option<String> {
         "tp" | "tracepoint" if denied => {
             "attaching a tracepoint reads its id from tracefs, which needs CAP_DAC_READ_SEARCH (raw_tp and tp_btf do not), and CAP_PERFMON".to_owned()
         }
-        "raw_tp" | "raw_tracepoint" | "raw_tp.w" | "raw_tracepoint.w" | "tp_btf" if absent => format!("this kernel has no tracepoint `{target}`"),
+        "raw_tp" | "raw_tracepoint" | "raw_tp.w" | "raw_tracepoint.w" | "tp_btf" if absent => {
+            targets::near_tracepoint(target).unwrap_or_else(|| format!("this kernel has no tracepoint `{target}`"))
+        }
+        "fentry" | "fentry.s" | "fexit" | "fexit.s" | "fmod_ret" | "fmod_ret.s" if matches!(errno, ENOTSUPP | libc::EOPNOTSUPP | libc::EINVAL) => {
+            targets::NO_TRAMPOLINES.to_owned()
+        }
         "uprobe" | "uretprobe" | "uprobe.s" | "uretprobe.s" | "uprobe.multi" | "uretprobe.multi" if absent => {
             format!("there is no such file, or no such function in it: `{target}`")
         }

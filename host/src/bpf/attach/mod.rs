@@ -9,6 +9,7 @@ mod cgroup;
 mod hint;
 mod interfaces;
 mod perf_event;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod uprobe;
@@ -27,6 +28,7 @@ use libbpf_rs::ProgramType;
 use self::interfaces::Hook;
 use self::interfaces::Interfaces;
 use self::perf_event::PerfEvents;
+pub(crate) use self::targets::lacking;
 use self::uprobe::MultiUprobe;
 use self::usdt::Usdt;
 pub(super) use self::usdt::UsdtMaps;

@@ -14,8 +14,12 @@ pub(crate) enum ObjectError {
     Unreadable { path: String, source: io::Error },
     #[error("{path} is not a BPF object: {why}")]
     NotBpf { path: String, why: String },
-    #[error("the BPF object {path} has neither maps nor programs: is it the right file?")]
-    Empty { path: String },
+    #[error("the BPF object {path} has neither maps nor programs: {}", empty(.functions))]
+    Empty {
+        path: String,
+        /// That have no section.
+        functions: Vec<String>,
+    },
     #[error("cannot read the BTF file {path}: {source}; see --btf.path")]
     Btf { path: String, source: io::Error },
     #[error("cannot open the BPF object {path}: {reason}{}", said(.log))]
@@ -87,6 +91,16 @@ impl ObjectError {
             | Self::OwnPin { .. }
             | Self::Map { .. } => false,
         }
+    }
+}
+
+fn empty(functions: &[String]) -> String {
+    match functions {
+        [] => "is it the right file?".to_owned(),
+        functions => format!(
+            "{} has no SEC(), which makes a program of a function",
+            quoted(functions)
+        ),
     }
 }
 

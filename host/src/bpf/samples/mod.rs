@@ -38,7 +38,6 @@ use self::thread::Pump;
 use super::object::ObjectError;
 use super::reader::WalkStats;
 use crate::map_batch::MapBatch;
-use crate::object_input::SampleMap;
 
 /// Rows handed out at a time.
 const BATCH: usize = 4096;
@@ -46,7 +45,6 @@ const BATCH: usize = 4096;
 /// How samples are counted.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleOptions {
-    pub(crate) through: SampleMap,
     /// Bytes at the beginning of each sample that are its key.
     pub(crate) key_size: usize,
     /// All counts start again at 0 this often.
@@ -60,9 +58,8 @@ pub(crate) struct SampleOptions {
 
 impl SampleOptions {
     /// As ebpf_exporter has it: 1024 pages a CPU.
-    pub(crate) fn new(through: SampleMap, key_size: usize, flush_interval: Duration) -> Self {
+    pub(crate) fn new(key_size: usize, flush_interval: Duration) -> Self {
         Self {
-            through,
             key_size,
             flush_interval,
             max_rows: 65_536,

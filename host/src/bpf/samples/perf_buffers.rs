@@ -14,9 +14,9 @@ use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
 use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
 
+use super::SampleError;
 use super::perf_reader::mapped_size;
-use super::{SampleError, SampleOptions};
-use crate::bpf::object::LoadedObject;
+use crate::bpf::map::MapInfo;
 use crate::bpf::shared_memory::{Access, SharedMemory};
 use crate::bpf::{cpus, errno, perf};
 use crate::kernel::read_text;
@@ -250,12 +250,12 @@ impl fmt::Display for Refusal {
 
 /// Checks that the samples of a map can be counted this way.
 pub(crate) fn check_sample_map(
-    object: &LoadedObject,
-    map: &str,
-    options: &SampleOptions,
+    map: &MapInfo,
+    through: SampleMap,
+    key_size: usize,
 ) -> Result<(), SampleError> {
-    let found = object.map_info(map)?.kind;
-    let (kind, wanted, field) = match options.through {
+    let found = map.kind;
+    let (kind, wanted, field) = match through {
         SampleMap::PerfEventArray => (
             MapType::PerfEventArray,
             "PERF_EVENT_ARRAY",
@@ -265,15 +265,15 @@ pub(crate) fn check_sample_map(
     };
     if found != kind {
         return Err(SampleError::WrongMap {
-            map: map.to_owned(),
+            map: map.name.clone(),
             found,
             field,
             wanted,
         });
     }
-    if options.key_size == 0 {
+    if key_size == 0 {
         return Err(SampleError::NoKey {
-            map: map.to_owned(),
+            map: map.name.clone(),
         });
     }
     Ok(())

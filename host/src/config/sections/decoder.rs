@@ -1,6 +1,6 @@
 //! The decoders of a label.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::plugin_use::{PluginUse, json};
@@ -136,13 +136,19 @@ fn regexps(node: &Node, diagnostics: &mut Diagnostics) -> Option<Value> {
     Some(Value::Array(patterns))
 }
 
-/// None: it doesn't compile, which has been said.
+/// As the decoder `regexp` has it for one compiled pattern, in bytes.
+const SIZE_LIMIT: usize = 4 << 20;
+
+/// A pattern in Go's syntax. None: it doesn't compile, which has been said.
 pub(super) fn read_regexp(
     at: LineColumn,
     pattern: &str,
     diagnostics: &mut Diagnostics,
 ) -> Option<Regex> {
-    match Regex::new(pattern) {
+    let compiled = RegexBuilder::new(&go_regexp::translate(pattern))
+        .size_limit(SIZE_LIMIT)
+        .build();
+    match compiled {
         Ok(regex) => Some(regex),
         Err(error) => {
             // The crate draws the pattern and a caret over several lines; its last line says what

@@ -167,7 +167,7 @@ fn read_keys(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Map<S
         diagnostics.error(fields.at, "a histogram of the bucket type `fixed` needs `bucket_keys`: the list of its buckets' upper bounds");
         return None;
     };
-    let keys = metric::floats(node, "bucket_keys", diagnostics)?;
+    let mut keys = metric::floats(node, "bucket_keys", diagnostics)?;
     if keys.is_empty() {
         diagnostics.error(
             node.at,
@@ -175,14 +175,14 @@ fn read_keys(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Map<S
         );
         return None;
     }
-    for (before, after) in keys.iter().zip(keys.iter().skip(1)) {
-        if after <= before {
-            diagnostics.error(
-                node.at,
-                format!("expected `bucket_keys` in ascending order, found {after} after {before}"),
-            );
-            return None;
-        }
+    let mut pairs = keys.iter().zip(keys.iter().skip(1));
+    if let Some((before, after)) = pairs.find(|(before, after)| after <= before) {
+        diagnostics.warning(
+            node.at,
+            format!("`bucket_keys` are not in ascending order, {after} comes after {before}: they are sorted"),
+        );
+        keys.sort_by(f64::total_cmp);
+        keys.dedup();
     }
     Some(Map::from_iter([(
         "bucket_keys".to_owned(),

@@ -66,13 +66,20 @@ pub(super) fn read_labels(
 
 fn read_label(node: &Node, diagnostics: &mut Diagnostics) -> Option<LabelConfig> {
     let fields = Fields::of(node, &LABEL, diagnostics)?;
-    let name = fields.required_text("name", "a label needs a `name`", diagnostics);
-    if let (Some(name), Some(node)) = (name, fields.get("name"))
-        && let Err(why) = names::check_label_name(name)
-    {
-        diagnostics.error(node.at, format!("the label name `{}` {why}", shorten(name)));
+    let written = fields.required_text("name", "a label needs a `name`", diagnostics);
+    let name = written.map(names::escape_label_name);
+    if let (Some(name), Some(written), Some(node)) = (&name, written, fields.get("name")) {
+        let shown = shorten(written);
+        if let Err(why) = names::check_label_name(name) {
+            diagnostics.error(node.at, format!("the label name `{shown}` {why}"));
+        } else if name != written {
+            diagnostics.warning(
+                node.at,
+                format!("the label name `{shown}` has more than letters, digits and `_`: the series have `{name}`"),
+            );
+        }
     }
-    let what = name.unwrap_or("?");
+    let what = written.unwrap_or("?");
     let size = match fields.get("size") {
         Some(node) => bytes(node, "size", 1, diagnostics).map(Some),
         None => Some(None),
@@ -85,14 +92,18 @@ fn read_label(node: &Node, diagnostics: &mut Diagnostics) -> Option<LabelConfig>
         .get("padding")
         .map_or(Some(0), |node| bytes(node, "padding", 0, diagnostics));
     let decoders = read_decoders(&fields, what, diagnostics);
+    let (name, written, size, decoders) = (name?, written?, size?, decoders?);
+    // The member of the key is called as it is written.
+    let by_type = size.is_none() || decoders.is_none();
+    let member = member?
+        .filter(|member| !member.is_empty())
+        .or_else(|| (by_type && name != written).then_some(written));
     Some(LabelConfig {
-        name: name?.to_owned(),
-        member: member?
-            .filter(|member| !member.is_empty())
-            .map(str::to_owned),
-        size: size?,
+        member: member.map(str::to_owned),
+        name,
+        size,
         padding: padding?,
-        decoders: decoders?,
+        decoders,
         at: diagnostics.position(fields.at),
     })
 }

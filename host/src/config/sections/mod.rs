@@ -32,7 +32,7 @@ pub(crate) use metric::MetricConfig;
 pub(crate) use plugin_use::PluginUse;
 pub(crate) use programs::Enabled;
 pub(crate) use samples::MetricSource;
-pub(crate) use unit::{ReadUnit, UnitConfig, Unreadable, read_unit};
+pub(crate) use unit::{ReadUnit, Strictness, UnitConfig, Unreadable, read_unit};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use value::ValueConfig;
 pub(crate) use value::{ValueSelector, ValueType};

@@ -11,6 +11,17 @@ pub(super) fn check_metric_name(name: &str) -> Result<(), String> {
     )
 }
 
+/// As ebpf_exporter writes names that are not made of letters, digits and `_`: each other character
+/// becomes a `_`, and so does a digit at the start. A colon too, which ebpf_exporter leaves.
+pub(super) fn escape_label_name(name: &str) -> String {
+    let escape = |(index, c): (usize, char)| match c {
+        '_' => c,
+        c if c.is_ascii_alphabetic() || (c.is_ascii_digit() && index > 0) => c,
+        _ => '_',
+    };
+    name.chars().enumerate().map(escape).collect()
+}
+
 /// As for metrics, less the colon; names that start with `__` are Prometheus' own.
 pub(super) fn check_label_name(name: &str) -> Result<(), String> {
     check(name, "a label's name", "letters, digits and `_`", |c| {
@@ -79,6 +90,15 @@ mod tests {
             "has a 'ö', but a metric's name is made of letters, digits, `_` and `:`: write `gr__e`?"
         );
         assert!(check_label_name("a:b").is_err());
+        for (name, escaped) in [
+            ("a.b-c", "a_b_c"),
+            ("1port", "_port"),
+            ("pört", "p_rt"),
+            ("a1:b", "a1_b"),
+            ("cpu_0", "cpu_0"),
+        ] {
+            assert_eq!(escape_label_name(name), escaped);
+        }
         assert_eq!(
             check_label_name("__name__").unwrap_err(),
             "starts with `__`, which Prometheus keeps for itself"

@@ -16,7 +16,7 @@ use super::plugin_use::PluginUse;
 use super::programs::ProgramConfig;
 use super::{cgroup_id_map, collector, globals, kernel, lifecycle, maps, names, programs};
 use crate::config::yaml::{
-    Diagnostic, Diagnostics, Fields, Node, Schema, Span, fields, parse, shorten,
+    Diagnostic, Diagnostics, Fields, Node, NodeValue, Schema, Span, fields, parse, shorten,
 };
 use crate::digest::Digest;
 
@@ -30,6 +30,8 @@ pub(crate) struct UnitConfig {
     pub(crate) digest: Digest,
     /// The BPF object's path. `None`: the unit has neither metrics from maps nor programs.
     pub(crate) object: Option<PathBuf>,
+    /// Where `object` stands. None: the object is called as the unit is.
+    pub(crate) object_at: Option<Span>,
     /// Prefix of the metrics' names, without the underscore; empty for none.
     pub(crate) namespace: String,
     pub(crate) metrics: Vec<MetricConfig>,
@@ -51,12 +53,17 @@ pub(crate) struct UnitConfig {
     /// Labels of all series made from maps, with their values; collectors have them among their
     /// own.
     pub(crate) config_labels: Vec<(String, String)>,
+    /// Why metrics of the YAML are not among `metrics`.
+    pub(crate) left_out: Vec<Diagnostic>,
+    /// Metrics that are left out, as far as they could be read: more may be wrong with them.
+    pub(crate) wrong_metrics: Vec<MetricConfig>,
 }
 
 impl UnitConfig {
-    /// All decoders that the labels of its metrics name.
+    /// All decoders that the labels of its metrics name, be they left out.
     pub(crate) fn decoders(&self) -> impl Iterator<Item = &PluginUse> {
-        let labels = self.metrics.iter().flat_map(|metric| &metric.labels);
+        let metrics = self.metrics.iter().chain(&self.wrong_metrics);
+        let labels = metrics.flat_map(|metric| &metric.labels);
         labels.flat_map(|label| label.decoders.iter().flatten())
     }
 }
@@ -103,27 +110,46 @@ pub(crate) struct Unreadable {
     pub(crate) partial: Option<Box<UnitConfig>>,
 }
 
+/// What is an error that need not be one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Strictness {
+    /// Unknown and duplicate keys.
+    pub(crate) keys: bool,
+    /// What is wrong with a metric costs its unit, not the metric alone.
+    pub(crate) metrics: bool,
+}
+
 /// Reads the text of `file`.
 pub(crate) fn read_unit(
     name: &str,
     file: &Arc<PathBuf>,
     bytes: &[u8],
-    strict_keys: bool,
+    strict: Strictness,
 ) -> Result<ReadUnit, Unreadable> {
-    let mut diagnostics = Diagnostics::new(file, strict_keys);
-    // A duplicate key is an error too, but no reason not to look at the rest.
+    let mut diagnostics = Diagnostics::new(file, strict.keys);
     let root = parse(bytes, "a mapping with `metrics`", &mut diagnostics);
     let config =
         root.and_then(|root| read_root(name, file, Digest::of(bytes), &root, &mut diagnostics));
+    // A unit of which nothing is left is none.
+    let nothing = |config: &UnitConfig| config.metrics.is_empty() && config.collectors.is_empty();
+    if strict.metrics || config.as_ref().is_none_or(nothing) {
+        diagnostics.fail_metrics();
+    }
     match config {
-        Some(config) if !diagnostics.any_error() => Ok(ReadUnit {
-            config,
-            warnings: diagnostics.into_sorted(),
-        }),
-        partial => Err(Unreadable {
-            diagnostics: diagnostics.into_sorted(),
-            partial: partial.map(Box::new),
-        }),
+        Some(mut config) if !diagnostics.any_error() => {
+            config.left_out = diagnostics.take_of_metrics();
+            Ok(ReadUnit {
+                config,
+                warnings: diagnostics.into_sorted(),
+            })
+        }
+        partial => {
+            diagnostics.fail_metrics();
+            Err(Unreadable {
+                diagnostics: diagnostics.into_sorted(),
+                partial: partial.map(Box::new),
+            })
+        }
     }
 }
 
@@ -135,11 +161,22 @@ fn read_root(
     diagnostics: &mut Diagnostics,
 ) -> Option<UnitConfig> {
     let fields = Fields::of(root, &UNIT, diagnostics)?;
+    if is_of_before(&fields) {
+        let at = fields.get("programs").map_or(fields.at, |node| node.at);
+        diagnostics.error(
+            at,
+            "this is a config of ebpf_exporter 1.x, whose `programs` are a list with code: since 2.0 each program is a unit of its own. \
+             Move what is below its `metrics` to `metrics:` at the top of a file of its own, NAME.yaml, write its `code` against libbpf (the map of a \
+             metric is called as the metric is, SEC() says what a program is attached to), and compile it to NAME.bpf.o beside the YAML",
+        );
+        return None;
+    }
     let namespace = read_namespace(&fields, diagnostics);
     let metrics = match fields.get("metrics") {
         Some(node) => metrics::read_metrics(node, diagnostics),
         None => Metrics {
             list: Vec::new(),
+            wrong: Vec::new(),
             any_section: false,
         },
     };
@@ -152,6 +189,14 @@ fn read_root(
         diagnostics.error(fields.at, "the unit exports nothing: expected `metrics` with `counters`, `gauges` or `histograms`, or `collectors`");
     }
     let collectors = collector::read_collectors(&fields, diagnostics);
+    if let (Some(tracing), false) = (fields.get("tracing"), metrics.any_section)
+        && fields.get("collectors").is_none()
+    {
+        diagnostics.error(
+            tracing.at,
+            "the unit has `tracing` alone, and this version builds no spans: nothing would come of it. Leave the unit out, or give it `metrics`",
+        );
+    }
     let object = read_object(name, file, &fields, bpf, diagnostics);
     let life = lifecycle::read(name, &fields, diagnostics);
     let maps = maps::read(&fields, diagnostics);
@@ -172,6 +217,9 @@ fn read_root(
         name: name.to_owned(),
         file: Arc::clone(file),
         object,
+        object_at: fields
+            .get("object")
+            .map(|node| diagnostics.position(node.at)),
         namespace: namespace?,
         metrics: metrics.list,
         kaddrs,
@@ -187,7 +235,19 @@ fn read_root(
         globals,
         programs,
         config_labels,
+        left_out: Vec::new(),
+        wrong_metrics: metrics.wrong,
     })
+}
+
+/// A list of programs, each with its metrics, is the format of ebpf_exporter before 2.0.
+fn is_of_before(fields: &Fields<'_>) -> bool {
+    let Some(NodeValue::List(programs)) = fields.get("programs").map(|node| &node.value) else {
+        return false;
+    };
+    programs
+        .iter()
+        .any(|program| matches!(program.value, NodeValue::Mapping(_)))
 }
 
 /// Gives the labels of the unit to its collectors, where they say nothing else, and sees that no

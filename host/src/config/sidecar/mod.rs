@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::load::{read_bounded, unreadable};
 use crate::config::yaml;
 use crate::config::yaml::{
-    Diagnostic, Diagnostics, Fields, Node, NodeValue, Schema, Severity, Span, fields, shorten,
+    Diagnostic, Diagnostics, Fields, Node, NodeValue, Schema, Span, fields, shorten,
 };
 use crate::digest::Digest;
 use crate::near;
@@ -64,6 +64,8 @@ pub(crate) struct Sidecar {
     pub(crate) digest: Digest,
     /// What the plugin's file has to be.
     pub(crate) sha256: Option<Digest>,
+    /// Where that stands.
+    pub(crate) sha256_at: Option<Span>,
     pub(crate) grants: Grants,
     pub(crate) limits: Limits,
 }
@@ -173,13 +175,31 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<Diagnostic>> {
         }
         match read_bounded(&path) {
             Ok(bytes) => {
-                let (Ok((_, of_file)) | Err(of_file)) = read(&path, &bytes);
+                let read = read(&path, &bytes);
+                if let Ok((sidecar, _)) = &read {
+                    diagnostics.extend(is_for_others(sidecar, &path));
+                }
+                let (Ok((_, of_file)) | Err(of_file)) = read;
                 diagnostics.extend(of_file);
             }
             Err(error) => diagnostics.push(unreadable(&path, &error)),
         }
     }
     Ok(diagnostics)
+}
+
+/// A sidecar whose `sha256` is not that of the plugin beside it.
+fn is_for_others(sidecar: &Sidecar, path: &Path) -> Option<Diagnostic> {
+    let (expected, at) = (sidecar.sha256?, sidecar.sha256_at.clone()?);
+    let plugin = path.with_extension("").with_extension("wasm");
+    let found = Digest::of(&std::fs::read(&plugin).ok()?);
+    (found != expected).then(|| {
+        let plugin = plugin.display();
+        let message = format!(
+            "`sha256` is not that of {plugin}, which is {found}: the plugin is left out until it is the file that was meant, or this is changed"
+        );
+        Diagnostic::error(at, message)
+    })
 }
 
 /// Sidecars of a directory that grant nothing to anybody: the plugin is not there, or the name is
@@ -265,6 +285,9 @@ fn read_sidecar(root: &Node, digest: Digest, diagnostics: &mut Diagnostics) -> O
     let limits = fields.get("limits");
     Some(Sidecar {
         digest,
+        sha256_at: fields
+            .get("sha256")
+            .map(|node| diagnostics.position(node.at)),
         sha256,
         grants: grants.map_or_else(Grants::default, |node| read_grants(node, diagnostics)),
         limits: limits.map_or_else(Limits::default, |node| read_limits(node, diagnostics)),
@@ -457,13 +480,6 @@ pub(in crate::config) fn keys() -> Vec<super::sections::Keys> {
     schemas
         .map(|(path, schema)| super::sections::Keys::of(path, schema))
         .into()
-}
-
-/// Whether one of them is an error.
-pub(crate) fn any_error(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 #[cfg(test)]

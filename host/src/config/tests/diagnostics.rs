@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{diagnostics, read, with_counter, with_decoder, with_histogram};
-use crate::config::read_unit;
+use crate::config::{Strictness, read_unit};
 
 #[test]
 fn what_is_wrong_with_the_text_is_said() {
@@ -42,8 +42,8 @@ fn what_is_wrong_with_the_text_is_said() {
             ":2:1: warning: another document starts here: only the first one of a file is read",
         ),
         (
-            "metrics: {counters: []}\nmetrics: {}\n",
-            ":2:1: error: duplicate key `metrics`: it is already at 1:1",
+            "metrics: {}\nmetrics: {counters: []}\n",
+            ":2:1: warning: duplicate key `metrics`: it is already at 1:1, this one counts",
         ),
         (
             "metrics: &a [*a]\n",
@@ -69,7 +69,13 @@ fn what_is_wrong_with_the_text_is_said() {
 #[test]
 fn bytes_that_are_no_utf_8_have_a_place() {
     let file = Arc::new(PathBuf::from("u.yaml"));
-    let found = read_unit("u", &file, b"a: 1\nb: \xc3\xa4\xff\n", false).unwrap_err();
+    let found = read_unit(
+        "u",
+        &file,
+        b"a: 1\nb: \xc3\xa4\xff\n",
+        Strictness::default(),
+    )
+    .unwrap_err();
     assert_eq!(
         found.diagnostics[0].to_string(),
         "u.yaml:2:5: error: a byte that is not UTF-8: save the file as UTF-8"
@@ -312,7 +318,7 @@ fn problems_of_fields_are_said() {
         ),
         (
             &with_histogram("bucket_type: fixed, bucket_keys: [1, 3, 2]"),
-            ":3:115: error: expected `bucket_keys` in ascending order, found 2 after 3",
+            ":3:115: warning: `bucket_keys` are not in ascending order, 2 comes after 3: they are sorted",
         ),
         (
             &with_histogram("bucket_type: fixed, bucket_keys: [1, x]"),
@@ -325,9 +331,19 @@ fn problems_of_fields_are_said() {
         (
             "metrics:\n  counters: [{name: a, help: h}, {name: h_sum, help: h}]\n  gauges: [{name: a, help: h}]\n  histograms:\n  - {name: h, help: h, \
              bucket_type: exp2, bucket_max: 5, labels: [{name: le, size: 4, decoders: [{name: uint}]}, {name: b, size: 4, decoders: [{name: uint}]}]}\n",
-            ":2:34: error: the metric `h_sum` clashes with the series of that name of the histogram `h` at 5:5\n\
-             :3:12: error: duplicate metric `a`: it is already at 2:14\n\
+            ":3:12: error: duplicate metric `a`: it is already at 2:14\n\
              :5:67: error: the label name `le` of a histogram is taken by its buckets: choose another",
+        ),
+        (
+            "metrics:\n  counters: [{name: a, help: h}, {name: h_sum, help: h}]\n  histograms:\n  - {name: h, help: h, \
+             bucket_type: exp2, bucket_max: 5, labels: [{name: b, size: 4, decoders: [{name: uint}]}]}\n",
+            ":2:34: error: the metric `h_sum` clashes with the series of that name of the histogram `h` at 4:5",
+        ),
+        (
+            "programs: [{name: timers, metrics: {counters: []}}]\n",
+            ":1:11: error: this is a config of ebpf_exporter 1.x, whose `programs` are a list with code: since 2.0 each program is a unit of its own. \
+             Move what is below its `metrics` to `metrics:` at the top of a file of its own, NAME.yaml, write its `code` against libbpf (the map of a \
+             metric is called as the metric is, SEC() says what a program is attached to), and compile it to NAME.bpf.o beside the YAML",
         ),
     ] {
         assert_eq!(diagnostics(yaml), expected, "{yaml}");
@@ -381,9 +397,7 @@ fn no_text_is_too_broken_to_be_answered() {
     for text in texts {
         if let Err(diagnostics) = read(&text) {
             assert!(
-                diagnostics
-                    .iter()
-                    .any(|diagnostic| diagnostic.severity == crate::config::yaml::Severity::Error),
+                diagnostics.iter().any(crate::config::Diagnostic::is_error),
                 "{text}"
             );
         }

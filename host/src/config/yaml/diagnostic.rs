@@ -51,12 +51,14 @@ const MAX_LISTED: usize = 100;
 #[derive(Debug)]
 pub(in crate::config) struct Diagnostics {
     file: Arc<PathBuf>,
-    /// What an unknown key is.
-    unknown_key: Severity,
+    /// What ebpf_exporter takes although it can hardly be meant: unknown and duplicate keys.
+    lenient: Severity,
     list: Vec<Diagnostic>,
     any_error: bool,
+    /// Errors that cost a metric alone.
+    of_metrics: Vec<Diagnostic>,
     /// Found after the list was full.
-    left_out: usize,
+    unlisted: usize,
 }
 
 // === impl Severity ===
@@ -106,6 +108,18 @@ impl Diagnostic {
         Self::new(Severity::Error, at, message.into())
     }
 
+    /// An error where one is asked to be strict.
+    pub(crate) fn strict(mut self, strict: bool) -> Self {
+        if strict {
+            self.severity = Severity::Error;
+        }
+        self
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     pub(crate) fn warning(at: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, at, message.into())
     }
@@ -132,8 +146,8 @@ impl fmt::Display for Diagnostic {
 }
 
 /// All of them in one line, for a log line and a status page.
-pub(crate) fn joined(diagnostics: &[Diagnostic]) -> String {
-    let texts: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+pub(crate) fn joined<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> String {
+    let texts: Vec<String> = diagnostics.into_iter().map(ToString::to_string).collect();
     texts.join("; ")
 }
 
@@ -158,17 +172,18 @@ impl fmt::Display for LineColumn {
 
 impl Diagnostics {
     pub(in crate::config) fn new(file: &Arc<PathBuf>, strict_keys: bool) -> Self {
-        let unknown_key = if strict_keys {
+        let lenient = if strict_keys {
             Severity::Error
         } else {
             Severity::Warning
         };
         Self {
             file: Arc::clone(file),
-            unknown_key,
+            lenient,
             list: Vec::new(),
             any_error: false,
-            left_out: 0,
+            of_metrics: Vec::new(),
+            unlisted: 0,
         }
     }
 
@@ -188,17 +203,62 @@ impl Diagnostics {
         self.push(Severity::Warning, mark, message.into());
     }
 
-    pub(in crate::config) fn unknown_key(&mut self, mark: LineColumn, message: impl Into<String>) {
-        self.push(self.unknown_key, mark, message.into());
+    /// An error under `--config.strict-keys`, otherwise a warning.
+    pub(in crate::config) fn lenient(&mut self, mark: LineColumn, message: impl Into<String>) {
+        self.push(self.lenient, mark, message.into());
+    }
+
+    /// Reads a metric: errors in it cost this metric alone, and are kept apart. Gives also whether
+    /// there was none.
+    pub(in crate::config) fn metric<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> (Option<T>, bool) {
+        let (before, any_error) = (self.list.len(), std::mem::take(&mut self.any_error));
+        let metric = read(self);
+        let failed = std::mem::replace(&mut self.any_error, any_error);
+        if !failed {
+            return (metric, true);
+        }
+        let of_metric = self.list.split_off(before.min(self.list.len()));
+        for diagnostic in of_metric {
+            if diagnostic.severity == Severity::Error {
+                self.of_metrics.push(diagnostic);
+            } else {
+                self.list.push(diagnostic);
+            }
+        }
+        (metric, false)
+    }
+
+    /// An error that costs a metric alone.
+    pub(in crate::config) fn metric_error(&mut self, mark: LineColumn, message: impl Into<String>) {
+        let _: (Option<()>, bool) = self.metric(|diagnostics| {
+            diagnostics.error(mark, message);
+            None
+        });
+    }
+
+    /// What costs metrics alone becomes what costs the unit.
+    pub(in crate::config) fn fail_metrics(&mut self) {
+        self.any_error |= !self.of_metrics.is_empty();
+        self.list.append(&mut self.of_metrics);
+    }
+
+    /// Errors that cost metrics alone, in the order of the file.
+    pub(in crate::config) fn take_of_metrics(&mut self) -> Vec<Diagnostic> {
+        let mut list = std::mem::take(&mut self.of_metrics);
+        list.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
+        list
     }
 
     fn push(&mut self, severity: Severity, mark: LineColumn, message: String) {
         self.any_error |= severity == Severity::Error;
-        if self.list.len() < MAX_LISTED {
+        if self.list.len() + self.of_metrics.len() < MAX_LISTED {
             let at = self.position(mark);
             self.list.push(Diagnostic::new(severity, at, message));
         } else {
-            self.left_out += 1;
+            self.unlisted += 1;
         }
     }
 
@@ -210,13 +270,13 @@ impl Diagnostics {
     pub(in crate::config) fn into_sorted(mut self) -> Vec<Diagnostic> {
         self.list
             .sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
-        if self.left_out > 0 {
+        if self.unlisted > 0 {
             let severity = if self.any_error {
                 Severity::Error
             } else {
                 Severity::Warning
             };
-            let message = format!("and {} more problems", self.left_out);
+            let message = format!("and {} more problems", self.unlisted);
             self.list.push(Diagnostic {
                 severity,
                 at: Span::whole(&self.file),

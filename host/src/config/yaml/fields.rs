@@ -64,7 +64,7 @@ impl<'n> Fields<'n> {
                 Some(near) => format!(", did you mean `{near}`?"),
                 None => " (it is ignored)".to_owned(),
             };
-            diagnostics.unknown_key(
+            diagnostics.lenient(
                 key.at,
                 format!("unknown key `{}` in {what}{hint}", shorten(name)),
             );

@@ -9,7 +9,7 @@ pub(in crate::config) mod scalar;
 mod shown_path;
 mod tree;
 
-pub(crate) use diagnostic::{Diagnostic, Severity, Span, joined};
+pub(crate) use diagnostic::{Diagnostic, Span, joined};
 pub(in crate::config) use diagnostic::{Diagnostics, LineColumn};
 pub(crate) use duration::parse_duration;
 pub(in crate::config) use fields::{Fields, Schema};

@@ -306,21 +306,27 @@ impl Builder {
             } => match key.take() {
                 None => *key = Some(key_of(&built.node, at)?),
                 Some(key) if key.scalar.plain && key.scalar.text == "<<" => merges.push(built.node),
-                Some(key) => match seen.get(&key.scalar.text) {
-                    Some(first) => {
-                        diagnostics.error(
+                Some(key) => {
+                    match seen.get(&key.scalar.text) {
+                        Some(first) => {
+                            let name = shorten(&key.scalar.text);
+                            diagnostics.lenient(
                             key.at,
-                            format!(
-                                "duplicate key `{}`: it is already at {first}",
-                                shorten(&key.scalar.text)
-                            ),
+                            format!("duplicate key `{name}`: it is already at {first}, this one counts"),
                         );
+                            let known = entries
+                                .iter_mut()
+                                .find(|(known, _)| known.scalar.text == key.scalar.text);
+                            if let Some(entry) = known {
+                                *entry = (key, built.node);
+                            }
+                        }
+                        None => {
+                            seen.insert(key.scalar.text.clone(), key.at);
+                            entries.push((key, built.node));
+                        }
                     }
-                    None => {
-                        seen.insert(key.scalar.text.clone(), key.at);
-                        entries.push((key, built.node));
-                    }
-                },
+                }
             },
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::files::FileQuestion;
 use super::{Answer, PluginsOpened, Question, Refusal, ServerLink, Started};
+use crate::config::Diagnostic;
 use crate::link::ToLoader;
 use crate::loader::tasks::Asked;
 
@@ -52,6 +53,7 @@ impl ServerLink {
                 let outcome = outcome.map_err(|refusal| Refusal {
                     why: cut(refusal.why),
                     retryable: refusal.retryable,
+                    metrics: refusal.metrics.into_iter().map(cut_metric).collect(),
                 });
                 let question = Question::Opened(unit, generation);
                 self.answer(number, &question, Answer::Opened(outcome));
@@ -130,6 +132,17 @@ fn files_are_busy(question: &std::sync::mpsc::TrySendError<FileQuestion>) {
 
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME
+}
+
+fn cut_metric((index, diagnostic): (usize, Diagnostic)) -> (usize, Diagnostic) {
+    let message = cut(diagnostic.message);
+    (
+        index,
+        Diagnostic {
+            message,
+            ..diagnostic
+        },
+    )
 }
 
 fn cut(mut text: String) -> String {

@@ -31,7 +31,7 @@ use self::files::FileQuestion;
 use self::snapshot::Snapshot;
 use super::tasks::{Asked, Tasks};
 use super::units::Audience;
-use crate::config::MetricSource;
+use crate::config::{Diagnostic, MetricSource};
 use crate::digest::Digest;
 use crate::link::{PluginMessage, SendError, Sender, ServedUnit, ToServer, UnitStatus, WatchMode};
 use crate::privileges::ServerPaths;
@@ -132,6 +132,8 @@ pub(crate) struct PluginsOpened {
 pub(crate) struct Refusal {
     pub(crate) why: String,
     pub(crate) retryable: bool,
+    /// Metrics without which it could be opened, by their indices, with what is wrong with each.
+    pub(crate) metrics: Vec<(usize, Diagnostic)>,
 }
 
 /// A version that a server has opened.

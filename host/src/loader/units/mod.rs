@@ -20,13 +20,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) use error::{LoadFailure, UnitError, UnitFailure};
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use load::specs;
-pub(crate) use load::{Environment, KernelSide, Loaded, begun_maps, check as check_object};
+pub(crate) use load::{
+    Environment, KernelSide, Loaded, ObjectCheck, begun_maps, check as check_object,
+};
 pub(crate) use plan::{Action, Current, Desired, Fingerprint, Step, plan_unit};
 pub(crate) use retry::{Retry, What};
 pub(crate) use state::{Event, State};
 
 pub(crate) use crate::bpf::BegunMap;
-use crate::config::{Lifecycle, UnitConfig};
+use crate::config::{Diagnostic, Lifecycle, UnitConfig};
 use crate::digest::Digest;
 use crate::link::{LoadFigures, OnDemand, UnitStatus};
 use crate::rows::MetricSpec;
@@ -43,12 +45,31 @@ pub(crate) struct Version {
     pub(crate) kernel: Option<KernelSide>,
     /// The plugins in use, with their versions.
     pub(crate) plugins: Vec<(String, Digest)>,
+    pub(crate) left_out: LeftOut,
+}
+
+/// What a version lacks of its YAML.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LeftOut {
+    /// Why metrics are left out.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// All plugins that there were: another one may offer what is missing.
+    pub(crate) plugins: BTreeMap<String, Digest>,
 }
 
 impl Version {
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let object = self.kernel.as_ref().map(KernelSide::digest);
         Fingerprint::of(&self.config, object)
+    }
+
+    /// What does not keep it from running, but should be known.
+    fn remarks(&self) -> Vec<String> {
+        let kernel = self.kernel.iter();
+        let kernel = kernel.flat_map(|kernel| kernel.remarks().iter().cloned());
+        let left_out = self.left_out.diagnostics.iter();
+        let left_out = left_out.map(|one| format!("a metric is left out: {one}"));
+        left_out.chain(kernel).collect()
     }
 
     /// Some programs are not attached everywhere and may be, later.
@@ -168,6 +189,14 @@ impl Units {
             }
         }
         all
+    }
+
+    /// Names of units some of whose metrics are left out.
+    pub(crate) fn left_out(&self) -> Vec<String> {
+        let serving = |entry: &Entry| entry.serving.as_ref().map(|one| one.left_out.clone());
+        let lacks = |entry: &Entry| serving(entry).is_some_and(|one| !one.diagnostics.is_empty());
+        let entries = self.entries.iter().filter(|(_, entry)| lacks(entry));
+        entries.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether there are figures that change by themselves.
@@ -294,6 +323,7 @@ impl Exclusive<'_> {
         config: UnitConfig,
         metrics: Vec<MetricSpec>,
         plugins: Vec<(String, Digest)>,
+        left_out: LeftOut,
         began: Instant,
     ) {
         self.happens(Event::Serve);
@@ -306,6 +336,7 @@ impl Exclusive<'_> {
             version.config = config;
             version.metrics = metrics;
             version.plugins = plugins;
+            version.left_out = left_out;
         }
         self.attach_later();
     }
@@ -503,8 +534,10 @@ impl Exclusive<'_> {
             maps: kernel
                 .map(|kernel| kernel.object().layouts())
                 .unwrap_or_default(),
-            remarks: kernel
-                .map(|kernel| kernel.remarks().to_vec())
+            remarks: entry
+                .serving
+                .as_ref()
+                .map(Version::remarks)
                 .unwrap_or_default(),
             load: entry.load,
             restarts: entry.restarts,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::config::read_unit;
+use crate::config::{Strictness, read_unit};
 use crate::link::UnitPhase;
 
 #[derive(Default)]
@@ -38,7 +38,7 @@ fn units() -> (Units, Arc<Heard>) {
 
 fn config(yaml: &str) -> UnitConfig {
     let file = Arc::new(PathBuf::from("unit.yaml"));
-    read_unit("unit", &file, yaml.as_bytes(), true)
+    read_unit("unit", &file, yaml.as_bytes(), Strictness::default())
         .unwrap()
         .config
 }
@@ -53,6 +53,7 @@ fn version(config: &UnitConfig) -> Version {
         metrics: Vec::new(),
         kernel: None,
         plugins: Vec::new(),
+        left_out: LeftOut::default(),
     }
 }
 

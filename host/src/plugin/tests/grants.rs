@@ -16,6 +16,7 @@ pub(super) fn granting(grants: Grants) -> PluginPolicy {
     PluginPolicy::of(Sidecar {
         digest: Digest::of(b""),
         sha256: None,
+        sha256_at: None,
         grants,
         limits: crate::config::sidecar::Limits::default(),
     })

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::collector::Collector;
 use super::index::Index;
-use crate::config::{CollectorConfig, Diagnostic};
+use crate::config::Diagnostic;
 use crate::link::ServedConfig;
-use crate::plugin::{Collector as Guest, Offer, Plugin, Registry};
+use crate::plugin::{Collector as Guest, Registry};
 
 /// Opens everything, or reports everything that cannot be opened. `known`: those of the unit's
 /// version before. Runs plugin code.
@@ -29,10 +29,11 @@ pub(super) fn open(
             diagnostic(format!("`probe_path` `{path}` {why}: choose another"));
             continue;
         }
-        let (plugin, bare) = match find(wanted, registry) {
+        let found = registry.find_collector(&wanted.plugin.name, &wanted.name);
+        let (plugin, bare) = match found {
             Ok(found) => found,
-            Err(message) => {
-                diagnostic(message);
+            Err(error) => {
+                diagnostic(error.to_string());
                 continue;
             }
         };
@@ -61,25 +62,10 @@ pub(super) fn open(
 /// What only the plugins can tell about a config that cannot be used for other reasons. Runs no
 /// plugin code.
 pub(in crate::server) fn check(config: &ServedConfig, registry: &Registry) -> Vec<Diagnostic> {
-    let lost = config
-        .collectors
-        .iter()
-        .filter_map(|wanted| Some((wanted, find(wanted, registry).err()?)));
-    lost.map(|(wanted, message)| Diagnostic::error(wanted.plugin.at.clone(), message))
-        .collect()
-}
-
-/// `plugin` names the collector, or the plugin that offers one of the collector's `name`.
-fn find<'a>(
-    wanted: &CollectorConfig,
-    registry: &'a Registry,
-) -> Result<(&'a Arc<Plugin>, String), String> {
-    let lookup = |name: &str| {
-        let found = registry.find(Offer::Collector, name);
-        found.map(|(plugin, bare)| (plugin, bare.to_owned()))
-    };
-    lookup(&wanted.plugin.name).or_else(|error| {
-        let both = format!("{}/{}", wanted.plugin.name, wanted.name);
-        lookup(&both).map_err(|_| error.to_string())
-    })
+    let lost = config.collectors.iter().filter_map(|wanted| {
+        let found = registry.find_collector(&wanted.plugin.name, &wanted.name);
+        let message = found.err()?.to_string();
+        Some(Diagnostic::error(wanted.plugin.at.clone(), message))
+    });
+    lost.collect()
 }

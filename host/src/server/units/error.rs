@@ -12,6 +12,9 @@ pub(in crate::server) enum OpenError {
     /// The YAML does not fit the plugins.
     #[error("{}", joined(.0))]
     Config(Vec<Diagnostic>),
+    /// Only these metrics do not fit the plugins, each by its index.
+    #[error("{}", joined(.0.iter().map(|(_, diagnostic)| diagnostic)))]
+    Metrics(Vec<(usize, Diagnostic)>),
     #[error("cannot use the map `{map}`: {source}")]
     Map { map: String, source: io::Error },
     #[error(transparent)]

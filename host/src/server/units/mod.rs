@@ -3,7 +3,6 @@
 //! A unit has one home here, its `UnitEntry`. Which version is served and what its state is called
 //! is the loader's decision; nothing in here loads or attaches.
 
-mod builder;
 mod dump;
 mod entry;
 mod error;
@@ -31,6 +30,7 @@ use super::loader::Loader;
 use crate::config::{Diagnostic, PluginUse};
 use crate::link::ServedConfig;
 use crate::plugin::Registry;
+use crate::rows::check_decoders;
 
 /// One unit's part of a scrape.
 pub(super) enum Scraped {
@@ -155,7 +155,7 @@ pub(super) fn explain(
     mut diagnostics: Vec<Diagnostic>,
     registry: &Registry,
 ) -> OpenError {
-    diagnostics.extend(builder::check(decoders, registry));
+    diagnostics.extend(check_decoders(decoders, registry));
     diagnostics.extend(collectors::check(config, registry));
     diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
     OpenError::Config(diagnostics)

@@ -138,13 +138,12 @@ impl Channel {
                 Input::Samples(channel),
                 SourceKey::Samples {
                     map,
-                    through,
                     key_size,
                     flush_interval,
                     ..
                 },
             ) => {
-                let options = SampleOptions::new(through, key_size, flush_interval);
+                let options = SampleOptions::new(key_size, flush_interval);
                 let mut counter = SampleCounter::open(&map, channel, &options)?;
                 counter.run()?;
                 Ok(EntrySource::Samples(counter))

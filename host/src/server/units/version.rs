@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::builder::{self, Built};
 use super::error::OpenError;
 use super::source::{Channel, EntrySource, SourceKey};
 use crate::bpf::{ReadError, SampleStats};
@@ -14,7 +13,7 @@ use crate::digest::Digest;
 use crate::exposition::Family;
 use crate::link::{ServedProgram, ServedUnit};
 use crate::plugin::Registry;
-use crate::rows::{Metric, MetricScrapeStats, Plugins};
+use crate::rows::{Metric, MetricScrapeStats, OpenedMetrics, Plugins, open_metrics};
 use crate::server::collectors::{self, Collectors};
 
 pub(in crate::server) struct Version {
@@ -128,10 +127,10 @@ impl Version {
         let programs = descriptors.programs(programs)?;
         let names = specs.iter();
         let names = names.map(|metric| metric.name.as_str().into()).collect();
-        let built = builder::build(&config, &specs, registry);
-        let (Built { plugins, metrics }, collectors) =
-            join_problems(built, Collectors::open(index, &config, registry))?;
-        let mut metrics: Vec<Option<Metric>> = metrics.into_iter().map(Some).collect();
+        let opened = open_metrics(&config.namespace, &config.config_labels, &specs, registry);
+        let OpenedMetrics { plugins, metrics } = opened;
+        let collectors = Collectors::open(index, &config, registry);
+        let (mut metrics, collectors) = join_problems(metrics, collectors)?;
         let mut version = Self {
             generation,
             kernel_side,
@@ -358,15 +357,30 @@ impl Descriptors {
 
 /// Both, or the problems of both.
 fn join_problems(
-    built: Result<Built, Vec<Diagnostic>>,
+    opened: Vec<Result<Metric, Vec<Diagnostic>>>,
     collectors: Result<Collectors, Vec<Diagnostic>>,
-) -> Result<(Built, Collectors), OpenError> {
-    match (built, collectors) {
-        (Ok(built), Ok(collectors)) => Ok((built, collectors)),
-        (Err(mut diagnostics), Err(more)) => {
-            diagnostics.extend(more);
+) -> Result<(Vec<Option<Metric>>, Collectors), OpenError> {
+    let mut wrong = Vec::new();
+    let mut metrics = Vec::with_capacity(opened.len());
+    for (index, metric) in opened.into_iter().enumerate() {
+        match metric {
+            Ok(metric) => metrics.push(Some(metric)),
+            Err(diagnostics) => {
+                wrong.extend(
+                    diagnostics
+                        .into_iter()
+                        .map(|diagnostic| (index, diagnostic)),
+                );
+            }
+        }
+    }
+    match collectors {
+        Ok(collectors) if wrong.is_empty() => Ok((metrics, collectors)),
+        Ok(_) => Err(OpenError::Metrics(wrong)),
+        Err(of_collectors) => {
+            let mut diagnostics: Vec<Diagnostic> = wrong.into_iter().map(|(_, one)| one).collect();
+            diagnostics.extend(of_collectors);
             Err(OpenError::Config(diagnostics))
         }
-        (Err(diagnostics), _) | (_, Err(diagnostics)) => Err(OpenError::Config(diagnostics)),
     }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use crate::bpf::{GlobalError, OpenObject};
 use crate::config::Span;
-use crate::config::read_unit;
 use crate::config::sidecar::{self, EndpointPattern, Sidecar};
 use crate::config::{
     Diagnostic, LabelConfig, MetricSource, PluginUse, UnitConfig, ValueConfig, ValueSelector,
     ValueType,
 };
+use crate::config::{Strictness, read_unit};
 use crate::exposition::{Family, Format, Source, merge, negotiate, parse, write};
 use crate::loader::units::specs;
 use crate::object_input::{GlobalScalar, GlobalValue, SampleMap};
@@ -30,8 +30,12 @@ pub(crate) use input::Input;
 pub fn yaml(data: &[u8]) {
     let file = Arc::new(PathBuf::from("conf.d/unit.yaml"));
     let mut strict_is_good = None;
-    for strict_keys in [true, false] {
-        match read_unit("unit", &file, data, strict_keys) {
+    for strict in [true, false] {
+        let strict = Strictness {
+            keys: strict,
+            metrics: strict,
+        };
+        match read_unit("unit", &file, data, strict) {
             Ok(read) => {
                 problems_lie_in(&read.warnings, data);
                 unit_is_whole(&read.config);
@@ -41,7 +45,7 @@ pub fn yaml(data: &[u8]) {
                 problems_lie_in(&unreadable.diagnostics, data);
                 assert!(!unreadable.diagnostics.is_empty());
                 let strict_only = strict_is_good.replace(false) == Some(true);
-                assert!(!strict_only, "only strict keys are fine");
+                assert!(!strict_only, "only the strict reading is fine");
             }
         }
     }
@@ -156,7 +160,7 @@ pub fn label_layout(object: &[u8], data: &[u8]) {
     let Some(object) = open(&elf) else { return };
     let unit = "metrics: {counters: [{name: c, help: h}]}".as_bytes();
     let file = Arc::new(PathBuf::from("unit.yaml"));
-    let Ok(read) = read_unit("unit", &file, unit, true) else {
+    let Ok(read) = read_unit("unit", &file, unit, Strictness::default()) else {
         return;
     };
     for map in object.maps() {

@@ -13,6 +13,7 @@ use crate::bpf::LoadedObject;
 use crate::bpf::OpenObject;
 use crate::bpf::OpenOptions;
 use crate::bpf::testing;
+use crate::object_input::SampleMap;
 
 /// Sends {slot, 7} for each getsid() that this thread calls.
 fn source(through: SampleMap) -> String {
@@ -56,8 +57,8 @@ fn attach(object: &mut LoadedObject) {
     assert!(!programs.iter().any(|program| failed(&program.attached)));
 }
 
-fn options(through: SampleMap) -> SampleOptions {
-    SampleOptions::new(through, 8, Duration::from_secs(3600))
+fn options() -> SampleOptions {
+    SampleOptions::new(8, Duration::from_secs(3600))
 }
 
 /// The loader's part.
@@ -130,7 +131,7 @@ fn samples_are_counted_by_key(through: SampleMap) {
     let mut object = load(through);
     let three = SampleOptions {
         max_rows: 3,
-        ..options(through)
+        ..options()
     };
     let is_perf = through == SampleMap::PerfEventArray;
     let buffers = is_perf.then(|| open_buffers(&object, three.pages));
@@ -163,7 +164,7 @@ fn samples_are_counted_by_key(through: SampleMap) {
     // Keys longer than the samples: each is an error.
     let long = SampleOptions {
         key_size: 64,
-        ..options(through)
+        ..options()
     };
     let mut counter =
         SampleCounter::open("events", channel(&object, buffers.as_ref()), &long).unwrap();
@@ -179,27 +180,19 @@ fn samples_are_counted_by_key(through: SampleMap) {
 fn other_maps_are_refused_root() {
     let perf = SampleMap::PerfEventArray;
     let object = load(perf);
-    let options = options(perf);
-    let refused =
-        |map: &str, options: &SampleOptions| check_sample_map(&object, map, options).unwrap_err();
+    let refused = |map: &str, through, key_size| {
+        check_sample_map(object.map_info(map).unwrap(), through, key_size).unwrap_err()
+    };
     assert_eq!(
-        refused("other", &options).to_string(),
+        refused("other", perf, 8).to_string(),
         "map `other` is of the type Array, `perf_event_array` wants a BPF_MAP_TYPE_PERF_EVENT_ARRAY: take it out, or change the map"
     );
-    let ring = SampleOptions::new(SampleMap::Ringbuf, 8, Duration::from_secs(1));
     assert_eq!(
-        refused("events", &ring).to_string(),
+        refused("events", SampleMap::Ringbuf, 8).to_string(),
         "map `events` is of the type PerfEventArray, `ringbuf` wants a BPF_MAP_TYPE_RINGBUF: take it out, or change the map"
     );
     assert!(matches!(
-        refused("nosuch", &options),
-        SampleError::Object(ObjectError::NoMap { .. })
-    ));
-    assert!(matches!(
-        refused(
-            "events",
-            &SampleOptions::new(perf, 0, Duration::from_secs(1))
-        ),
+        refused("events", perf, 0),
         SampleError::NoKey { .. }
     ));
 }

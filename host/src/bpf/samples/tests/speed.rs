@@ -130,8 +130,7 @@ fn idle() {
     let mut object = load(SampleMap::PerfEventArray);
     let buffers = open_buffers(&object, 8);
     let channel = channel(&object, Some(&buffers));
-    let mut counter =
-        SampleCounter::open("events", channel, &options(SampleMap::PerfEventArray)).unwrap();
+    let mut counter = SampleCounter::open("events", channel, &options()).unwrap();
     counter.run().unwrap();
     attach(&mut object);
     let wakes = || {

@@ -7,9 +7,8 @@ use super::*;
 const PERF: SampleMap = SampleMap::PerfEventArray;
 
 fn start(object: &LoadedObject, buffers: Option<&PerfBuffers>) -> SampleCounter {
-    let through = buffers.map_or(SampleMap::Ringbuf, |_| PERF);
     let channel = channel(object, buffers);
-    let mut counter = SampleCounter::open("events", channel, &options(through)).unwrap();
+    let mut counter = SampleCounter::open("events", channel, &options()).unwrap();
     counter.run().unwrap();
     counter
 }
@@ -190,11 +189,11 @@ fn cpus_that_come_are_followed_root() {
         )],
     };
     for pages in [0, 3, 16, usize::MAX] {
-        let error = SampleCounter::open("events", whole(pages), &options(PERF)).unwrap_err();
+        let error = SampleCounter::open("events", whole(pages), &options()).unwrap_err();
         assert!(error.to_string().contains("CPU 0, with"), "{error}");
     }
     let ring = SampleChannel::Ring(object.map_descriptor("events").unwrap());
-    let error = SampleCounter::open("events", ring, &options(SampleMap::Ringbuf)).unwrap_err();
+    let error = SampleCounter::open("events", ring, &options()).unwrap_err();
     assert!(
         error
             .to_string()

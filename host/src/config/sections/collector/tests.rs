@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::config::{CollectorConfig, CollectorMode, read_unit};
+use crate::config::{CollectorConfig, CollectorMode, Strictness, read_unit};
+
+const STRICT: Strictness = Strictness {
+    keys: true,
+    metrics: true,
+};
 
 fn read(yaml: &str) -> Result<Vec<CollectorConfig>, String> {
     let file = Arc::new(PathBuf::from("u.yaml"));
@@ -14,7 +19,7 @@ fn read(yaml: &str) -> Result<Vec<CollectorConfig>, String> {
         let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
         lines.join("\n").replace("u.yaml:", "")
     };
-    match read_unit("u", &file, yaml.as_bytes(), true) {
+    match read_unit("u", &file, yaml.as_bytes(), STRICT) {
         Ok(read) => Ok(read.config.collectors),
         Err(unreadable) => Err(text(unreadable.diagnostics)),
     }
@@ -28,7 +33,7 @@ fn one(fields: &str) -> Result<CollectorConfig, String> {
 #[test]
 fn a_name_is_enough() {
     let file = Arc::new(PathBuf::from("u.yaml"));
-    let unit = read_unit("u", &file, b"collectors: [{name: cpustat}]", true).unwrap();
+    let unit = read_unit("u", &file, b"collectors: [{name: cpustat}]", STRICT).unwrap();
     assert_eq!(unit.config.object, None, "no object is needed");
     let collector = &unit.config.collectors[0];
     assert_eq!(collector.plugin.name, "cpustat");

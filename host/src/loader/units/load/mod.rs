@@ -1,6 +1,7 @@
 //! Loading a version of a unit: its object is opened, checked against the YAML and loaded, and
 //! everything that the server will read is opened. No plugin runs here. Attaching comes after.
 
+mod check;
 mod kernel_side;
 mod pinned;
 mod resolve;
@@ -9,15 +10,16 @@ mod sources;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(crate) use check::{ObjectCheck, check};
 pub(crate) use kernel_side::KernelSide;
-use resolve::resolve;
+use resolve::{Resolved, find_metrics, resolve};
 
 use super::error::{LoadFailure, UnitError};
 use crate::bpf::{
     BegunMap, CgroupIdKeeper, GlobalError, MapLayout, ObjectError, OpenObject, OpenOptions, Pins,
     SharedMaps,
 };
-use crate::config::{Diagnostic, Enabled, Span, UnitConfig};
+use crate::config::{Diagnostic, Enabled, UnitConfig};
 use crate::kernel::KernelFacts;
 use crate::rows::MetricSpec;
 
@@ -31,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) facts: Arc<KernelFacts>,
     /// `--bpf.pin-dir`. None: nothing is pinned or taken up, as where a config is only tried.
     pub(crate) pins: Option<Pins>,
+    /// `--config.strict`: a metric that is wrong costs its unit.
+    pub(crate) strict: bool,
 }
 
 /// A version of a unit, in the kernel as far as it has an object.
@@ -38,6 +42,8 @@ pub(crate) struct Loaded {
     pub(crate) config: UnitConfig,
     pub(crate) metrics: Vec<MetricSpec>,
     pub(crate) kernel: Option<KernelSide>,
+    /// Why metrics of the YAML are not among `metrics`.
+    pub(crate) left_out: Vec<Diagnostic>,
 }
 
 impl Loaded {
@@ -78,18 +84,28 @@ pub(crate) fn load(
     predecessor: Option<&SharedMaps>,
     number: u64,
 ) -> Result<Loaded, LoadFailure> {
-    let mut left_out: Vec<LeftOut> = Vec::new();
+    let mut refused_programs: Vec<RefusedProgram> = Vec::new();
     let error = loop {
-        let attempt = attempt(config.clone(), environment, predecessor, number, &left_out);
+        let attempt = attempt(
+            config.clone(),
+            environment,
+            predecessor,
+            number,
+            &refused_programs,
+        );
         let error = match attempt {
             Ok(Some(loaded)) => return Ok(loaded),
             // No program is left: the first says what is wrong.
-            Ok(None) => break left_out.swap_remove(0).error,
+            Ok(None) => break refused_programs.swap_remove(0).error,
             Err(error) => error,
         };
         match refused(&error, &config) {
-            Some(program) if !left_out.iter().any(|known| known.program == program) => {
-                left_out.push(LeftOut { program, error });
+            Some(program)
+                if !refused_programs
+                    .iter()
+                    .any(|known| known.program == program) =>
+            {
+                refused_programs.push(RefusedProgram { program, error });
             }
             _ => break error,
         }
@@ -101,7 +117,7 @@ pub(crate) fn load(
 }
 
 /// A program that the kernel does not take, and what it says.
-struct LeftOut {
+struct RefusedProgram {
     program: String,
     error: UnitError,
 }
@@ -126,10 +142,11 @@ fn attempt(
     environment: &Environment,
     predecessor: Option<&SharedMaps>,
     number: u64,
-    left_out: &[LeftOut],
+    refused_programs: &[RefusedProgram],
 ) -> Result<Option<Loaded>, UnitError> {
     let Some(path) = config.object.clone() else {
         return Ok(Some(Loaded {
+            left_out: config.left_out.clone(),
             config,
             metrics: Vec::new(),
             kernel: None,
@@ -141,22 +158,25 @@ fn attempt(
     };
     let mut object = OpenObject::open(&path, &options)?;
     let digest = object.digest();
-    let metrics = resolve(&config, |map| {
-        Ok((object.map(map)?, object.entry_types(map)))
-    })?;
+    for remark in object.remarks() {
+        tracing::warn!(config = config.name, "{remark}");
+    }
+    let find = |map: &str| Ok((object.map(map)?, object.entry_types(map)));
+    let resolved = resolve(&config, find, environment.strict)?;
+    let (metrics, left_out) = with_config(&config, resolved);
     set_kaddrs(&config, &mut object, &environment.facts)?;
     fill(&config, &mut object)?;
-    for LeftOut { program, error } in left_out {
+    for RefusedProgram { program, error } in refused_programs {
         object.leave_out(program, error.to_string());
     }
-    if !left_out.is_empty() && !object.any_program() {
+    if !refused_programs.is_empty() && !object.any_program() {
         return Ok(None);
     }
     let mut begun = None;
     if let Some(predecessor) = predecessor {
         let anew = object.reuse_maps(predecessor);
         // Once is enough.
-        for BegunMap { name, why } in anew.iter().filter(|_| left_out.is_empty()) {
+        for BegunMap { name, why } in anew.iter().filter(|_| refused_programs.is_empty()) {
             tracing::info!(
                 config = config.name,
                 map = name,
@@ -187,18 +207,27 @@ fn attempt(
         )),
         config,
         metrics,
+        left_out,
     }))
 }
 
-/// The metrics of another config over an object that is loaded.
+/// What of a config is wrong by itself comes first.
+fn with_config(config: &UnitConfig, resolved: Resolved) -> (Vec<MetricSpec>, Vec<Diagnostic>) {
+    let mut left_out = config.left_out.clone();
+    left_out.extend(resolved.left_out);
+    (resolved.metrics, left_out)
+}
+
+/// The metrics of another config over an object that is loaded, and why there are not more.
 pub(crate) fn resolve_again(
     config: &UnitConfig,
     kernel: &KernelSide,
-) -> Result<Vec<MetricSpec>, UnitError> {
+    strict: bool,
+) -> Result<(Vec<MetricSpec>, Vec<Diagnostic>), UnitError> {
     let object = kernel.object();
-    resolve(config, |map| {
-        Ok((object.map_info(map)?, object.entry_types(map)))
-    })
+    let find = |map: &str| Ok((object.map_info(map)?, object.entry_types(map)));
+    let resolved = resolve(config, find, strict)?;
+    Ok(with_config(config, resolved))
 }
 
 /// Does to an object what the YAML wants before it is loaded; all that does not fit is reported.
@@ -220,32 +249,6 @@ fn fill(config: &UnitConfig, object: &mut OpenObject) -> Result<(), UnitError> {
     } else {
         Err(UnitError::Config(diagnostics))
     }
-}
-
-/// What of a config does not fit its object, without a kernel. None of it if the object is not
-/// there.
-pub(crate) fn check(config: &UnitConfig) -> Vec<Diagnostic> {
-    let Some(path) = config.object.as_ref().filter(|path| path.exists()) else {
-        return Vec::new();
-    };
-    let mut object = match OpenObject::open(path, &OpenOptions::default()) {
-        Ok(object) => object,
-        Err(error) => {
-            let at = Span::whole(&config.file);
-            return vec![Diagnostic::error(at, error.to_string())];
-        }
-    };
-    let mut diagnostics = Vec::new();
-    if let Err(UnitError::Config(found)) = resolve(config, |map| {
-        Ok((object.map(map)?, object.entry_types(map)))
-    }) {
-        diagnostics.extend(found);
-    }
-    if let Err(UnitError::Config(found)) = fill(config, &mut object) {
-        diagnostics.extend(found);
-    }
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.at.line, diagnostic.at.column));
-    diagnostics
 }
 
 /// Whose entries begin anew where this config's object follows a version that has these maps. None
@@ -278,10 +281,8 @@ fn set_globals(config: &UnitConfig, object: &mut OpenObject) -> Vec<Diagnostic> 
 /// For fuzzing: all metrics; none if there is something wrong with one.
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) fn specs(config: &UnitConfig, object: &OpenObject) -> Vec<MetricSpec> {
-    resolve(config, |map| {
-        Ok((object.map(map)?, object.entry_types(map)))
-    })
-    .unwrap_or_default()
+    let find = |map: &str| Ok((object.map(map)?, object.entry_types(map)));
+    resolve(config, find, true).map_or_else(|_| Vec::new(), |resolved| resolved.metrics)
 }
 
 /// Writes the addresses of kernel symbols into the object's globals.

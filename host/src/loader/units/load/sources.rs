@@ -31,9 +31,9 @@ pub(super) fn open(
                 through,
                 flush_interval,
             } => {
-                let options =
-                    SampleOptions::new(through, metric.layout.row_key_size, flush_interval);
-                check_sample_map(object, map, &options)?;
+                let key_size = metric.layout.row_key_size;
+                let options = SampleOptions::new(key_size, flush_interval);
+                check_sample_map(object.map_info(map)?, through, key_size)?;
                 if through == SampleMap::PerfEventArray {
                     buffers.push(SampleBuffers {
                         map: map.clone(),

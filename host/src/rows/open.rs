@@ -1,45 +1,45 @@
-//! Opening the decoders and shapers that a unit's metrics name.
+//! Opening the decoders and shapers that metrics name.
 
 use serde_json::{Value as Json, json};
 
+use super::BucketKeys;
+use super::metric::{Metric, MetricParts};
+use super::resolve::{Label, Plugins, SessionId, Shaper, Step};
+use super::spec::MetricSpec;
 use crate::config::{Diagnostic, MetricSource, PluginUse};
 use crate::exposition::{label_name, metric_name};
-use crate::link::ServedConfig;
 use crate::plugin::{Offer, Registry};
-use crate::rows::{
-    BucketKeys, Label, Metric, MetricParts, MetricSpec, Plugins, SessionId, Shaper, Step,
-};
 
 /// A unit's metrics as they will be scraped.
-pub(super) struct Built {
-    pub(super) plugins: Plugins,
-    /// In the order of the YAML.
-    pub(super) metrics: Vec<Metric>,
+pub(crate) struct OpenedMetrics {
+    pub(crate) plugins: Plugins,
+    /// In the order of the YAML. `Err`: everything that cannot be opened of it.
+    pub(crate) metrics: Vec<Result<Metric, Vec<Diagnostic>>>,
 }
 
-/// Opens everything, or reports everything that cannot be opened. Runs plugin code.
-pub(super) fn build(
-    config: &ServedConfig,
+/// Opens what metrics name. `constants`: labels of all series, with their values. Runs plugin code.
+pub(crate) fn open_metrics(
+    namespace: &str,
+    constants: &[(String, String)],
     specs: &[MetricSpec],
     registry: &Registry,
-) -> Result<Built, Vec<Diagnostic>> {
-    let mut builder = MetricBuilder::new(config.config_labels.clone(), registry);
-    let metrics = specs.iter();
-    let metrics = metrics
-        .filter_map(|metric| builder.metric(metric, &config.namespace))
-        .collect();
-    if !builder.diagnostics.is_empty() {
-        return Err(builder.diagnostics);
-    }
-    Ok(Built {
+) -> OpenedMetrics {
+    let mut builder = MetricBuilder::new(constants.to_vec(), registry);
+    let metrics = specs.iter().map(|metric| {
+        let opened = builder.metric(metric, namespace);
+        let diagnostics = std::mem::take(&mut builder.diagnostics);
+        opened.ok_or(diagnostics)
+    });
+    let metrics = metrics.collect();
+    OpenedMetrics {
         plugins: builder.plugins,
         metrics,
-    })
+    }
 }
 
 /// What is wrong with the decoders of a config that cannot be used for other reasons, so that an
 /// operator hears of everything at once.
-pub(super) fn check(decoders: &[PluginUse], registry: &Registry) -> Vec<Diagnostic> {
+pub(crate) fn check_decoders(decoders: &[PluginUse], registry: &Registry) -> Vec<Diagnostic> {
     let mut builder = MetricBuilder::new(Vec::new(), registry);
     for decoder in decoders {
         let _ = builder.decoder(decoder);
