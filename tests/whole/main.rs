@@ -52,5 +52,6 @@ mod programs;
 mod prometheus;
 mod reload;
 mod samples;
+mod sums;
 mod textfile;
 mod values;

@@ -7,11 +7,12 @@ mod loaded;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use libbpf_rs::MapCore as _;
 use libbpf_rs::MapHandle;
@@ -70,6 +71,8 @@ pub(crate) struct OpenObject {
     programs: Vec<(ProgramDecl, AttachPlan)>,
     globals: Vec<Global>,
     types: Types,
+    /// Of maps that are not made by loading this: see `LoadedObject`.
+    created: HashMap<String, Option<SystemTime>>,
 }
 
 /// The map in which libbpf tells USDT programs where their arguments are, declared by usdt.bpf.h;
@@ -78,9 +81,13 @@ pub(crate) struct OpenObject {
 const USDT_SPECS: &str = "__bpf_usdt_specs";
 const USDT_SPEC_SIZE: usize = 304;
 
-/// Maps by their definitions, kept alive whatever becomes of their object.
+/// Maps by their definitions, kept alive whatever becomes of their object; and when each was made,
+/// by name.
 #[derive(Debug)]
-pub(crate) struct SharedMaps(Vec<(MapInfo, MapHandle)>);
+pub(crate) struct SharedMaps(
+    Vec<(MapInfo, MapHandle)>,
+    HashMap<String, Option<SystemTime>>,
+);
 
 impl OpenObject {
     pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self, ObjectError> {
@@ -151,6 +158,7 @@ impl OpenObject {
             maps,
             programs,
             globals: symbols::globals(elf),
+            created: HashMap::new(),
         })
     }
 
@@ -191,6 +199,11 @@ impl OpenObject {
                 anew.push(wanted.name.clone());
             }
         }
+        for (map, created) in &shared.1 {
+            if !anew.contains(map) {
+                self.created.insert(map.clone(), *created);
+            }
+        }
         anew
     }
 
@@ -206,7 +219,9 @@ impl OpenObject {
             return Err("the object has no such map".to_owned());
         };
         map.reuse_fd(pinned.as_fd())
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        self.created.insert(name.to_owned(), None);
+        Ok(())
     }
 
     /// Gives a map room for so many entries.
@@ -369,8 +384,10 @@ impl OpenObject {
             programs,
             mut maps,
             types,
+            mut created,
             ..
         } = self;
+        let now = SystemTime::now();
         let (loaded, said) = log::capture(|| object.load());
         let object = loaded.map_err(|error| ObjectError::Load {
             path: path.clone(),
@@ -384,6 +401,7 @@ impl OpenObject {
                 .find(|map| loaded.name() == map.name.as_str())
             {
                 map.max_entries = loaded.max_entries() as usize;
+                created.entry(map.name.clone()).or_insert(Some(now));
             }
         }
         let programs = programs
@@ -396,6 +414,7 @@ impl OpenObject {
             path,
             maps,
             entry_types: types.maps,
+            created,
         })
     }
 }

@@ -23,7 +23,9 @@ mod text;
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Compressor;
 pub(crate) use escape::{LabelTemplate, label_block};
-pub(crate) use family::{Family, FamilyMeta, Histogram, Kind, Number, Sample, Summary, Value};
+pub(crate) use family::{
+    Family, FamilyMeta, Histogram, Kind, Number, Sample, StartTime, Summary, Value,
+};
 pub(crate) use merge::{Clash, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};

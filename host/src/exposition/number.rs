@@ -46,6 +46,15 @@ pub(super) fn open_metrics_float(out: &mut String, value: f64) {
     }
 }
 
+/// Milliseconds as seconds.
+pub(super) fn seconds(out: &mut String, millis: u64) {
+    integer(out, millis / 1000);
+    out.push('.');
+    for digit in [100, 10, 1] {
+        integer(out, millis / digit % 10);
+    }
+}
+
 pub(super) fn integer(out: &mut String, value: u64) {
     out.push_str(itoa::Buffer::new().format(value));
 }

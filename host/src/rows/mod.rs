@@ -30,6 +30,10 @@
 //! - *sample*: a series with its number, as a scraper sees it.
 //! - *batch*: unknown keys on their way through the plugins together (`resolve/batch.rs`).
 //! - *placement*: a shaper's answer: the family and the part of a series that a row adds to.
+//! - *departed*: what keys that are gone have left in an accumulator (`series/kept.rs`).
+//! - *life*: of a key, from its coming to its removal; one that has less than before has begun
+//!   another one (`key/lives.rs`).
+//! - *base*: so much of a key's number was counted by the series that it was in before.
 //! - *provisional*: an answer that is asked for again at the next scrape.
 
 mod key;
@@ -41,7 +45,7 @@ mod spec;
 mod stats;
 
 pub(crate) use key::{KeyShape, Layout, MemberField, PackedField, is_cpu};
-pub(crate) use metric::{Metric, MetricParts};
+pub(crate) use metric::{Metric, MetricParts, WalkEnd};
 pub(crate) use resolve::{Label, Plugins, SessionId, Shaper, Step};
 pub(crate) use spec::{LabelSpec, MetricSpec};
 pub(crate) use stats::MetricScrapeStats;

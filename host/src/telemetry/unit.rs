@@ -39,6 +39,7 @@ pub(super) struct UnitFamilies {
     decoder_errors: Labelled<Counter>,
     all_decoder_errors: Labelled<Counter>,
     over_limit: Labelled<Counter>,
+    metric_left_out: Labelled<Counter>,
     lost: Labelled<Counter>,
     entries: Labelled<UintGauge>,
     max_entries: Labelled<UintGauge>,
@@ -83,6 +84,7 @@ impl UnitFamilies {
             decoder_errors: registry.labelled("exporter_host_decoder_errors", "Keys that a decoder could not decode; their rows are left out", &["config", "decoder"]),
             all_decoder_errors: registry.labelled("ebpf_exporter_decoder_errors", "How many times has decoders encountered errors", CONFIG),
             over_limit: registry.labelled("exporter_host_series_over_limit", "Keys beyond the metric's max_series; their values are added to the series whose labels are all `other`", &["config", "metric"]),
+            metric_left_out: registry.labelled("exporter_host_metric_left_out", "Scrapes without a metric since a part of its numbers was not known, by reason: `waiting` (keys that were shown before are not decoded again yet), `incomplete-walk`, `read-error`", &["config", "metric", "reason"]),
             lost: registry.labelled("exporter_host_lost_samples", "Samples of a perf event array that the kernel dropped because its buffer was full", MAP),
             entries: registry.labelled("exporter_host_map_entries", "Entries in the BPF map when it was last read", MAP),
             max_entries: registry.labelled("exporter_host_map_max_entries", "Maximum number of entries of the BPF map", MAP),
@@ -126,6 +128,7 @@ impl UnitFamilies {
         self.decoder_errors.forget(config);
         self.all_decoder_errors.forget(config);
         self.over_limit.forget(config);
+        self.metric_left_out.forget(config);
         self.lost.forget(config);
         self.forget_maps(config);
     }
@@ -217,6 +220,12 @@ impl UnitTelemetry {
     pub(crate) fn over_limit(&self, metric: &str, keys: u64) {
         let series = self.families.over_limit.of(&[&self.config, metric]);
         series.inc_by(keys);
+    }
+
+    /// A metric is not part of a scrape. `reason` is one of a few fixed words.
+    pub(crate) fn metric_left_out(&self, metric: &str, reason: &'static str) {
+        let of = [self.config.as_str(), metric, reason];
+        self.families.metric_left_out.of(&of).inc();
     }
 
     pub(crate) fn lost_samples(&self, map: &str, samples: u64) {

@@ -123,6 +123,7 @@ async fn probe(app: &Arc<App>, module: Module, mut pairs: Pairs, headers: &Heade
         "probe",
         result.families,
         negotiated,
+        app.options.openmetrics_created,
         Arc::clone(&app.buffers),
         Arc::clone(&app.telemetry),
         None,

@@ -78,13 +78,16 @@ where
     );
     let deadline = Instant::now() + patience;
 
+    let created = app.options.openmetrics_created;
     let (buffers, telemetry) = (Arc::clone(&app.buffers), Arc::clone(&app.telemetry));
     let families = collect(Arc::clone(&app.exporter), deadline);
     // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no
     // map half walked.
     let task = tokio::spawn(async move {
         let families = families.await.map_err(ScrapeError::refused)?;
-        let body = MetricsBody::new(handler, families, negotiated, buffers, telemetry, permit)?;
+        let body = MetricsBody::new(
+            handler, families, negotiated, created, buffers, telemetry, permit,
+        )?;
         Ok(body.into_body()?)
     });
     let body = match tokio::time::timeout(patience + GRACE, task).await {

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::config::{Diagnostic, MetricSource, PluginUse, ValueType};
-use crate::exposition::{label_name, metric_name};
+use crate::exposition::{StartTime, label_name, metric_name};
 use crate::link::ServedConfig;
 use crate::plugin::{Encoding, NumberSource, Offer, Registry};
 use crate::rows::{Label, Metric, MetricParts, MetricSpec, Plugins, SessionId, Shaper, Step};
@@ -15,16 +15,18 @@ pub(super) struct Built {
     pub(super) metrics: Vec<Metric>,
 }
 
-/// Opens everything, or reports everything that cannot be opened. Runs plugin code.
+/// Opens everything, or reports everything that cannot be opened. Runs plugin code. `created`: by
+/// metric, when its source was made.
 pub(super) fn build(
     config: &ServedConfig,
     specs: &[MetricSpec],
+    created: &[StartTime],
     registry: &Registry,
 ) -> Result<Built, Vec<Diagnostic>> {
     let mut builder = MetricBuilder::new(config.config_labels.clone(), registry);
-    let metrics = specs.iter();
+    let metrics = specs.iter().zip(created);
     let metrics = metrics
-        .filter_map(|metric| builder.metric(metric, &config.namespace))
+        .filter_map(|(metric, created)| builder.metric(metric, &config.namespace, *created))
         .collect();
     if !builder.diagnostics.is_empty() {
         return Err(builder.diagnostics);
@@ -63,7 +65,12 @@ impl<'a> MetricBuilder<'a> {
         }
     }
 
-    fn metric(&mut self, metric: &MetricSpec, namespace: &str) -> Option<Metric> {
+    fn metric(
+        &mut self,
+        metric: &MetricSpec,
+        namespace: &str,
+        created: StartTime,
+    ) -> Option<Metric> {
         let (labels, shaper) = self.parts(metric, namespace)?;
         Some(Metric::new(MetricParts {
             name: metric.name.as_str().into(),
@@ -73,6 +80,8 @@ impl<'a> MetricBuilder<'a> {
             constants: self.constants.clone(),
             shaper,
             bounds: metric.bounds,
+            measure: measure(metric),
+            created,
         }))
     }
 
@@ -229,6 +238,18 @@ impl<'a> MetricBuilder<'a> {
             .push(Diagnostic::error(wanted.at.clone(), message));
         None
     }
+}
+
+/// What the numbers of a metric are, to compare it with another version's.
+fn measure(metric: &MetricSpec) -> String {
+    let MetricSpec {
+        shape,
+        scale,
+        layout,
+        ..
+    } = metric;
+    let (name, options, number) = (&shape.name, &shape.options, layout.number);
+    format!("{name} {options} {number:?} {scale:?}")
 }
 
 /// The shapers' option `value`.

@@ -208,6 +208,7 @@ impl KernelSide {
             sources,
             programs,
             held,
+            resumed: false,
         };
         Ok((unit, descriptors))
     }
