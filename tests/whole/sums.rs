@@ -268,11 +268,13 @@ fn sums_are_what_the_walks_say_on_the_kernels_maps() {
     reload(&host, &first);
     let (mut reloads, mut deaths) = (0, 0);
     for step in 0..300 {
-        for model in &models {
+        let what = random.below(20);
+        // What keys have grown by before a walk of both versions belongs to their old names.
+        for model in models.iter().filter(|_| what != 0) {
             model.change(&mut random);
         }
         let (mut renamed, mut killed) = (false, false);
-        match random.below(20) {
+        match what {
             0 => {
                 let next = yaml(&mut models, &mut random);
                 reload(&host, &next);
