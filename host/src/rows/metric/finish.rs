@@ -255,8 +255,8 @@ impl Metric {
     /// Incomplete walks forget no key. A map in which keys come and go for so long begins anew.
     fn bound_the_unseen(&mut self) {
         let rows = self.scrape_stats.rows as usize;
-        let most = self.max_rows.max(rows).max(SWEEP_AT).saturating_mul(2);
-        if self.max_rows == 0 || self.table.len() <= most {
+        let limit = self.max_rows.max(rows).max(SWEEP_AT).saturating_mul(2);
+        if self.max_rows == 0 || self.table.len() <= limit {
             return;
         }
         self.scrape_stats.evicted += self.table.len() as u64;

@@ -1,6 +1,6 @@
 //! Random walks, deadlines, renames, reloads and deaths of the server, against a model that knows
-//! no more than the walks: what a key has grown by since it was last seen belongs to the series that
-//! the key is in. A key that a complete walk lacks begins at 0 when it is back.
+//! no more than the walks: what a key has grown by since it was last seen belongs to the series
+//! that the key is in. A key that a complete walk lacks begins at 0 when it is back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
