@@ -13,14 +13,7 @@ use std::process::Command;
 fn main() {
     let workspace =
         PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
-    for input in [
-        "decoders",
-        "go-regexp",
-        "guest-sdk",
-        "wit",
-        "Cargo.lock",
-        "Cargo.toml",
-    ] {
+    for input in ["decoders", "guest-sdk", "wit", "Cargo.lock", "Cargo.toml"] {
         println!(
             "cargo::rerun-if-changed={}",
             workspace.join(input).display()

@@ -57,9 +57,11 @@ fn answers_that_may_change_are_asked_for_again() {
             series("it", &[("unknown:4711", 1.0)])
         );
         ip("link add late index 4711 type veth peer name late1");
+        host.map("k4_total").set(&number(4711), 3);
         assert_eq!(
             host.series("ebpf_exporter_k4_total"),
-            series("it", &[("late", 1.0)])
+            series("it", &[("late", 2.0), ("unknown:4711", 1.0)]),
+            "what was counted by then stays where it was"
         );
     });
 }

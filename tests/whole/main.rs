@@ -63,5 +63,6 @@ mod samples;
 mod sources;
 mod starting;
 mod starved;
+mod sums;
 mod textfile;
 mod values;

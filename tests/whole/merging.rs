@@ -24,7 +24,8 @@ fn rows_with_equal_labels_are_summed() {
     map.delete(&number(1));
     assert_eq!(
         host.series("ebpf_exporter_k4_total"),
-        series("it", &[("same", 21.0), ("other", 5.0)])
+        series("it", &[("same", 31.0), ("other", 5.0)]),
+        "with what the removed key had"
     );
 }
 

@@ -73,6 +73,8 @@ impl MapInfo {
 #[derive(Debug)]
 pub(crate) struct Map {
     fd: OwnedFd,
+    /// The kernel's number of it.
+    id: u32,
     info: MapInfo,
     /// How many values an entry has.
     cpus: usize,
@@ -103,10 +105,16 @@ impl Map {
         };
         Ok(Self {
             fd,
+            id: kernel.id,
             info,
             cpus,
             cpu_stride,
         })
+    }
+
+    /// The kernel's number of it, which no other map has.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
     }
 
     pub(crate) fn info(&self) -> &MapInfo {

@@ -8,10 +8,11 @@ mod reuse;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use libbpf_rs::MapCore as _;
 use libbpf_rs::MapType;
@@ -66,6 +67,8 @@ pub(crate) struct OpenObject {
     without_section: Vec<String>,
     types: Types,
     usdt: UsdtMaps,
+    /// Of maps that are not made by loading this: see `LoadedObject`.
+    created: HashMap<String, Option<SystemTime>>,
 }
 
 impl OpenObject {
@@ -137,6 +140,7 @@ impl OpenObject {
             maps,
             programs,
             globals: symbols::globals(elf),
+            created: HashMap::new(),
             without_section: symbols::without_section(elf),
         })
     }
@@ -345,8 +349,10 @@ impl OpenObject {
             programs,
             mut maps,
             types,
+            mut created,
             ..
         } = self;
+        let now = SystemTime::now();
         let (loaded, said) = log::capture(|| object.load());
         let object = loaded.map_err(|error| {
             let on = programs.iter().filter(|(program, _)| program.autoload);
@@ -367,6 +373,7 @@ impl OpenObject {
                 .find(|map| loaded.name() == map.name.as_str())
             {
                 map.max_entries = loaded.max_entries() as usize;
+                created.entry(map.name.clone()).or_insert(Some(now));
             }
         }
         let programs = programs
@@ -379,6 +386,7 @@ impl OpenObject {
             path,
             maps,
             entry_types: types.maps,
+            created,
         })
     }
 }

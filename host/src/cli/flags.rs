@@ -130,6 +130,10 @@ pub(super) struct ServeFlags {
     #[arg(long = "web.scrape-timeout", value_name = "DURATION", default_value = "10s", value_parser = values::timeout)]
     pub(super) web_scrape_timeout: Duration,
 
+    /// Write when counters and histograms were 0 as `_created` series, in OpenMetrics 1.0
+    #[arg(long = "web.openmetrics-created")]
+    pub(super) web_openmetrics_created: bool,
+
     /// Capabilities to keep after startup: all, none, or a comma-separated list
     #[arg(
         long = "capabilities.keep",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Diagnostic, MetricConfig, Span, UnitConfig, sidecar};
+use crate::exposition::StartTime;
 use crate::kernel::KernelFacts;
 use crate::loader::plugins::{CompileCache, PluginFiles};
 use crate::loader::units::{ObjectCheck, check_object};
@@ -99,7 +100,14 @@ impl Inspector {
             left_out.extend(self.chains(metric));
         }
         let constants = &config.config_labels;
-        let opened = open_metrics(&config.namespace, constants, &metrics, &self.registry);
+        let created = vec![StartTime::default(); metrics.len()];
+        let opened = open_metrics(
+            &config.namespace,
+            constants,
+            &metrics,
+            &created,
+            &self.registry,
+        );
         findings.served = opened.metrics.iter().filter(|one| one.is_ok()).count();
         let refused = opened.metrics.into_iter().filter_map(Result::err);
         left_out.extend(refused.flatten());

@@ -145,6 +145,7 @@ impl Settings {
                     telemetry_path: flags.web_telemetry_path,
                     max_requests: NonZeroUsize::new(flags.web_max_requests),
                     scrape_timeout: flags.web_scrape_timeout,
+                    openmetrics_created: flags.web_openmetrics_created,
                     debug: flags.debug,
                     lifecycle: flags.web_enable_lifecycle,
                     build: BuildInfo::THIS,

@@ -11,6 +11,8 @@ pub(crate) struct BodyWriter {
     /// By family, in OpenMetrics only.
     heads: Option<Vec<openmetrics::Head>>,
     samples: SampleWriter,
+    /// Say when series were 0.
+    created: bool,
     family: usize,
     /// Whether the head of `family` is written: a chunk may end right after it.
     headed: bool,
@@ -30,9 +32,19 @@ impl BodyWriter {
         Self {
             heads,
             samples: SampleWriter::new(style),
+            created: false,
             family: 0,
             headed: false,
             sample: 0,
+        }
+    }
+
+    /// OpenMetrics 1.0 has a line `_created` after each counter, histogram and summary of which it
+    /// is known.
+    pub(crate) fn with_created(self, format: Format) -> Self {
+        Self {
+            created: format == Format::OpenMetrics100,
+            ..self
         }
     }
 
@@ -48,7 +60,10 @@ impl BodyWriter {
                 }
             }
             self.headed = true;
-            self.sample = self.samples.write(out, family, self.sample, enough);
+            let heads = self.heads.as_ref().filter(|_| self.created);
+            let head = heads.and_then(|heads| heads.get(self.family));
+            let base = head.and_then(|head| head.created(&family.meta));
+            self.sample = self.samples.write(out, family, self.sample, enough, base);
             if self.sample < family.samples.len() {
                 return false;
             }

@@ -215,10 +215,8 @@ mod tests {
             unit: String::new(),
             kind,
         };
-        let sample = |labels: &&str| Sample {
-            labels: Arc::from(*labels),
-            value: Value::Number(Number::Unsigned(1)),
-        };
+        let sample =
+            |labels: &&str| Sample::new(Arc::from(*labels), Value::Number(Number::Unsigned(1)));
         Family {
             meta: Arc::new(meta),
             samples: labels.iter().map(sample).collect(),

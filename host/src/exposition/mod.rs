@@ -24,7 +24,7 @@ mod value;
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Compressor;
 pub(crate) use escape::{LabelTemplate, label_block};
-pub(crate) use family::{Family, FamilyMeta, Kind};
+pub(crate) use family::{Family, FamilyMeta, Kind, StartTime};
 pub(crate) use merge::{Clash, ClashReason, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};

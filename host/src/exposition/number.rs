@@ -79,6 +79,15 @@ fn show_that_it_is_a_float(out: &mut String, start: usize) {
     }
 }
 
+/// Milliseconds as seconds.
+pub(super) fn seconds(out: &mut String, millis: u64) {
+    integer(out, millis / 1000);
+    out.push('.');
+    for digit in [100, 10, 1] {
+        integer(out, millis / digit % 10);
+    }
+}
+
 pub(super) fn integer(out: &mut String, value: u64) {
     out.push_str(itoa::Buffer::new().format(value));
 }

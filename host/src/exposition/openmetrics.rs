@@ -35,6 +35,15 @@ pub(super) struct Head {
     with_unit: bool,
 }
 
+impl Head {
+    /// What the lines `_created` are named after; None: this type has none.
+    pub(super) fn created<'a>(&self, meta: &'a FamilyMeta) -> Option<&'a str> {
+        matches!(self.kind, "counter" | "histogram" | "summary")
+            .then(|| meta.name.get(..self.name_len))
+            .flatten()
+    }
+}
+
 /// Appends a family's TYPE, HELP and UNIT.
 pub(super) fn head(out: &mut String, head: Option<&Head>, meta: &FamilyMeta) {
     let Some(head) = head else { return };

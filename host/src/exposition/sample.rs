@@ -42,13 +42,14 @@ impl SampleWriter {
 
     /// Appends a family's samples from the one at `from` on, until `out` has `enough` bytes. Gives
     /// the index of the next one. A value that is not of the family's kind is left out: no format
-    /// could say it.
+    /// could say it. `created`: what lines that say when a series was 0 are named after.
     pub(super) fn write(
         &mut self,
         out: &mut String,
         family: &Family,
         from: usize,
         enough: usize,
+        created: Option<&str>,
     ) -> usize {
         let name = &family.meta.name;
         let is_histogram = family.meta.kind == Kind::Histogram;
@@ -85,7 +86,14 @@ impl SampleWriter {
                 ValueRef::Summary(summary) if is_summary => {
                     self.summary(out, name, sample.labels, summary);
                 }
-                _ => {}
+                _ => continue,
+            }
+            if let Some(base) = created
+                && let Some(millis) = family.samples.start(next - 1).millis()
+            {
+                self.tail(out, base, "_created", sample.labels);
+                number::seconds(out, millis);
+                out.push('\n');
             }
         }
         next

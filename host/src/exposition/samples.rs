@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::family::StartTime;
 use super::value::{Histogram, Number, Sample, Summary, Value};
 
 /// A family's samples, sorted by their labels, no two alike.
@@ -24,6 +25,8 @@ pub(crate) struct LabelBlocks {
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
     pub(crate) blocks: Arc<LabelBlocks>,
+    /// When each block's series was 0.
+    pub(crate) starts: Arc<Vec<StartTime>>,
     pub(crate) indexes: BlockIndexes,
     pub(crate) values: ColumnValues,
 }
@@ -92,6 +95,16 @@ impl Samples {
         }
     }
 
+    /// When the series of a sample was 0.
+    pub(crate) fn start(&self, index: usize) -> StartTime {
+        match self {
+            Self::List(list) => list
+                .get(index)
+                .map_or_else(StartTime::default, |one| one.start),
+            Self::Columns(columns) => columns.start(index),
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = SampleRef<'_>> {
         (0..self.len()).filter_map(|index| self.get(index))
     }
@@ -108,7 +121,12 @@ impl Samples {
     pub(crate) fn into_list(self) -> Vec<Sample> {
         match self {
             Self::List(list) => list,
-            Self::Columns(_) => self.iter().map(SampleRef::to_sample).collect(),
+            Self::Columns(_) => {
+                let samples = self.iter().enumerate();
+                samples
+                    .map(|(index, sample)| sample.to_sample(self.start(index)))
+                    .collect()
+            }
         }
     }
 }
@@ -150,7 +168,7 @@ impl Sample {
 }
 
 impl SampleRef<'_> {
-    fn to_sample(self) -> Sample {
+    fn to_sample(self, start: StartTime) -> Sample {
         let value = match self.value {
             ValueRef::Number(number) => Value::Number(number),
             ValueRef::Histogram(histogram) => Value::Histogram(Box::new(Histogram {
@@ -163,6 +181,7 @@ impl SampleRef<'_> {
         Sample {
             labels: self.labels.into(),
             value,
+            start,
         }
     }
 }
@@ -199,14 +218,24 @@ impl Columns {
 
     #[inline]
     fn get(&self, index: usize) -> Option<SampleRef<'_>> {
-        let block = match &self.indexes {
-            BlockIndexes::Range(range) => range.start + u32::try_from(index).ok()?,
-            BlockIndexes::List(list) => *list.get(index)?,
-        };
         Some(SampleRef {
-            labels: self.blocks.get(block),
+            labels: self.blocks.get(self.block(index)?),
             value: self.values.get(index)?,
         })
+    }
+
+    #[inline]
+    fn block(&self, index: usize) -> Option<u32> {
+        match &self.indexes {
+            BlockIndexes::Range(range) => Some(range.start + u32::try_from(index).ok()?),
+            BlockIndexes::List(list) => list.get(index).copied(),
+        }
+    }
+
+    fn start(&self, index: usize) -> StartTime {
+        let block = self.block(index);
+        let start = block.and_then(|block| self.starts.get(block as usize));
+        start.copied().unwrap_or_default()
     }
 }
 

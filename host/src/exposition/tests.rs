@@ -15,10 +15,7 @@ fn meta(name: &str, kind: Kind, help: &str, unit: &str) -> Arc<FamilyMeta> {
 }
 
 fn number(labels: String, number: Number) -> Sample {
-    Sample {
-        labels: labels.into(),
-        value: Value::Number(number),
-    }
+    Sample::new(labels.into(), Value::Number(number))
 }
 
 fn histogram(labels: &str, bounds: &[f64], counts: &[u64], sum: Number) -> Sample {
@@ -27,10 +24,7 @@ fn histogram(labels: &str, bounds: &[f64], counts: &[u64], sum: Number) -> Sampl
         counts: counts.to_vec(),
         sum,
     };
-    Sample {
-        labels: labels.into(),
-        value: Value::Histogram(Box::new(histogram)),
-    }
+    Sample::new(labels.into(), Value::Histogram(Box::new(histogram)))
 }
 
 fn summary(labels: &str, quantiles: &[(f64, f64)], sum: Number, count: u64) -> Sample {
@@ -39,10 +33,7 @@ fn summary(labels: &str, quantiles: &[(f64, f64)], sum: Number, count: u64) -> S
         sum,
         count,
     };
-    Sample {
-        labels: labels.into(),
-        value: Value::Summary(Box::new(summary)),
-    }
+    Sample::new(labels.into(), Value::Summary(Box::new(summary)))
 }
 
 pub(super) fn everything() -> Vec<Family> {
@@ -258,6 +249,53 @@ fn open_metrics_families_do_not_clash() {
 # EOF
 ";
     assert_eq!(out, expected);
+}
+
+#[test]
+fn when_a_series_was_zero_is_a_line_of_its_own() {
+    let at = |millis, sample: Sample| Sample {
+        start: StartTime::of_millis(millis),
+        ..sample
+    };
+    let one = || number("a=\"1\"".into(), Number::Unsigned(1));
+    let family = |name, kind, samples: Vec<Sample>| Family {
+        meta: meta(name, kind, "", ""),
+        samples: samples.into(),
+    };
+    let of_two = vec![
+        at(1_700_000_000_009, one()),
+        number("a=\"2\"".into(), Number::Unsigned(2)),
+    ];
+    let families = [
+        family("c_total", Kind::Counter, of_two),
+        family("g", Kind::Gauge, vec![at(5, one())]),
+        family(
+            "h",
+            Kind::Histogram,
+            vec![at(
+                61_250,
+                histogram("", &[1.0], &[1, 1], Number::Unsigned(1)),
+            )],
+        ),
+        family("u", Kind::Counter, vec![at(5, one())]),
+    ];
+    let body = |format| {
+        let mut out = String::new();
+        let mut writer = BodyWriter::new(&families, format).with_created(format);
+        assert!(writer.write(&families, &mut out, usize::MAX));
+        out
+    };
+    let expected = "# TYPE c counter\nc_total{a=\"1\"} 1\nc_created{a=\"1\"} 1700000000.009
+c_total{a=\"2\"} 2
+# TYPE g gauge\ng{a=\"1\"} 1
+# TYPE h histogram\nh_bucket{le=\"1.0\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 2\nh_created 61.250
+# TYPE u unknown\nu{a=\"1\"} 1
+# EOF
+";
+    assert_eq!(body(Format::OpenMetrics100), expected);
+    for format in [Format::OpenMetrics001, Format::Text004] {
+        assert!(!body(format).contains("_created"));
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::family::StartTime;
+
 /// One series' value. A histogram is one sample, so is a summary.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
@@ -9,6 +11,18 @@ pub(crate) struct Sample {
     /// none. See `escape`.
     pub(crate) labels: Arc<str>,
     pub(crate) value: Value,
+    pub(crate) start: StartTime,
+}
+
+impl Sample {
+    /// One that does not say when it was 0. See the fields.
+    pub(crate) fn new(labels: Arc<str>, value: Value) -> Self {
+        Self {
+            labels,
+            value,
+            start: StartTime::default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! The messages of the loader and the server. Where a message comes with descriptors, its type says
 //! which and in which order.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -203,6 +203,8 @@ pub(crate) struct ServedUnit {
     pub(crate) programs: Vec<ServedProgram>,
     /// Metrics for which a server before has said `Holds`: they are shown from 0.
     pub(crate) held: Vec<String>,
+    /// A server before has shown it.
+    pub(crate) resumed: bool,
 }
 
 /// What of a unit's YAML the server needs, besides its metrics.
@@ -229,7 +231,12 @@ impl From<&UnitConfig> for ServedConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ServedSource {
     /// One walk of a map serves all metrics made from it. Descriptor: the map.
-    Map { map: String, metrics: Vec<usize> },
+    Map {
+        map: String,
+        metrics: Vec<usize>,
+        /// None: it was there before the loader.
+        created: Option<SystemTime>,
+    },
     /// Samples of a perf event array, counted for one metric. Descriptors: a buffer each CPU.
     Perf {
         map: String,

@@ -699,6 +699,7 @@ fn without_object(generation: u64, kernel_side: u64, config: &UnitConfig) -> Ser
         sources: Vec::new(),
         programs: Vec::new(),
         held: Vec::new(),
+        resumed: false,
     }
 }
 

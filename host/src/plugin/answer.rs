@@ -151,10 +151,7 @@ fn checked_family(family: collecting::Family, labels: &[(&str, &str)]) -> Result
         });
         let value = checked_value(sample.value, kind, &mut bounds)
             .map_err(|what| format!("series `{{{}}}`: {what}", short(&block)))?;
-        samples.push(Sample {
-            labels: block.into(),
-            value,
-        });
+        samples.push(Sample::new(block.into(), value));
     }
     samples.sort_by(|a, b| a.labels.cmp(&b.labels));
     if let Some(twice) = samples

@@ -1,25 +1,25 @@
 //! One metric of a unit: feeds on batches of map entries, remembers every key, gives families.
 
+mod answers;
 mod descriptions;
+mod finish;
+mod successor;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::buckets::{BucketCheck, BucketKeys};
-use super::key::{Again, CachedKey, EntryId, KeyBinding, KeyTable, Layout, Numbers};
-use super::resolve::{BATCH, Complaints, Label, Outcome, Outcomes, Pipeline, Plugins, Shaper};
+use super::key::{Again, CachedKey, EntryId, KeyBinding, KeyTable, Layout, Lives, Numbers};
+use super::resolve::{BATCH, Label, Pipeline, Plugins, Shaper};
 use super::series::SeriesSet;
 use super::stats::MetricScrapeStats;
 use crate::config::SeriesBounds;
-use crate::exposition::Family;
+use crate::exposition::StartTime;
 use crate::map_batch::MapBatch;
 use crate::plugin::Cells;
 use descriptions::Descriptions;
-
-/// A key that no scrape has seen for so many scrapes leaves the table.
-const KEEP_SCRAPES: u32 = 10;
-/// Unseen keys are swept out together once there are this many and they are as many as the others.
-const SWEEP_AT: usize = 1024;
+pub(crate) use finish::WalkEnd;
 
 /// Keys that make a plugin fail and are asked about again in one scrape.
 const MAX_SUSPECTS: usize = 64;
@@ -39,20 +39,40 @@ pub(crate) struct MetricParts {
     pub(crate) bounds: SeriesBounds,
     /// Of a histogram of the standard plugin.
     pub(crate) bucket_keys: Option<BucketKeys>,
+    /// What the numbers are, in words: those of versions that say the same can be compared.
+    pub(crate) measure: String,
+    /// When the map was made, by this host.
+    pub(crate) created: StartTime,
 }
 
 pub(crate) struct Metric {
     name: Arc<str>,
+    measure: String,
     pipeline: Pipeline,
     table: KeyTable<CachedKey>,
     series: SeriesSet,
+    bounds: SeriesBounds,
     /// Number of the running scrape, from 1.
     scrape: u32,
+    /// When it has begun.
+    begun: StartTime,
     /// How many entries may come for which no room has been made yet.
     expected: usize,
+    /// How many there may be; 0: that is not known.
+    max_rows: usize,
     scrape_stats: MetricScrapeStats,
-    /// The walk of the running scrape did not get to all entries.
-    incomplete: bool,
+    /// Keys of the table that the running scrape has seen.
+    seen: usize,
+    /// Keys that are back, in the running scrape.
+    lives: Lives,
+    /// Rows of the running scrape without an answer whose numbers were shown by a version or a
+    /// server before, as far as that is known.
+    missing: u64,
+    walks: Walks,
+    /// Of the unit's version before, while rows wait that it knows.
+    predecessor: Option<Box<Metric>>,
+    /// Keys that still wait and were counted in other series, each number up to some value.
+    moved: HashMap<Box<[u8]>, Vec<(u32, u64)>>,
     pending: Pending,
     /// Of these, each has made a plugin fail before.
     suspects: Pending,
@@ -60,6 +80,26 @@ pub(crate) struct Metric {
     suspected: usize,
     bucket_check: BucketCheck,
     row_key: Vec<u8>,
+}
+
+/// What is known of complete walks.
+#[derive(Debug, Default)]
+struct Walks {
+    /// Number of the last one's scrape, and of the one before. 0: there was none.
+    last: u32,
+    before: u32,
+    at: Option<Instant>,
+    complete: u32,
+    /// Number of the scrape at whose end keys were last looked at for how long they are gone.
+    swept: u32,
+    /// Since when rows wait.
+    waiting_since: Option<Instant>,
+    /// The numbers have been shown by somebody who is gone: nothing is shown before all is known.
+    resumed: bool,
+    /// Then series begin at 0.
+    from_zero: bool,
+    /// It was said that values have become less.
+    said_less: bool,
 }
 
 /// Rows of a batch that wait for their meaning.
@@ -84,17 +124,27 @@ const ZERO_KEY: &str = "zero key";
 impl Metric {
     pub(crate) fn new(parts: MetricParts) -> Self {
         let pipeline = Pipeline::new(parts.layout, parts.labels, &parts.constants, parts.shaper);
-        let series = SeriesSet::new(pipeline.family_shapes(&parts.namespace), parts.bounds);
+        let shapes = pipeline.family_shapes(&parts.namespace);
+        let series = SeriesSet::new(shapes, parts.bounds, parts.created);
         let table = KeyTable::new(pipeline.layout().row_key_size);
         Self {
             name: parts.name,
+            measure: parts.measure,
+            lives: Lives::new(series.any_counts()),
             pipeline,
             table,
             series,
+            bounds: parts.bounds,
             scrape: 0,
+            begun: StartTime::default(),
             expected: 0,
+            max_rows: 0,
             scrape_stats: MetricScrapeStats::default(),
-            incomplete: false,
+            seen: 0,
+            missing: 0,
+            walks: Walks::default(),
+            predecessor: None,
+            moved: HashMap::new(),
             pending: Pending::default(),
             suspects: Pending::default(),
             suspected: 0,
@@ -107,25 +157,32 @@ impl Metric {
         &self.name
     }
 
-    /// Shows counters and histograms as if they began now: see `Baseline`.
-    pub(crate) fn show_from_zero(&mut self) {
-        self.series.show_from_zero();
+    /// Somebody before has shown its numbers: none is shown before all keys are known, so that no
+    /// sum looks as if it had fallen.
+    pub(crate) fn resume(&mut self) {
+        self.walks.resumed = true;
     }
 
-    /// Of the scrape that is about to end: entries may be missing in it.
-    pub(crate) fn walk_was_incomplete(&mut self) {
-        self.incomplete = true;
+    /// Shows counters and histograms as if they began at the first complete walk.
+    pub(crate) fn show_from_zero(&mut self) {
+        self.walks.from_zero = true;
     }
 
     /// Begins a scrape. `max_entries`: how many entries there may be, for a first one to make room;
     /// 0 if that is not known.
-    pub(crate) fn begin(&mut self, max_entries: usize) {
+    pub(crate) fn begin(&mut self, max_entries: usize, begun: StartTime) {
+        if let Some(predecessor) = &mut self.predecessor {
+            predecessor.begin(max_entries, begun);
+        }
         self.scrape += 1;
+        self.begun = begun;
         self.scrape_stats = MetricScrapeStats::default();
-        self.incomplete = false;
+        (self.seen, self.missing) = (0, 0);
         self.suspected = 0;
+        self.lives.take();
         self.table.rewind();
         self.series.reset();
+        self.max_rows = max_entries;
         self.expected = if self.table.len() == 0 {
             max_entries
         } else {
@@ -149,11 +206,14 @@ impl Metric {
         if entries.key_size == 0 || entries.value_stride == 0 {
             return;
         }
+        if let Some(predecessor) = &mut self.predecessor {
+            predecessor.take(&mut Plugins::out_of_reach(), entries);
+        }
         let layout = self.pipeline.layout();
         let (split, zero_key, row_key_size) =
             (layout.split_cpus, layout.zero_key, layout.row_key_size);
+        let cpus = entries.value_stride / entries.cpu_stride.max(1);
         if self.expected > 0 {
-            let cpus = entries.value_stride / entries.cpu_stride.max(1);
             let rows = std::mem::take(&mut self.expected) * if split { cpus } else { 1 };
             let rows = rows.min(MAX_RESERVED);
             self.table.reserve(rows);
@@ -213,8 +273,11 @@ impl Metric {
         };
         let found = self.table.find(key);
         let mut is_suspect = false;
-        if let Some(entry) = found.and_then(|id| self.table.get_mut(id)) {
+        if let Some(id) = found
+            && let Some(entry) = self.table.get_mut(id)
+        {
             entry.seen = self.scrape;
+            self.seen += 1;
             let again = match entry.key_binding.again() {
                 Again::Never => false,
                 Again::EachScrape => true,
@@ -228,7 +291,7 @@ impl Metric {
                 if let KeyBinding::Failed(failure) = &entry.key_binding {
                     self.scrape_stats.leave_out(&failure.by);
                 }
-                numbers.add(&mut self.series, &entry.key_binding);
+                entry.add(&numbers, &mut self.series, &mut self.lives, id);
                 return;
             }
         }
@@ -249,151 +312,35 @@ impl Metric {
         }
     }
 
-    /// Has the plugins answer what is pending and adds those rows' numbers.
-    fn resolve(&mut self, plugins: &mut Plugins, entries: MapBatch<'_>) {
-        for suspects in [false, true] {
-            let queue = if suspects {
-                &mut self.suspects
-            } else {
-                &mut self.pending
-            };
-            if queue.rows.is_empty() {
-                continue;
-            }
-            let mut pending = std::mem::take(queue);
-            self.answer(plugins, entries, &pending, suspects);
-            pending.keys.clear();
-            pending.rows.clear();
-            *(if suspects {
-                &mut self.suspects
-            } else {
-                &mut self.pending
-            }) = pending;
-        }
-    }
-
-    fn answer(
-        &mut self,
-        plugins: &mut Plugins,
-        entries: MapBatch<'_>,
-        pending: &Pending,
-        suspects: bool,
-    ) {
-        let started = Instant::now();
-        let mut complaints = Complaints::default();
-        let outcomes = if plugins.out_of_time() {
-            self.scrape_stats.postponed += pending.rows.len() as u64;
-            Outcomes::none(pending.rows.len())
-        } else {
-            self.scrape_stats.decoded += pending.rows.len() as u64;
-            let (keys, series) = (&pending.keys, &mut self.series);
-            self.pipeline
-                .resolve(plugins, keys, suspects, series, &mut complaints)
-        };
-        let out_of_range = std::mem::take(&mut complaints.out_of_range);
-        self.bucket_check.keys(out_of_range, &mut self.scrape_stats);
-        self.scrape_stats.complain(complaints);
-        for (index, (outcome, row)) in outcomes.iter().zip(&pending.rows).enumerate() {
-            let key_binding = match outcome {
-                Outcome::Dropped => KeyBinding::Dropped,
-                Outcome::Failed { by, provisional } => {
-                    self.scrape_stats.leave_out(by);
-                    if provisional {
-                        KeyBinding::of(&[], true)
-                    } else {
-                        KeyBinding::failed(by)
-                    }
-                }
-                Outcome::Culprit { by } => {
-                    self.scrape_stats.leave_out(by);
-                    let before = row.entry.and_then(|id| self.table.get(id));
-                    let before = before.map(|entry| &entry.key_binding);
-                    KeyBinding::culprit(by, before, Instant::now())
-                }
-                Outcome::Unanswered => match row.entry.and_then(|id| self.table.get(id)) {
-                    // The last answer stands until there is a new one.
-                    Some(entry) => {
-                        if let KeyBinding::Failed(failure) = &entry.key_binding {
-                            self.scrape_stats.leave_out(&failure.by);
-                        }
-                        entry.key_binding.clone()
-                    }
-                    None => continue,
-                },
-                Outcome::Placed {
-                    contributions,
-                    provisional,
-                } => KeyBinding::of(contributions, provisional),
-            };
-            let bytes = entries.values.get(row.value..row.value + row.length);
-            let numbers = Numbers {
-                sources: self.pipeline.numbers(),
-                bytes: bytes.unwrap_or_default(),
-                cpu_stride: entries.cpu_stride,
-            };
-            numbers.add(&mut self.series, &key_binding);
-            let entry = CachedKey {
-                key_binding,
-                seen: self.scrape,
-            };
-            match row.entry.and_then(|id| self.table.get_mut(id)) {
-                Some(known) => *known = entry,
-                None => self.table.put(pending.keys.get(index), entry),
-            }
-        }
-        self.scrape_stats.decode_time += started.elapsed();
-    }
-
-    /// Ends a scrape: its families, and what it did. `now`: its time, for series that expire.
-    pub(crate) fn finish(&mut self, now: Instant) -> (Vec<Family>, MetricScrapeStats) {
-        if self.table.is_filling() {
-            self.table.shrink();
-            self.series.shrink();
-            self.pipeline.shrink();
-        }
-        if let Some(moved) = self.series.sort() {
-            self.table.retain(|entry| entry.key_binding.remap(&moved));
-        }
-        let families = self.series.families(self.scrape, now, !self.incomplete);
-        self.scrape_stats.over_limit = self.series.refused();
-        if !self.incomplete {
-            let stats = &mut self.scrape_stats;
-            self.bucket_check.sums(self.scrape, &families, stats);
-        }
-        self.sweep();
-        (families, std::mem::take(&mut self.scrape_stats))
-    }
-
-    /// Forgets removed keys and series that nothing adds to, in bulk: when no scrape has seen them
-    /// for long, or at once when the keys outnumber the others.
-    fn sweep(&mut self) {
-        let seen = self.scrape_stats.rows as usize;
-        let unseen = self.table.len().saturating_sub(seen);
-        let crowded = unseen > SWEEP_AT.max(seen);
-        if !crowded && !self.scrape.is_multiple_of(KEEP_SCRAPES) {
-            return;
-        }
-        let oldest = if crowded {
-            self.scrape
-        } else {
-            self.scrape.saturating_sub(KEEP_SCRAPES)
-        };
-        let before = self.table.len();
-        if unseen > 0 {
-            self.table.retain(|entry| entry.seen >= oldest);
-        }
-        // Series also go stale under keys that stay: where the answer to a provisional one has
-        // changed.
-        if self.series.any_older(oldest) {
-            let moved = self.series.compact(oldest);
-            self.table.retain(|entry| entry.key_binding.remap(&moved));
-        }
-        self.scrape_stats.evicted += (before - self.table.len()) as u64;
-    }
-
     /// Keys in memory.
     pub(crate) fn remembered(&self) -> usize {
         self.table.len()
+    }
+
+    /// A version before is shown.
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> bool {
+        self.predecessor.is_some()
+    }
+
+    /// Rows wait that were shown before.
+    #[cfg(test)]
+    pub(super) fn misses(&self) -> bool {
+        self.missing > 0
+    }
+
+    /// The series that a key adds to, in what is shown.
+    #[cfg(test)]
+    pub(super) fn meaning(&mut self, key: &[u8]) -> Option<String> {
+        match &mut self.predecessor {
+            Some(shown) => shown.meaning(key),
+            None => self.descriptions().of(key),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn holds(&self) -> bool {
+        self.series.holds()
     }
 
     /// Series in memory.

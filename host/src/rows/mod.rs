@@ -30,6 +30,10 @@
 //! - *sample*: a series with its number, as a scraper sees it.
 //! - *batch*: unknown keys on their way through the plugins together (`resolve/batch.rs`).
 //! - *placement*: a shaper's answer: the family and the part of a series that a row adds to.
+//! - *departed*: what keys that are gone have left in an accumulator (`series/kept.rs`).
+//! - *life*: of a key, from its coming to its removal; one that has less than before has begun
+//!   another one (`key/lives.rs`).
+//! - *base*: so much of a key's number was counted by the series that it was in before.
 //! - *provisional*: an answer that is asked for again at the next scrape.
 
 mod buckets;
@@ -46,9 +50,9 @@ mod stats;
 pub(crate) use buckets::BucketKeys;
 pub(crate) use chain::check_chain;
 pub(crate) use key::{KeyShape, Layout, MemberField, PackedField, is_cpu};
-pub(crate) use metric::Metric;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use metric::MetricParts;
+pub(crate) use metric::{Metric, WalkEnd};
 pub(crate) use open::{OpenedMetrics, check_decoders, open_metrics};
 pub(crate) use resolve::Plugins;
 #[cfg(any(test, feature = "test-support"))]

@@ -27,6 +27,45 @@ pub(super) fn subtract(a: Number, b: Number) -> Number {
     }
 }
 
+/// The number's bits, for `like` and `is_less`.
+#[inline]
+pub(super) fn bits(number: Number) -> u64 {
+    match number {
+        Number::Unsigned(value) => value,
+        Number::Signed(value) => value.cast_unsigned(),
+        number => number.to_f64().to_bits(),
+    }
+}
+
+/// The number of these bits, of the same kind as another.
+#[inline]
+pub(super) fn like(other: Number, bits: u64) -> Number {
+    match other {
+        Number::Unsigned(_) => Number::Unsigned(bits),
+        Number::Signed(_) => Number::Signed(bits.cast_signed()),
+        Number::Float(_) | Number::Shifted { .. } => Number::Float(f64::from_bits(bits)),
+    }
+}
+
+/// Whether the number is less than the one of its kind with these bits.
+#[inline]
+pub(super) fn is_less(number: Number, bits: u64) -> bool {
+    match number {
+        Number::Unsigned(value) => value < bits,
+        Number::Signed(value) => value < bits.cast_signed(),
+        number => number.to_f64() < f64::from_bits(bits),
+    }
+}
+
+/// A zero of the kind that `read` gives.
+pub(super) fn zero(source: NumberSource) -> Number {
+    let at_start = NumberSource {
+        offset: 0,
+        ..source
+    };
+    read(at_start, &[0; size_of::<u64>()]).unwrap_or(Number::Unsigned(0))
+}
+
 /// The number times the factor; a factor of 1 keeps integers exact.
 #[inline]
 pub(super) fn scale(number: Number, factor: f64) -> Number {

@@ -7,7 +7,7 @@ use super::metric::{Metric, MetricParts};
 use super::resolve::{Label, Plugins, SessionId, Shaper, Step};
 use super::spec::MetricSpec;
 use crate::config::{Diagnostic, MetricSource, PluginUse};
-use crate::exposition::{label_name, metric_name};
+use crate::exposition::{StartTime, label_name, metric_name};
 use crate::plugin::{Offer, Registry};
 
 /// A unit's metrics as they will be scraped.
@@ -17,16 +17,18 @@ pub(crate) struct OpenedMetrics {
     pub(crate) metrics: Vec<Result<Metric, Vec<Diagnostic>>>,
 }
 
-/// Opens what metrics name. `constants`: labels of all series, with their values. Runs plugin code.
+/// Opens what metrics name. `constants`: labels of all series, with their values. `created`: by
+/// metric, when its source was made. Runs plugin code.
 pub(crate) fn open_metrics(
     namespace: &str,
     constants: &[(String, String)],
     specs: &[MetricSpec],
+    created: &[StartTime],
     registry: &Registry,
 ) -> OpenedMetrics {
     let mut builder = MetricBuilder::new(constants.to_vec(), registry);
-    let metrics = specs.iter().map(|metric| {
-        let opened = builder.metric(metric, namespace);
+    let metrics = specs.iter().zip(created).map(|(metric, created)| {
+        let opened = builder.metric(metric, namespace, *created);
         let diagnostics = std::mem::take(&mut builder.diagnostics);
         opened.ok_or(diagnostics)
     });
@@ -65,7 +67,12 @@ impl<'a> MetricBuilder<'a> {
         }
     }
 
-    fn metric(&mut self, metric: &MetricSpec, namespace: &str) -> Option<Metric> {
+    fn metric(
+        &mut self,
+        metric: &MetricSpec,
+        namespace: &str,
+        created: StartTime,
+    ) -> Option<Metric> {
         let (labels, shaper) = self.parts(metric, namespace)?;
         Some(Metric::new(MetricParts {
             name: metric.name.as_str().into(),
@@ -76,6 +83,8 @@ impl<'a> MetricBuilder<'a> {
             shaper,
             bounds: metric.bounds,
             bucket_keys: bucket_keys(&metric.shape),
+            measure: measure(metric),
+            created,
         }))
     }
 
@@ -229,6 +238,18 @@ impl<'a> MetricBuilder<'a> {
             .push(Diagnostic::error(wanted.at.clone(), message));
         None
     }
+}
+
+/// What the numbers of a metric are, to compare it with another version's.
+fn measure(metric: &MetricSpec) -> String {
+    let MetricSpec {
+        shape,
+        scale,
+        layout,
+        ..
+    } = metric;
+    let (name, options, number) = (&shape.name, &shape.options, layout.number);
+    format!("{name} {options} {number:?} {scale:?}")
 }
 
 /// The buckets of a histogram of the standard plugin.

@@ -6,6 +6,28 @@ use std::time::Duration;
 use super::resolve::Complaints;
 use crate::plugin::CallError;
 
+/// Why no series of a metric is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeftOut {
+    /// Rows wait for their meaning that were shown before.
+    Waiting,
+    /// The map changed faster than it could be walked.
+    IncompleteWalk,
+    /// The map could not be read.
+    ReadError,
+}
+
+impl LeftOut {
+    /// For people and labels.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::IncompleteWalk => "incomplete-walk",
+            Self::ReadError => "read-error",
+        }
+    }
+}
+
 /// What one scrape of a metric did.
 #[derive(Debug, Default)]
 pub(crate) struct MetricScrapeStats {
@@ -35,6 +57,12 @@ pub(crate) struct MetricScrapeStats {
     pub(crate) rejected: Vec<(Arc<str>, String)>,
     /// Plugin calls without an answer.
     pub(crate) failed: Vec<(Arc<str>, CallError)>,
+    /// Its numbers need what only this process knows.
+    pub(crate) holds: bool,
+    /// For the first time a value has become less in a series of several keys.
+    pub(crate) has_less: bool,
+    /// None: its series are shown.
+    pub(crate) unshown: Option<LeftOut>,
 }
 
 impl MetricScrapeStats {

@@ -4,8 +4,10 @@
 mod baseline;
 mod bench;
 mod bounds;
+mod departed;
 mod labels;
 mod lifetimes;
+mod model;
 mod numbers;
 mod random;
 mod trouble;

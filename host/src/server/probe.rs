@@ -170,11 +170,7 @@ fn about_the_probe(success: bool, took: Duration) -> Vec<Family> {
             unit: unit.to_owned(),
             kind: Kind::Gauge,
         }),
-        samples: vec![Sample {
-            labels: "".into(),
-            value: Value::Number(value),
-        }]
-        .into(),
+        samples: vec![Sample::new("".into(), Value::Number(value))].into(),
     };
     vec![
         gauge(

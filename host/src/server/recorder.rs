@@ -76,6 +76,21 @@ impl ScrapeRecorder {
             for misfit in &walked.misfits {
                 tracing::warn!(config = &*self.name, "metric {}: {misfit}", metric.metric);
             }
+            if let Some(why) = walked.unshown {
+                let why = why.as_str();
+                unit.metric_left_out(&metric.metric, why);
+                self.warn(limit, why, || {
+                    format!("metric {} is left out of this scrape: {why}", metric.metric)
+                });
+            }
+            if walked.has_less {
+                self.warn(limit, "less", || {
+                    format!(
+                        "metric {}: the value of a key has become less than it was, and is added to what the key had before: if the program decrements it, the metric is one of `gauges`, or wants `departed: drop`",
+                        metric.metric
+                    )
+                });
+            }
             if walked.postponed > 0 {
                 unit.errors("postponed", walked.postponed);
                 self.warn(limit, "postponed", || {

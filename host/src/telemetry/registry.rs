@@ -64,10 +64,9 @@ pub(super) fn family(
     meta: Arc<FamilyMeta>,
     samples: impl IntoIterator<Item = (Arc<str>, Number)>,
 ) -> Family {
-    let samples = samples.into_iter().map(|(labels, number)| Sample {
-        labels,
-        value: Value::Number(number),
-    });
+    let samples = samples
+        .into_iter()
+        .map(|(labels, number)| Sample::new(labels, Value::Number(number)));
     let mut samples: Vec<Sample> = samples.collect();
     samples.sort_by(|a, b| a.labels.cmp(&b.labels));
     samples.dedup_by(|a, b| a.labels == b.labels);

@@ -42,6 +42,7 @@ pub(super) struct UnitFamilies {
     all_decoder_errors: Labelled<Counter>,
     over_limit: Labelled<Counter>,
     out_of_range: Labelled<Counter>,
+    metric_left_out: Labelled<Counter>,
     lost: Labelled<Counter>,
     entries: Labelled<UintGauge>,
     max_entries: Labelled<UintGauge>,
@@ -87,6 +88,7 @@ impl UnitFamilies {
             all_decoder_errors: registry.labelled("ebpf_exporter_decoder_errors", "How many times has decoders encountered errors", CONFIG),
             over_limit: registry.detailed("exporter_host_series_over_limit", "Keys beyond the metric's max_series; their values are added to the series whose labels are all `other`", &["config", "metric"]),
             out_of_range: registry.detailed("exporter_host_histogram_keys_out_of_range", "Keys of a histogram's map that belong to none of its buckets, each counted when it is first seen; they are left out", &["config", "metric"]),
+            metric_left_out: registry.labelled("exporter_host_metric_left_out", "Scrapes without a metric since a part of its numbers was not known, by reason: `waiting` (keys that were shown before are not decoded again yet), `incomplete-walk`, `read-error`", &["config", "metric", "reason"]),
             lost: registry.detailed("exporter_host_lost_samples", "Samples of a perf event array that the kernel dropped because its buffer was full", MAP),
             entries: registry.detailed("exporter_host_map_entries", "Entries in the BPF map when it was last read", MAP),
             max_entries: registry.detailed("exporter_host_map_max_entries", "Maximum number of entries of the BPF map", MAP),
@@ -161,6 +163,7 @@ impl UnitFamilies {
         self.all_decoder_errors.forget(config);
         self.over_limit.forget(config);
         self.out_of_range.forget(config);
+        self.metric_left_out.forget(config);
         self.lost.forget(config);
         self.forget_maps(config);
     }
@@ -318,6 +321,12 @@ impl UnitTelemetry {
     pub(crate) fn out_of_range(&self, metric: &str, keys: u64) {
         let series = self.families.out_of_range.of(&[&self.config, metric]);
         series.inc_by(keys);
+    }
+
+    /// A metric is not part of a scrape. `reason` is one of a few fixed words.
+    pub(crate) fn metric_left_out(&self, metric: &str, reason: &'static str) {
+        let of = [self.config.as_str(), metric, reason];
+        self.families.metric_left_out.of(&of).inc();
     }
 
     pub(crate) fn lost_samples(&self, map: &str, samples: u64) {

@@ -49,18 +49,25 @@ pub(super) struct Shared<'a> {
 }
 
 impl MetricsBody {
-    /// `handler`: who counts the bytes.
+    /// `handler`: who counts the bytes. `created`: `--web.openmetrics-created`.
     pub(super) fn new(
         handler: &'static str,
         families: Vec<Family>,
         negotiated: Negotiated,
+        created: bool,
         shared: &Shared<'_>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> io::Result<Self> {
         let compressor = Compressor::new(negotiated.encoding, || shared.pool.take())?;
+        let writer = BodyWriter::new(&families, negotiated.format);
+        let writer = if created {
+            writer.with_created(negotiated.format)
+        } else {
+            writer
+        };
         Ok(Self {
             handler,
-            writer: BodyWriter::new(&families, negotiated.format),
+            writer,
             families,
             compressor,
             done: false,

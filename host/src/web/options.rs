@@ -17,6 +17,8 @@ pub(crate) struct WebOptions {
     /// The longest that a scrape may take when Prometheus sends no
     /// `X-Prometheus-Scrape-Timeout-Seconds`.
     pub(crate) scrape_timeout: Duration,
+    /// OpenMetrics 1.0 says when counters and histograms were 0, as series `_created`.
+    pub(crate) openmetrics_created: bool,
     /// Serve `/maps`.
     pub(crate) debug: bool,
     /// Answer `POST /-/reload`.

@@ -137,7 +137,15 @@ fn done(app: &App, result: ProbeResult, debug: bool, negotiated: Negotiated) -> 
         let why = result.error.unwrap_or_default();
         return (status, format!("{why}\n")).into_response();
     }
-    let body = MetricsBody::new("probe", result.families, negotiated, &app.body(), None);
+    let created = app.options.openmetrics_created;
+    let body = MetricsBody::new(
+        "probe",
+        result.families,
+        negotiated,
+        created,
+        &app.body(),
+        None,
+    );
     match body.and_then(MetricsBody::into_body) {
         Ok(body) => answer(negotiated, body),
         Err(error) => failed(&error),

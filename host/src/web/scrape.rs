@@ -67,13 +67,21 @@ where
     );
     let deadline = Instant::now() + patience;
 
+    let created = app.options.openmetrics_created;
     let families = collect(Arc::clone(&app.exporter), deadline);
     let shared = Arc::clone(app);
     // A task of its own: a panic in it is this request's 500, and a scraper that hangs up leaves no
     // map half walked.
     let task = app.threads.spawn(async move {
         let families = families.await.map_err(ScrapeError::refused)?;
-        let body = MetricsBody::new(handler, families, negotiated, &shared.body(), permit)?;
+        let body = MetricsBody::new(
+            handler,
+            families,
+            negotiated,
+            created,
+            &shared.body(),
+            permit,
+        )?;
         Ok(body.into_body()?)
     });
     let body = match tokio::time::timeout(patience + GRACE, task).await {

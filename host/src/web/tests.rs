@@ -155,9 +155,11 @@ fn families(series: usize) -> Vec<Family> {
         unit: String::new(),
         kind: Kind::Counter,
     };
-    let samples = (0..series).map(|n| Sample {
-        labels: format!("n=\"{n}\"").into(),
-        value: Value::Number(Number::Unsigned(1_000_000)),
+    let samples = (0..series).map(|n| {
+        Sample::new(
+            format!("n=\"{n}\"").into(),
+            Value::Number(Number::Unsigned(1_000_000)),
+        )
     });
     vec![Family {
         meta: Arc::new(meta),
@@ -198,6 +200,7 @@ fn start_with(fake: Fake, path: &str, max: usize, timeout: Duration, debug: bool
         telemetry_path: path.to_owned(),
         max_requests: std::num::NonZeroUsize::new(max),
         scrape_timeout: timeout,
+        openmetrics_created: false,
         debug,
         lifecycle: debug,
         build: BuildInfo::THIS,

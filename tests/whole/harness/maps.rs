@@ -67,6 +67,15 @@ impl HostMap {
         self.map.delete(key).unwrap();
     }
 
+    /// All entries of a map of numbers by number.
+    pub(crate) fn entries(&self) -> Vec<(u32, u64)> {
+        let entries = self.map.keys().filter_map(|key| {
+            let value = self.get(&key)?;
+            Some((u32::from_ne_bytes(key.try_into().unwrap()), value))
+        });
+        entries.collect()
+    }
+
     pub(crate) fn set_many(&self, entries: impl Iterator<Item = (u32, u64)>) {
         let (mut keys, mut values, mut count) = (Vec::new(), Vec::new(), 0);
         for (key, value) in entries {

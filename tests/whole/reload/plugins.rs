@@ -30,7 +30,9 @@ fn a_plugin_comes_changes_breaks_and_goes() {
 
     install(&plugin, fs::read(spoken("first")).unwrap());
     assert_eq!(changed(&host, &mut lines), (1, 0));
-    assert_eq!(count(&host, "argument", "first 3"), Some(2.0));
+    // What was counted under other names stays there.
+    assert_eq!(count(&host, "argument", "first 3"), Some(0.0));
+    assert_eq!(count(&host, "argument", "3"), Some(2.0));
     assert_eq!(successful(&host, "unit"), (true, true));
 
     // A unit that comes later can use it too.
@@ -48,12 +50,11 @@ fn a_plugin_comes_changes_breaks_and_goes() {
     // Another version: other labels for both units.
     install(&plugin, fs::read(spoken("second")).unwrap());
     assert_eq!(changed(&host, &mut lines), (2, 0));
-    assert_eq!(count(&host, "argument", "second 3"), Some(2.0));
-    assert_eq!(count(&host, "argument", "first 3"), None);
+    assert_eq!(count(&host, "argument", "second 3"), Some(0.0));
     assert_eq!(
         host.text()
             .value("ebpf_exporter_k4_total", &[("n", "second 9")]),
-        Some(1.0)
+        Some(0.0)
     );
 
     // Broken ones: what runs is what ran.
@@ -74,7 +75,7 @@ fn a_plugin_comes_changes_breaks_and_goes() {
         );
         assert_eq!(successful(&host, "unit"), (true, false));
     }
-    assert_eq!(count(&host, "argument", "second 3"), Some(6.0));
+    assert_eq!(count(&host, "argument", "second 3"), Some(4.0));
     install(&plugin, &good);
     host.signal(crate::harness::sys::SIGHUP);
     lines.next(&["msg=reloaded"]);
@@ -83,14 +84,16 @@ fn a_plugin_comes_changes_breaks_and_goes() {
     // Gone: so is what it was used for, but the units stay.
     fs::remove_file(&plugin).unwrap();
     assert_eq!(changed(&host, &mut lines), (0, 2));
-    assert_eq!(count(&host, "argument", "second 3"), Some(6.0));
+    assert_eq!(count(&host, "argument", "second 3"), Some(4.0));
     install(
         &host.path().join("unit.yaml"),
         events("Plain.", "argument", ""),
     );
     fs::remove_file(host.path().join("other.yaml")).unwrap();
     assert_eq!(changed(&host, &mut lines), (2, 0));
-    assert_eq!(count(&host, "argument", "3"), Some(6.0));
+    assert_eq!(count(&host, "argument", "3"), Some(2.0));
+    fire(3, 1);
+    assert_eq!(count(&host, "argument", "3"), Some(3.0));
     scraper.finish();
     assert_eq!(programs(&host, "unit"), program);
 }

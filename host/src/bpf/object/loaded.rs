@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::time::SystemTime;
 
 use libbpf_rs::MapCore as _;
 use libbpf_rs::MapHandle;
@@ -27,6 +28,8 @@ pub(crate) struct LoadedObject {
     pub(super) path: String,
     pub(super) maps: Vec<MapInfo>,
     pub(super) entry_types: HashMap<String, EntryTypes>,
+    /// When each map was made. None: by somebody before this process.
+    pub(super) created: HashMap<String, Option<SystemTime>>,
 }
 
 impl LoadedObject {
@@ -90,7 +93,10 @@ impl LoadedObject {
                 self.map_handle(&map.name).ok()?,
             ))
         });
-        SharedMaps(shared.collect())
+        SharedMaps {
+            maps: shared.collect(),
+            created: self.created.clone(),
+        }
     }
 
     /// What a map's entries are.
@@ -102,6 +108,11 @@ impl LoadedObject {
     pub(crate) fn layouts(&self) -> Vec<MapLayout> {
         let maps = self.maps.iter().filter(|map| !map.internal);
         maps.filter_map(|map| self.layout(&map.name).ok()).collect()
+    }
+
+    /// When the map was made. None: before this process, or there is no such map.
+    pub(crate) fn created(&self, map: &str) -> Option<SystemTime> {
+        self.created.get(map).copied().flatten()
     }
 
     /// What is known of the map of that name, or an error that lists those there are.

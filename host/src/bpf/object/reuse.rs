@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::AsFd as _;
+use std::time::SystemTime;
 
 use libbpf_rs::MapHandle;
 
@@ -12,9 +13,14 @@ use crate::bpf::map::MapInfo;
 use crate::bpf::types::EntryTypes;
 use crate::bpf::{errno, pins, sys};
 
-/// Maps with what their entries are, kept alive whatever becomes of their object.
+/// Maps of a version, for the next one.
 #[derive(Debug)]
-pub(crate) struct SharedMaps(pub(super) Vec<(MapLayout, MapHandle)>);
+pub(crate) struct SharedMaps {
+    /// With what their entries are, kept alive whatever becomes of their object.
+    pub(super) maps: Vec<(MapLayout, MapHandle)>,
+    /// When each was made, by name. None: before this process.
+    pub(super) created: HashMap<String, Option<SystemTime>>,
+}
 
 impl OpenObject {
     /// Takes over maps of a loaded object: those of the same name whose entries mean the same.
@@ -34,7 +40,7 @@ impl OpenObject {
             let wanted = layout(path, &self.maps, &self.types.maps, &wanted.name);
             let Ok(wanted) = wanted else { continue };
             let name = &wanted.info.name;
-            let same = shared.0.iter().find(|(old, _)| old.info.name == *name);
+            let same = shared.maps.iter().find(|(old, _)| old.info.name == *name);
             let taken = match same {
                 None => Err("the version before has no such map".to_owned()),
                 Some((old, handle)) => match old.unshareable(&wanted) {
@@ -44,11 +50,15 @@ impl OpenObject {
                         .map_err(|error| errno::text(errno::of(&error))),
                 },
             };
-            if let Err(why) = taken {
-                anew.push(BegunMap {
+            match taken {
+                Ok(()) => {
+                    let created = shared.created.get(name).copied().flatten();
+                    self.created.insert(name.clone(), created);
+                }
+                Err(why) => anew.push(BegunMap {
                     name: name.clone(),
                     why,
-                });
+                }),
             }
         }
         anew
@@ -105,6 +115,7 @@ impl OpenObject {
         };
         map.reuse_fd(pinned.as_fd())
             .map_err(|error| error.to_string())?;
+        self.created.insert(name.to_owned(), None);
         Ok(unknown)
     }
 

@@ -24,7 +24,10 @@ pub(super) fn walk(
     buffers: &mut Buffers,
     visit: &mut impl FnMut(MapBatch<'_>),
 ) -> io::Result<WalkStats> {
-    let mut stats = WalkStats::default();
+    let mut stats = WalkStats {
+        by_key: true,
+        ..WalkStats::default()
+    };
     let keys = collect_keys(map, &mut stats)?;
     let (key_size, value_len) = (map.info().key_size, map.value_len());
     let mut filled = 0;

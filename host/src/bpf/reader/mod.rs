@@ -40,6 +40,8 @@ pub(crate) struct WalkStats {
     /// `false`: the map changed so fast that the walk was given up before it came around (key by
     /// key only).
     pub(crate) complete: bool,
+    /// The kernel was asked for one key after the other, so an entry may have been missed.
+    pub(crate) by_key: bool,
 }
 
 /// Why a map cannot be walked.

@@ -32,6 +32,7 @@ pub(super) const HISTOGRAM: Schema = Schema {
         "value",
         bounds::MAX_SERIES,
         bounds::EXPIRE,
+        bounds::DEPARTED,
     ],
     later: &["native", "ringbuf", "perf_event_array", "flush_interval"],
 };

@@ -44,6 +44,7 @@ pub(super) const COUNTER: Schema = Schema {
         "value",
         bounds::MAX_SERIES,
         bounds::EXPIRE,
+        bounds::DEPARTED,
     ],
     later: &[],
 };

@@ -21,7 +21,7 @@ mod shaped;
 mod unit;
 mod value;
 
-pub(crate) use bounds::SeriesBounds;
+pub(crate) use bounds::{Departed, SeriesBounds};
 pub(crate) use collector::CollectorConfig;
 #[cfg(test)]
 pub(crate) use collector::CollectorMode;

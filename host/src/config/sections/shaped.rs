@@ -17,6 +17,7 @@ pub(super) const SHAPED: Schema = Schema {
         "labels",
         bounds::MAX_SERIES,
         bounds::EXPIRE,
+        bounds::DEPARTED,
     ],
     later: &[],
 };

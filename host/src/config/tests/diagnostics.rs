@@ -231,6 +231,10 @@ fn problems_of_fields_are_said() {
             ":3:38: error: expected a number of series from 1 on for `max_series`, found 0",
         ),
         (
+            &with_counter("departed: maybe"),
+            ":3:36: error: expected `keep` or `drop` for `departed`, found `maybe`",
+        ),
+        (
             &with_counter("max_series: many"),
             ":3:38: error: expected an integer for `max_series`, found `many`",
         ),

@@ -127,10 +127,8 @@ impl Assembly {
             _ => {}
         }
         let labels = block(line, |_| true);
-        self.samples.push(Sample {
-            labels,
-            value: Value::Number(line.value),
-        });
+        self.samples
+            .push(Sample::new(labels, Value::Number(line.value)));
         Ok(())
     }
 
@@ -293,10 +291,10 @@ impl PartialHistogram {
             counts,
             sum,
         };
-        Ok(Sample {
-            labels: self.labels,
-            value: Value::Histogram(Box::new(histogram)),
-        })
+        Ok(Sample::new(
+            self.labels,
+            Value::Histogram(Box::new(histogram)),
+        ))
     }
 }
 
@@ -315,10 +313,7 @@ impl PartialSummary {
             sum: self.sum.unwrap_or(Number::Float(0.0)),
             count: self.count.unwrap_or(0),
         };
-        Ok(Sample {
-            labels: self.labels,
-            value: Value::Summary(Box::new(summary)),
-        })
+        Ok(Sample::new(self.labels, Value::Summary(Box::new(summary))))
     }
 }
 

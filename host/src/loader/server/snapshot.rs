@@ -91,7 +91,13 @@ impl Snapshot {
                 served.held.dedup();
             }
         }
-        self.units.values().cloned().collect()
+        let units = self.units.values().cloned();
+        units
+            .map(|(mut unit, descriptors)| {
+                unit.resumed = true;
+                (unit, descriptors)
+            })
+            .collect()
     }
 
     /// All statuses as of now: what is left until the next attempt has become less.

@@ -46,6 +46,7 @@ fn unit(name: &str, generation: u64) -> ServedUnit {
         sources: Vec::new(),
         programs: Vec::new(),
         held: Vec::new(),
+        resumed: false,
     }
 }
 

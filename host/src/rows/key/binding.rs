@@ -1,8 +1,10 @@
-//! What a key means, and adding its numbers where they go.
+//! What a key means, what it had when it was last seen, and adding its numbers where they go.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::lives::{Life, Lives};
+use super::table::EntryId;
 use crate::exposition::Number;
 use crate::plugin::NumberSource;
 use crate::rows::number;
@@ -20,12 +22,24 @@ pub(in crate::rows) struct Contribution {
     pub(in crate::rows) scale: f64,
 }
 
-/// What a key means. There is one for every key: 24 bytes.
+/// A contribution and what is known of its number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::rows) struct Counted {
+    pub(in crate::rows) contribution: Contribution,
+    /// When it was last seen, as `number::bits`.
+    pub(in crate::rows) last: u64,
+    /// So much of it was counted by another series, where the key has moved.
+    pub(in crate::rows) base: u64,
+}
+
+/// What a key means. There is one for every key: 32 bytes.
 #[derive(Debug, Clone)]
 pub(in crate::rows) struct CachedKey {
     pub(in crate::rows) key_binding: KeyBinding,
     /// The scrape that last saw the key.
     pub(in crate::rows) seen: u32,
+    /// Of `KeyBinding::One`: see `Counted`.
+    pub(in crate::rows) last: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -48,15 +62,19 @@ pub(in crate::rows) struct Failure {
     again: Again,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::rows) struct Many {
-    pub(in crate::rows) contributions: Vec<Contribution>,
+    pub(in crate::rows) contributions: Box<[Counted]>,
+    /// Numbers of the value that a series has counted which the key has left, up to which value.
+    /// They go nowhere for now.
+    left: Box<[(u32, u64)]>,
     again: Again,
 }
 
 /// When a key is asked about again.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(in crate::rows) enum Again {
+    #[default]
     Never,
     EachScrape,
     /// It has made a plugin fail.
@@ -91,36 +109,308 @@ pub(in crate::rows) struct Numbers<'a> {
 
 impl Numbers<'_> {
     #[inline]
-    pub(in crate::rows) fn add(&self, series: &mut SeriesSet, key_binding: &KeyBinding) {
-        match key_binding {
+    fn read(&self, number: u32) -> Option<Number> {
+        let source = self.sources.get(number as usize)?;
+        number::read_sum(*source, self.bytes, self.cpu_stride)
+    }
+}
+
+impl CachedKey {
+    /// Of a new key, seen in this scrape.
+    pub(in crate::rows) fn new(key_binding: KeyBinding, seen: u32) -> Self {
+        Self {
+            key_binding,
+            seen,
+            last: 0,
+        }
+    }
+
+    /// Of a key, known or new, that was asked about. `known`: what it has had so far, for the
+    /// accumulators that `keeps` says.
+    pub(in crate::rows) fn bound(
+        contributions: &[(u32, Contribution)],
+        again: Again,
+        seen: u32,
+        known: &Known,
+        keeps: impl Fn(AccumulatorId) -> bool,
+    ) -> Self {
+        let counted = |(_, contribution): &(u32, Contribution)| {
+            let begin = Counted {
+                contribution: *contribution,
+                last: 0,
+                base: 0,
+            };
+            if keeps(contribution.accumulator) {
+                known.go_on(begin)
+            } else {
+                begin
+            }
+        };
+        if let ([one @ (_, contribution)], Again::Never) = (contributions, again)
+            && contribution.scale == 1.0
+            && let Ok(number) = u16::try_from(contribution.number)
+        {
+            let Counted { last, base, .. } = counted(one);
+            if base == 0 {
+                let accumulator = contribution.accumulator;
+                return Self {
+                    key_binding: KeyBinding::One {
+                        accumulator,
+                        number,
+                    },
+                    seen,
+                    last,
+                };
+            }
+        }
+        let counted = contributions.iter().map(counted);
+        let goes_on = |number: u32| contributions.iter().any(|(_, one)| one.number == number);
+        let left = known.numbers().filter(|(number, _)| !goes_on(*number));
+        let many = Many {
+            contributions: counted.collect(),
+            left: left.collect(),
+            again,
+        };
+        Self::new(KeyBinding::Many(Box::new(many)), seen)
+    }
+
+    /// Takes over what another version had of this key. `keeps`: see `bound`.
+    pub(in crate::rows) fn go_on(&mut self, known: &Known, keeps: impl Fn(AccumulatorId) -> bool) {
+        let again = self.key_binding.again();
+        match self.key_binding {
+            KeyBinding::Failed(_) => return,
+            KeyBinding::Dropped if known.numbers().next().is_none() => return,
+            _ => {}
+        }
+        let mut contributions = Vec::new();
+        let mut last = Vec::new();
+        self.for_each(|counted| {
+            contributions.push((0, counted.contribution));
+            last.push(counted.last);
+        });
+        *self = Self::bound(&contributions, again, self.seen, known, keeps);
+        // Numbers that the other one did not have.
+        match &mut self.key_binding {
+            KeyBinding::Many(many) => {
+                for (counted, last) in many.contributions.iter_mut().zip(last) {
+                    counted.last = last;
+                }
+            }
+            _ => self.last = last.first().copied().unwrap_or(0),
+        }
+    }
+
+    /// Adds a row's numbers. Those that are less than they were go to `lives`. `id`: of this entry.
+    #[inline]
+    pub(in crate::rows) fn add(
+        &mut self,
+        numbers: &Numbers<'_>,
+        series: &mut SeriesSet,
+        lives: &mut Lives,
+        id: EntryId,
+    ) {
+        match &mut self.key_binding {
             KeyBinding::One {
                 accumulator,
                 number,
-            } => match self.read(u32::from(*number)) {
-                Some(number) => series.add_to(*accumulator, number),
+            } => match numbers.read(u32::from(*number)) {
+                Some(number) => {
+                    if number::is_less(number, self.last) {
+                        lives.note(id, 0, self.last, 0);
+                    }
+                    self.last = number::bits(number);
+                    series.add_to(*accumulator, number);
+                }
                 None => series.touch(*accumulator),
             },
             KeyBinding::Many(many) => {
-                for contribution in &many.contributions {
-                    match self.read(contribution.number) {
-                        Some(number) => {
-                            series.add_to(
-                                contribution.accumulator,
-                                number::scale(number, contribution.scale),
-                            );
-                        }
-                        None => series.touch(contribution.accumulator),
-                    }
+                for (index, counted) in (0..).zip(&mut many.contributions) {
+                    counted.add(numbers, series, lives, (id, index));
                 }
             }
             KeyBinding::Dropped | KeyBinding::Failed(_) => {}
         }
     }
 
+    /// Adds what the row had when it was last seen.
+    pub(in crate::rows) fn add_last(&self, sources: &[NumberSource], series: &mut SeriesSet) {
+        self.for_each(|counted| {
+            let accumulator = counted.contribution.accumulator;
+            match counted.amount(sources) {
+                Some(amount) => series.add_to(accumulator, amount),
+                None => series.touch(accumulator),
+            }
+        });
+    }
+
+    /// All contributions, with what they had when the key was last seen.
+    pub(in crate::rows) fn for_each(&self, mut visit: impl FnMut(Counted)) {
+        match &self.key_binding {
+            KeyBinding::One {
+                accumulator,
+                number,
+            } => visit(Counted {
+                contribution: Contribution {
+                    accumulator: *accumulator,
+                    number: u32::from(*number),
+                    scale: 1.0,
+                },
+                last: self.last,
+                base: 0,
+            }),
+            KeyBinding::Many(many) => many.contributions.iter().copied().for_each(visit),
+            KeyBinding::Dropped | KeyBinding::Failed(_) => {}
+        }
+    }
+
+    /// What the key has had so far.
+    pub(in crate::rows) fn known(&self) -> Known {
+        let mut known = Known::default();
+        self.for_each(|counted| known.counted.push(counted));
+        if let KeyBinding::Many(many) = &self.key_binding {
+            known.left = many.left.to_vec();
+        }
+        known
+    }
+
+    /// The contribution that a life is about, as it was before it.
+    pub(in crate::rows) fn before(&self, life: &Life) -> Option<Counted> {
+        let mut index = 0;
+        let mut found = None;
+        self.for_each(|counted| {
+            if index == life.contribution {
+                found = Some(Counted {
+                    last: life.last,
+                    base: life.base,
+                    ..counted
+                });
+            }
+            index += 1;
+        });
+        found
+    }
+
+    /// Takes a life back.
+    pub(in crate::rows) fn restore(&mut self, life: &Life) {
+        match &mut self.key_binding {
+            KeyBinding::Many(many) => {
+                if let Some(counted) = many.contributions.get_mut(life.contribution as usize) {
+                    (counted.last, counted.base) = (life.last, life.base);
+                }
+            }
+            _ => self.last = life.last,
+        }
+    }
+
+    /// The key is gone, and what it had is accounted for: if it comes back it begins at 0.
+    pub(in crate::rows) fn leave(&mut self) {
+        self.last = 0;
+        if let KeyBinding::Many(many) = &mut self.key_binding {
+            many.left = Box::default();
+            for counted in &mut many.contributions {
+                (counted.last, counted.base) = (0, 0);
+            }
+        }
+    }
+
+    /// The key was not found, which may be the walk's fault; what it had is accounted for. If it
+    /// comes back with as much it goes on from there.
+    pub(in crate::rows) fn rest(&mut self) {
+        let mut resting = Vec::new();
+        self.for_each(|counted| {
+            resting.push(Counted {
+                base: counted.last,
+                ..counted
+            });
+        });
+        match &mut self.key_binding {
+            KeyBinding::Many(many) => many.contributions = resting.into(),
+            KeyBinding::One { .. } => {
+                self.key_binding = KeyBinding::Many(Box::new(Many {
+                    contributions: resting.into(),
+                    ..Many::default()
+                }));
+            }
+            KeyBinding::Dropped | KeyBinding::Failed(_) => {}
+        }
+    }
+}
+
+impl Counted {
     #[inline]
-    fn read(&self, number: u32) -> Option<Number> {
-        let source = self.sources.get(number as usize)?;
-        number::read_sum(*source, self.bytes, self.cpu_stride)
+    fn add(
+        &mut self,
+        numbers: &Numbers<'_>,
+        series: &mut SeriesSet,
+        lives: &mut Lives,
+        (id, index): (EntryId, u32),
+    ) {
+        let Contribution {
+            accumulator,
+            number,
+            scale,
+        } = self.contribution;
+        let Some(number) = numbers.read(number) else {
+            return series.touch(accumulator);
+        };
+        if number::is_less(number, self.last) {
+            lives.note(id, index, self.last, self.base);
+            self.base = 0;
+        }
+        self.last = number::bits(number);
+        let grown = number::subtract(number, number::like(number, self.base));
+        series.add_to(accumulator, number::scale(grown, scale));
+    }
+
+    /// What it has added to its series. None: it has no number.
+    pub(in crate::rows) fn amount(&self, sources: &[NumberSource]) -> Option<Number> {
+        let source = sources.get(self.contribution.number as usize)?;
+        let zero = number::zero(*source);
+        let last = number::like(zero, self.last);
+        let grown = number::subtract(last, number::like(zero, self.base));
+        Some(number::scale(grown, self.contribution.scale))
+    }
+}
+
+/// What a key has had under another binding.
+#[derive(Debug, Default)]
+pub(in crate::rows) struct Known {
+    pub(in crate::rows) counted: Vec<Counted>,
+    /// Numbers that went nowhere, and up to which value they are counted.
+    pub(in crate::rows) left: Vec<(u32, u64)>,
+}
+
+impl Known {
+    /// A contribution of the same key: where it was before it goes on, else it begins where the
+    /// number was.
+    fn go_on(&self, begin: Counted) -> Counted {
+        let contribution = begin.contribution;
+        let same = |known: &&Counted| {
+            known.contribution.accumulator == contribution.accumulator
+                && known.contribution.number == contribution.number
+        };
+        if let Some(known) = self.counted.iter().find(same) {
+            return Counted {
+                contribution,
+                ..*known
+            };
+        }
+        let mut numbers = self.numbers();
+        let known = numbers.find(|(number, _)| *number == contribution.number);
+        let last = known.map_or(0, |(_, last)| last);
+        Counted {
+            last,
+            base: last,
+            ..begin
+        }
+    }
+
+    /// Numbers and what they were when the key was last seen.
+    pub(in crate::rows) fn numbers(&self) -> impl Iterator<Item = (u32, u64)> {
+        let counted = self.counted.iter();
+        let counted = counted.map(|counted| (counted.contribution.number, counted.last));
+        let counted = counted.filter(|(number, _)| *number != NO_NUMBER);
+        counted.chain(self.left.iter().copied())
     }
 }
 
@@ -137,8 +427,8 @@ impl KeyBinding {
     pub(in crate::rows) fn culprit(by: &Arc<str>, before: Option<&Self>, now: Instant) -> Self {
         match before {
             Some(Self::Many(many)) => Self::Many(Box::new(Many {
-                contributions: many.contributions.clone(),
                 again: many.again.after(now),
+                ..(**many).clone()
             })),
             before => {
                 let again = before.map_or(Again::Never, Self::again).after(now);
@@ -146,29 +436,6 @@ impl KeyBinding {
                 Self::Failed(Box::new(Failure { by, again }))
             }
         }
-    }
-
-    pub(in crate::rows) fn of(contributions: &[(u32, Contribution)], provisional: bool) -> Self {
-        if let ([(_, contribution)], false) = (contributions, provisional)
-            && contribution.scale == 1.0
-            && let Ok(number) = u16::try_from(contribution.number)
-        {
-            return Self::One {
-                accumulator: contribution.accumulator,
-                number,
-            };
-        }
-        Self::Many(Box::new(Many {
-            contributions: contributions
-                .iter()
-                .map(|(_, contribution)| *contribution)
-                .collect(),
-            again: if provisional {
-                Again::EachScrape
-            } else {
-                Again::Never
-            },
-        }))
     }
 
     #[inline]
@@ -192,7 +459,7 @@ impl KeyBinding {
             Self::Many(many) => many
                 .contributions
                 .iter_mut()
-                .all(|contribution| follow(&mut contribution.accumulator)),
+                .all(|counted| follow(&mut counted.contribution.accumulator)),
         }
     }
 }
@@ -208,7 +475,10 @@ mod tests {
             number: 0,
             scale: 1.0,
         };
-        let before = KeyBinding::of(&[(0, contribution)], true);
+        let known = Known::default();
+        let contributions = [(0, contribution)];
+        let before =
+            CachedKey::bound(&contributions, Again::EachScrape, 1, &known, |_| true).key_binding;
         let by = "echo".into();
         let now = Instant::now();
         let mut waits = Vec::new();
@@ -218,7 +488,7 @@ mod tests {
             let KeyBinding::Many(many) = &binding else {
                 panic!("{binding:?}")
             };
-            assert_eq!(many.contributions, [contribution]);
+            assert_eq!(many.contributions[0].contribution, contribution);
             if let Again::At { time, waited } = binding.again() {
                 assert_eq!(time, now + waited);
                 waits.push(waited.as_secs());

@@ -2,8 +2,10 @@
 
 mod binding;
 mod layout;
+mod lives;
 mod table;
 
-pub(super) use binding::{Again, CachedKey, Contribution, KeyBinding, NO_NUMBER, Numbers};
+pub(super) use binding::{Again, CachedKey, Contribution, KeyBinding, Known, NO_NUMBER, Numbers};
 pub(crate) use layout::{KeyShape, Layout, MemberField, PackedField, is_cpu};
+pub(super) use lives::Lives;
 pub(super) use table::{EntryId, KeyTable};

@@ -142,13 +142,10 @@ impl<T> KeyTable<T> {
         self.index = Some(index);
     }
 
-    /// Sets the entry of a key, which `find` did not find. Nothing is done if the table is full
-    /// (2^32 entries).
-    pub(in crate::rows) fn put(&mut self, key: &[u8], entry: T) {
+    /// Sets the entry of a key, which `find` did not find. None: the table is full (2^32 entries).
+    pub(in crate::rows) fn put(&mut self, key: &[u8], entry: T) -> Option<EntryId> {
         debug_assert_eq!(key.len(), self.key_size);
-        let Ok(id) = EntryId::try_from(self.entries.len()) else {
-            return;
-        };
+        let id = EntryId::try_from(self.entries.len()).ok()?;
         let Self {
             key_size,
             keys,
@@ -164,14 +161,25 @@ impl<T> KeyTable<T> {
             // The same key may have come twice since it was not found.
             match index.entry(fresh.spread(), same, |known| known.spread()) {
                 Entry::Occupied(known) => {
-                    self.entries[known.get().id as usize] = entry;
-                    return;
+                    let id = known.get().id;
+                    self.entries[id as usize] = entry;
+                    return Some(id);
                 }
                 Entry::Vacant(vacant) => vacant.insert(fresh),
             };
         }
         keys.extend_from_slice(key);
         self.entries.push(entry);
+        Some(id)
+    }
+
+    /// All entries, in the order of their ids.
+    pub(in crate::rows) fn entries(&self) -> &[T] {
+        &self.entries
+    }
+
+    pub(in crate::rows) fn entries_mut(&mut self) -> &mut [T] {
+        &mut self.entries
     }
 
     /// Like `find`, for a look from aside. Call `make_index` first.
@@ -223,7 +231,7 @@ mod tests {
     fn filled(count: u32) -> KeyTable<u32> {
         let mut table = KeyTable::new(4);
         for number in 0..count {
-            table.put(&number.to_le_bytes(), number * 10);
+            assert_eq!(table.put(&number.to_le_bytes(), number * 10), Some(number));
         }
         table.rewind();
         table
@@ -248,8 +256,8 @@ mod tests {
         assert!(table.index.is_none());
         assert_eq!(table.find(&7_u32.to_le_bytes()), None);
         assert!(table.index.is_some());
-        table.put(&7_u32.to_le_bytes(), 70);
-        table.put(&7_u32.to_le_bytes(), 71);
+        assert_eq!(table.put(&7_u32.to_le_bytes(), 70), Some(3));
+        assert_eq!(table.put(&7_u32.to_le_bytes(), 71), Some(3));
         assert_eq!(table.len(), 4);
         let id = table.find(&7_u32.to_le_bytes()).unwrap();
         assert_eq!(table.get(id), Some(&71));

@@ -25,11 +25,12 @@ impl Descriptions<'_> {
             KeyBinding::Dropped => "dropped".into(),
             KeyBinding::Failed(failure) => format!("not decodable by {}", failure.by),
             KeyBinding::One { accumulator, .. } => label(*accumulator)?.to_owned(),
+            KeyBinding::Many(many) if many.contributions.is_empty() => "dropped".into(),
             KeyBinding::Many(many) => {
                 let labels = many
                     .contributions
                     .iter()
-                    .filter_map(|contribution| label(contribution.accumulator));
+                    .filter_map(|counted| label(counted.contribution.accumulator));
                 labels.collect::<Vec<_>>().join("; ")
             }
         })

@@ -18,6 +18,14 @@ pub(crate) struct Plugins {
 pub(crate) struct SessionId(usize);
 
 impl Plugins {
+    /// None of a unit's: keys that are not known wait.
+    pub(in crate::rows) fn out_of_reach() -> Self {
+        Self {
+            sessions: Vec::new(),
+            until: Some(Instant::now()),
+        }
+    }
+
     /// The session with this plugin; `start` makes it if the unit has none yet.
     pub(crate) fn session(&mut self, plugin: &str, start: impl FnOnce() -> Session) -> SessionId {
         if let Some(known) = self

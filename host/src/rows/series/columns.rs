@@ -7,12 +7,31 @@ use super::{FamilyShape, Series};
 use crate::exposition::{BlockIndexes, ColumnValues, Number};
 use crate::rows::number;
 
+/// Which scrape it is, and which series begin with it.
+pub(super) struct Lifetimes {
+    pub(super) scrape: u32,
+    /// A series that has not been seen since this one had no key for a while.
+    pub(super) since: u32,
+    /// Indexes of those that had no key, and have one now.
+    pub(super) begun: Vec<u32>,
+}
+
+impl Lifetimes {
+    #[inline]
+    fn see(&mut self, series: &mut Series, index: u32) {
+        if series.seen < self.since {
+            self.begun.push(index);
+        }
+        series.seen = self.scrape;
+    }
+}
+
 /// Reads the numbers of a family's series and marks those that have one.
 pub(super) fn numbers(
     of_family: &mut [Series],
     accumulators: &[Option<Number>],
     range: Range<u32>,
-    scrape: u32,
+    lifetimes: &mut Lifetimes,
     mut is_shown: impl FnMut(u32, &[Option<Number>]) -> bool,
 ) -> (BlockIndexes, ColumnValues) {
     // Accumulators lie in the order of the map. Fetched with nothing else to do, many are on their
@@ -35,7 +54,7 @@ pub(super) fn numbers(
             let is_part = number.is_some() && is_shown(index, &[number]);
             found.next(index, range.start, is_part);
             if let Some(number) = number {
-                series.seen = scrape;
+                lifetimes.see(series, index);
                 if is_part {
                     values.push(number);
                 }
@@ -50,7 +69,7 @@ pub(super) fn histograms(
     of_family: &mut [Series],
     accumulators: &[Option<Number>],
     range: Range<u32>,
-    scrape: u32,
+    lifetimes: &mut Lifetimes,
     mut is_shown: impl FnMut(u32, &[Option<Number>]) -> bool,
 ) -> (BlockIndexes, ColumnValues) {
     let width = shape.accumulators();
@@ -64,7 +83,7 @@ pub(super) fn histograms(
             found.next(index, range.start, false);
             continue;
         }
-        series.seen = scrape;
+        lifetimes.see(series, index);
         let is_part = is_shown(index, of_series);
         found.next(index, range.start, is_part);
         if let [buckets @ .., sum] = of_series

@@ -93,18 +93,19 @@ impl Index {
         }
     }
 
-    /// Whether there is a series with these labels among the `total` that there are.
-    pub(super) fn has<'a>(
+    /// The index of the series with these labels among the `total` that there are.
+    pub(super) fn find<'a>(
         &mut self,
         wanted: Labels<'a>,
         total: u32,
         labels: impl Fn(u32) -> Labels<'a>,
-    ) -> bool {
+    ) -> Option<u32> {
         let (table, hasher) = (&mut self.table, &self.hasher);
         let table = table.get_or_insert_with(|| index_of(hasher, total, &labels));
         let looked_for = Indexed::new(hasher, wanted, total);
         let same = |known: &Indexed| known.hash == looked_for.hash && labels(known.index) == wanted;
-        table.find(looked_for.spread(), same).is_some()
+        let found = table.find(looked_for.spread(), same);
+        found.map(|known| known.index)
     }
 
     /// Follows series that have moved: the one that was at `indexes[i]` is at `i`. There were

@@ -1,9 +1,11 @@
 //! The series that keys add to: which there are, their order, their bounds, and their numbers.
 
-mod baseline;
+mod adding;
+mod adopt;
 mod columns;
 mod expiry;
 mod index;
+mod kept;
 mod limit;
 mod order;
 mod scale;
@@ -13,7 +15,8 @@ use std::sync::Arc;
 
 use crate::exposition::{FamilyMeta, Kind};
 
-pub(super) use set::SeriesSet;
+pub(super) use adopt::Adopted;
+pub(super) use set::{ScrapeEnd, SeriesSet};
 
 /// Index of an accumulator: a number of the running scrape that keys add to.
 pub(in crate::rows) type AccumulatorId = u32;

@@ -49,6 +49,17 @@ impl Scales {
         if own == factor { 1.0 } else { factor / own }
     }
 
+    /// Takes over the factor of another set's family, where this one has none yet. False: it has
+    /// another.
+    pub(super) fn adopt(&mut self, family: u32, other: &Self, others: u32) -> bool {
+        let theirs = other.0.get(others as usize).copied().flatten();
+        let Some(own) = self.0.get_mut(family as usize) else {
+            return false;
+        };
+        let own = own.or(theirs).inspect(|factor| *own = Some(*factor));
+        own.map(|one| one.factor) == theirs.or(own).map(|one| one.factor)
+    }
+
     pub(super) fn get(&self, family: u32) -> Scale {
         let factor = self.0.get(family as usize).copied().flatten();
         factor.map_or(Scale::One, |factor| factor.scale)

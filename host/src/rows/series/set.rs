@@ -8,79 +8,154 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::baseline::Baseline;
-use super::columns::{histograms, numbers};
+use super::adding::Adding;
+use super::adopt::owner;
+use super::columns::{Lifetimes, histograms, numbers};
 use super::expiry::Expiry;
 use super::index::Index;
+use super::kept::Kept;
 use super::limit::Limit;
 use super::order::Order;
 use super::scale::Scales;
 use super::{AccumulatorId, FamilyShape, REMOVED, Series};
-use crate::config::SeriesBounds;
-use crate::exposition::{ColumnValues, Columns, Family, Kind, LabelBlocks, Number};
-use crate::plugin::SeriesPart;
+use crate::config::{Departed, SeriesBounds};
+use crate::exposition::{
+    BlockIndexes, ColumnValues, Columns, Family, Kind, LabelBlocks, Number, StartTime,
+};
 use crate::rows::number;
 
 /// Every series of one metric, over all its families.
 #[derive(Debug)]
 pub(in crate::rows) struct SeriesSet {
-    families: Vec<FamilyShape>,
+    pub(super) families: Vec<FamilyShape>,
     /// A series and its labels in `blocks` have the same index.
-    series: Vec<Series>,
+    pub(super) series: Vec<Series>,
     /// Shared with the bodies that are still being sent.
-    blocks: Arc<LabelBlocks>,
+    pub(super) blocks: Arc<LabelBlocks>,
+    /// By the same index, shared as well: when the series was 0.
+    pub(super) starts: Arc<Vec<StartTime>>,
+    /// When what comes in this scrape was 0.
+    pub(super) born: StartTime,
     /// So many series are likely to come, where that is known.
     expected: usize,
     /// So many of them are in the order of the output: by family and labels.
     sorted: usize,
-    index: Index,
+    pub(super) index: Index,
     /// None: nothing has been added in this scrape.
-    accumulators: Vec<Option<Number>>,
+    pub(super) accumulators: Vec<Option<Number>>,
     limit: Limit,
-    scales: Scales,
+    pub(super) scales: Scales,
     /// Where series that stand still are left out.
     expiry: Option<Expiry>,
-    /// Of series that are shown from 0.
-    baseline: Option<Box<Baseline>>,
+    /// What keys that are gone have left.
+    pub(super) kept: Kept,
 }
 
-/// The set while series are added to it.
-pub(in crate::rows) struct Adding<'a> {
-    families: &'a [FamilyShape],
-    series: &'a mut Vec<Series>,
-    blocks: &'a mut LabelBlocks,
-    index: &'a mut Index,
-    accumulators: &'a mut Vec<Option<Number>>,
-    limit: &'a mut Limit,
-    scales: &'a mut Scales,
-    expiry: Option<&'a mut Expiry>,
+/// The scrape whose families are wanted.
+pub(in crate::rows) struct ScrapeEnd {
+    /// Its number.
+    pub(in crate::rows) scrape: u32,
+    /// Series that were not seen since this one begin anew if they have a key now.
+    pub(in crate::rows) since: u32,
+    pub(in crate::rows) now: Instant,
+    pub(in crate::rows) begun: StartTime,
 }
 
 impl SeriesSet {
-    pub(in crate::rows) fn new(families: Vec<FamilyShape>, bounds: SeriesBounds) -> Self {
+    /// `created`: when all numbers were 0.
+    pub(in crate::rows) fn new(
+        families: Vec<FamilyShape>,
+        bounds: SeriesBounds,
+        created: StartTime,
+    ) -> Self {
         let limit = Limit::new(bounds.max_series, families.len());
-        Self::with(families, limit, bounds.expire.map(Expiry::new))
+        let expiry = bounds.expire.map(Expiry::new);
+        let mut set = Self::with(families, limit, expiry, bounds.departed);
+        set.born = created;
+        set
     }
 
-    fn with(families: Vec<FamilyShape>, limit: Limit, expiry: Option<Expiry>) -> Self {
+    fn with(
+        families: Vec<FamilyShape>,
+        limit: Limit,
+        expiry: Option<Expiry>,
+        departed: Option<Departed>,
+    ) -> Self {
         Self {
             scales: Scales::new(families.len()),
             families,
             limit,
             expiry,
+            kept: Kept::new(departed),
             series: Vec::new(),
             blocks: Arc::default(),
+            starts: Arc::default(),
+            born: StartTime::default(),
             expected: 0,
             sorted: 0,
             index: Index::default(),
             accumulators: Vec::new(),
-            baseline: None,
         }
     }
 
-    /// From the next complete scrape on.
-    pub(in crate::rows) fn show_from_zero(&mut self) {
-        self.baseline = Some(Box::default());
+    pub(in crate::rows) fn shapes(&self) -> Vec<FamilyShape> {
+        self.families.clone()
+    }
+
+    /// Series that come from now on had no key when the walk of `begun` began.
+    pub(in crate::rows) fn born_since(&mut self, begun: StartTime) {
+        self.born = begun;
+    }
+
+    /// When series that come had no key.
+    pub(in crate::rows) fn born(&self) -> StartTime {
+        self.born
+    }
+
+    /// A key was added to the series of this accumulator.
+    pub(in crate::rows) fn add_key(&mut self, accumulator: AccumulatorId) {
+        self.kept.add_key(accumulator);
+    }
+
+    /// The first accumulator of the series that this one belongs to.
+    pub(in crate::rows) fn first_of(&self, accumulator: AccumulatorId) -> AccumulatorId {
+        self.kept.first_of(accumulator)
+    }
+
+    /// Whether what keys leave in the accumulator's series may be kept.
+    pub(in crate::rows) fn may_keep(&self, accumulator: AccumulatorId) -> bool {
+        self.kept.may_keep(accumulator)
+    }
+
+    /// Whether what keys leave in the accumulator's series is kept.
+    pub(in crate::rows) fn keeps(&self, accumulator: AccumulatorId) -> bool {
+        self.kept.keeps(accumulator)
+    }
+
+    /// A key is gone and has left so much: its series keeps it, or has begun anew.
+    pub(in crate::rows) fn leave(&mut self, accumulator: AccumulatorId, amount: Number) {
+        self.kept.leave(accumulator, amount);
+    }
+
+    /// A key has gone on to another series, or to none, and has left so much in this one.
+    pub(in crate::rows) fn move_away(&mut self, accumulator: AccumulatorId, amount: Number) {
+        self.kept.move_away(accumulator, amount);
+    }
+
+    /// Its numbers need what only this process knows.
+    pub(in crate::rows) fn holds(&self) -> bool {
+        self.kept.holds()
+    }
+
+    /// From now on all series that only grow lack what they have in this scrape.
+    pub(in crate::rows) fn take_off(&mut self) {
+        self.kept.take_off(&self.accumulators);
+    }
+
+    /// Whether any of the series only grows.
+    pub(in crate::rows) fn any_counts(&self) -> bool {
+        let mut kinds = self.families.iter().map(|family| family.meta.kind);
+        kinds.any(|kind| matches!(kind, Kind::Counter | Kind::Histogram))
     }
 
     /// Says how many series a first scrape may find. Room is reserved: memory that isn't written to
@@ -89,8 +164,10 @@ impl SeriesSet {
         self.expected = series;
         // Where there is none to reserve, it grows step by step.
         let _ = self.series.try_reserve_exact(series);
+        let _ = Arc::make_mut(&mut self.starts).try_reserve_exact(series);
         if self.is_small() {
             let _ = self.accumulators.try_reserve_exact(series);
+            self.kept.expect(series);
         }
     }
 
@@ -98,6 +175,7 @@ impl SeriesSet {
     pub(in crate::rows) fn shrink(&mut self) {
         self.series.shrink_to_fit();
         self.accumulators.shrink_to_fit();
+        self.kept.shrink();
     }
 
     pub(in crate::rows) fn adding(&mut self) -> Adding<'_> {
@@ -115,6 +193,9 @@ impl SeriesSet {
             limit: &mut self.limit,
             scales: &mut self.scales,
             expiry: self.expiry.as_mut(),
+            kept: &mut self.kept,
+            starts: Arc::make_mut(&mut self.starts),
+            born: self.born,
         }
     }
 
@@ -140,14 +221,17 @@ impl SeriesSet {
         owners: &[(AccumulatorId, u32)],
         accumulator: AccumulatorId,
     ) -> Option<&str> {
-        let after = owners.partition_point(|&(first, _)| first <= accumulator);
-        let (_, index) = *owners.get(after.checked_sub(1)?)?;
-        Some(self.blocks.get(index))
+        Some(self.blocks.get(owner(owners, accumulator)?))
+    }
+
+    /// Takes all numbers away, to add them once more.
+    pub(in crate::rows) fn empty(&mut self) {
+        self.accumulators.fill(None);
     }
 
     /// Takes all numbers away for a new scrape.
     pub(in crate::rows) fn reset(&mut self) {
-        self.accumulators.fill(None);
+        self.empty();
         self.limit.refused = 0;
         // A histogram has many accumulators: it is worth while to know early that a series is
         // there. Under a limit it has to be known.
@@ -197,7 +281,8 @@ impl SeriesSet {
     pub(in crate::rows) fn compact(&mut self, oldest: u32) -> Vec<AccumulatorId> {
         let limit = Limit::new(self.limit.max, self.families.len());
         let expiry = self.expiry.as_ref().map(Expiry::emptied);
-        let mut kept = Self::with(std::mem::take(&mut self.families), limit, expiry);
+        let families = std::mem::take(&mut self.families);
+        let mut kept = Self::with(families, limit, expiry, self.kept.rule());
         let mut moved = vec![REMOVED; self.accumulators.len()];
         let mut adding = kept.adding();
         let mut sorted = 0;
@@ -213,6 +298,7 @@ impl SeriesSet {
                 adding.limit.count(series.family);
             }
             let accumulators = shape.accumulators();
+            adding.born = self.starts.get(index as usize).copied().unwrap_or_default();
             let first_accumulator = adding.push(series.family, accumulators, series.seen);
             if let Some((kept, all)) = adding.expiry.as_deref_mut().zip(self.expiry.as_ref()) {
                 kept.take_over(all, index);
@@ -229,39 +315,84 @@ impl SeriesSet {
         kept.sorted = sorted;
         kept.limit.refused = self.limit.refused;
         kept.scales = std::mem::take(&mut self.scales);
-        kept.baseline = self.baseline.take();
-        if let Some(baseline) = &mut kept.baseline {
-            baseline.move_to(&moved, kept.accumulators.len());
-        }
+        kept.kept.take_over(&self.kept, &moved);
+        kept.born = self.born;
         *self = kept;
         moved
     }
 
-    /// The families with the series that this scrape, number `scrape`, has added to, sorted by
-    /// their labels. Families without series are left out. Call `sort` before. `complete`: the
-    /// scrape has seen every entry.
-    pub(in crate::rows) fn families(
-        &mut self,
-        scrape: u32,
-        now: Instant,
-        complete: bool,
-    ) -> Vec<Family> {
-        if let Some(baseline) = &mut self.baseline
-            && !baseline.take_off(
-                &self.families,
-                &self.series,
-                &mut self.accumulators,
-                complete,
-            )
-        {
-            return Vec::new();
+    /// The families with the series that this scrape has added to, sorted by their labels. Families
+    /// without series are left out. Call `sort` before.
+    pub(in crate::rows) fn families(&mut self, end: &ScrapeEnd) -> Vec<Family> {
+        self.kept.apply(
+            &self.families,
+            &self.series,
+            &mut self.accumulators,
+            end.now,
+        );
+        let mut lifetimes = Lifetimes {
+            scrape: end.scrape,
+            since: end.since,
+            begun: Vec::new(),
+        };
+        let columns = self.columns(&mut lifetimes, end.now);
+        self.date(lifetimes.begun, end.begun);
+        let families = columns.into_iter().filter_map(|(family, indexes, values)| {
+            let columns = Columns {
+                blocks: Arc::clone(&self.blocks),
+                starts: Arc::clone(&self.starts),
+                indexes,
+                values,
+            };
+            let shape = self.families.get(family as usize)?;
+            (!columns.is_empty()).then(|| Family {
+                meta: Arc::clone(&shape.meta),
+                samples: columns.into(),
+            })
+        });
+        families.collect()
+    }
+
+    /// Says when series were 0: those that come, and those that have fallen in the scrape that has
+    /// begun at `begun`.
+    fn date(&mut self, come: Vec<u32>, begun: StartTime) {
+        let Self {
+            series,
+            starts,
+            kept,
+            born,
+            ..
+        } = self;
+        if !come.is_empty() {
+            let starts = Arc::make_mut(starts);
+            for index in come {
+                if let Some(start) = starts.get_mut(index as usize) {
+                    *start = *born;
+                }
+            }
         }
-        let mut families: Vec<Family> = Vec::new();
+        if kept.any_fallen() {
+            let all = Arc::make_mut(starts).iter_mut().zip(series);
+            for (start, series) in all {
+                if kept.has_fallen(series.first_accumulator) {
+                    *start = begun;
+                }
+            }
+            kept.forget_falls();
+        }
+    }
+
+    /// The numbers of each family, by its index.
+    fn columns(
+        &mut self,
+        lifetimes: &mut Lifetimes,
+        now: Instant,
+    ) -> Vec<(u32, BlockIndexes, ColumnValues)> {
+        let mut columns = Vec::new();
         let mut start = 0;
         let Self {
             families: shapes,
             series,
-            blocks,
             accumulators,
             scales,
             expiry,
@@ -279,12 +410,12 @@ impl SeriesSet {
             let scale = scales.get(family);
             let histogram = (shape.meta.kind == Kind::Histogram).then_some(shape);
             let (indexes, mut values) = match (histogram, &mut *expiry) {
-                (None, None) => numbers(of_family, accumulators, range, scrape, |_, _| true),
+                (None, None) => numbers(of_family, accumulators, range, lifetimes, |_, _| true),
                 (None, Some(expiry)) => numbers(
                     of_family,
                     accumulators,
                     range,
-                    scrape,
+                    lifetimes,
                     |index, accumulators| expiry.is_fresh(index, accumulators, now),
                 ),
                 (Some(shape), expiry) => histograms(
@@ -292,7 +423,7 @@ impl SeriesSet {
                     of_family,
                     accumulators,
                     range,
-                    scrape,
+                    lifetimes,
                     |index, accumulators| {
                         let expiry = expiry.as_mut();
                         expiry.is_none_or(|expiry| expiry.is_fresh(index, accumulators, now))
@@ -303,19 +434,9 @@ impl SeriesSet {
                 ColumnValues::Numbers(numbers) => scale.apply_all(numbers),
                 ColumnValues::Histograms { sums, .. } => scale.apply_all(sums),
             }
-            let columns = Columns {
-                blocks: Arc::clone(blocks),
-                indexes,
-                values,
-            };
-            if !columns.is_empty() {
-                families.push(Family {
-                    meta: Arc::clone(&shape.meta),
-                    samples: columns.into(),
-                });
-            }
+            columns.push((family, indexes, values));
         }
-        families
+        columns
     }
 
     /// Sorts new series in. Costs nothing if there are none, else a comparison and a copy for each
@@ -343,95 +464,21 @@ impl SeriesSet {
             }
             let all = 0..self.accumulators.len() as AccumulatorId;
             moved.get_or_insert_with(|| all.collect::<Vec<_>>())[from as usize] = to;
+            self.kept.join(to, from);
         }
         self.index.move_to(&indexes, series.len());
         if let Some(expiry) = &mut self.expiry {
             expiry.move_to(&indexes);
         }
+        let starts = indexes.iter().map(|&old| self.starts.get(old as usize));
+        self.starts = Arc::new(
+            starts
+                .map(|start| start.copied().unwrap_or_default())
+                .collect(),
+        );
         self.blocks = Arc::new(blocks.in_order(&indexes));
         self.series = indexes.iter().map(|&old| series[old as usize]).collect();
         self.sorted = self.series.len();
         moved
-    }
-}
-
-impl Adding<'_> {
-    /// The accumulator of the series of `family` with these labels; the series is made if it is
-    /// new. None: no such family, or no more room. For `SeriesPart::None` any accumulator of the
-    /// series: see `touch`.
-    #[inline]
-    pub(in crate::rows) fn accumulator(
-        &mut self,
-        family: u32,
-        part: SeriesPart,
-        block: &str,
-    ) -> Option<AccumulatorId> {
-        let shape = self.families.get(family as usize)?;
-        let offset = match part {
-            SeriesPart::Value | SeriesPart::None => 0,
-            SeriesPart::Bucket(bucket) => bucket,
-            SeriesPart::Sum => u32::try_from(shape.bounds.len() + 1).ok()?,
-        };
-        let accumulators = shape.accumulators();
-        let is_over = self.limit.is_reached(family) && !self.is_known(family, block);
-        self.limit.refused += u64::from(is_over);
-        let block = if is_over { &*shape.other } else { block };
-        AccumulatorId::try_from(self.accumulators.len() + accumulators).ok()?;
-        let fresh = self.blocks.push(block)?;
-        let series = &*self.series;
-        let labels = |index| (series[index as usize].family, self.blocks.get(index));
-        match self.index.find_or_add((family, block), fresh, labels) {
-            None => {
-                if !is_over {
-                    self.limit.count(family);
-                }
-                Some(self.push(family, accumulators, 0) + offset)
-            }
-            Some(known) => {
-                self.blocks.pop();
-                let known = self.series.get(known as usize)?;
-                known.first_accumulator.checked_add(offset)
-            }
-        }
-    }
-
-    /// What a number has to be multiplied with before it is added to an accumulator of the family,
-    /// if it is to be multiplied with `factor` in all.
-    #[inline]
-    pub(in crate::rows) fn relative_scale(
-        &mut self,
-        family: u32,
-        part: SeriesPart,
-        factor: f64,
-    ) -> f64 {
-        match part {
-            SeriesPart::Value | SeriesPart::Sum => self.scales.relative(family, factor),
-            SeriesPart::Bucket(_) | SeriesPart::None => factor,
-        }
-    }
-
-    /// Whether there is a series with these labels.
-    fn is_known(&mut self, family: u32, block: &str) -> bool {
-        let series = &*self.series;
-        let labels = |index| (series[index as usize].family, self.blocks.get(index));
-        let total = series.len() as u32;
-        self.index.has((family, block), total, labels)
-    }
-
-    /// Makes the series of the last block.
-    fn push(&mut self, family: u32, accumulators: usize, seen: u32) -> AccumulatorId {
-        let first_accumulator = self.accumulators.len();
-        self.accumulators
-            .resize(first_accumulator + accumulators, None);
-        let first_accumulator = first_accumulator as AccumulatorId;
-        if let Some(expiry) = &mut self.expiry {
-            expiry.push();
-        }
-        self.series.push(Series {
-            family,
-            first_accumulator,
-            seen,
-        });
-        first_accumulator
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::bench::{Bench, Recipe, Seen, uint};
+use super::bench::{Bench, Recipe, Seen, WHOLE, uint};
 use crate::exposition::Number;
+use crate::rows::WalkEnd;
 
 fn map(entries: impl IntoIterator<Item = (u32, u64)>) -> Vec<([u8; 4], u64)> {
     let entries = entries.into_iter();
@@ -27,18 +28,18 @@ fn shown(bench: &mut Bench, entries: impl IntoIterator<Item = (u32, u64)>) -> St
 #[test]
 fn counters_begin_at_their_first_complete_walk() {
     let mut bench = held("counter");
-    bench.incomplete = true;
+    bench.end = WalkEnd::GivenUp;
     assert_eq!(
         shown(&mut bench, [(1, 10)]),
         "",
         "half a map is no beginning"
     );
-    bench.incomplete = false;
+    bench.end = WHOLE;
     assert_eq!(
         shown(&mut bench, [(1, 10), (2, 20)]),
         "id=\"1\" 0, id=\"2\" 0"
     );
-    bench.incomplete = true;
+    bench.end = WalkEnd::GivenUp;
     assert_eq!(
         shown(&mut bench, [(1, 11), (2, 20), (3, 7)]),
         "id=\"1\" 1, id=\"2\" 0, id=\"3\" 7",
@@ -115,8 +116,9 @@ fn histograms_lose_buckets_and_sum() {
     let Seen::Histogram(counts, sum) = scrape([1, 6, 10]) else {
         panic!("expected a histogram");
     };
+    // Slot 0 and the sum have begun anew: what they had stays.
     assert_eq!(
         (counts[..2].to_vec(), sum),
-        (vec![1, 6], Number::Unsigned(10))
+        (vec![2, 2], Number::Unsigned(18))
     );
 }

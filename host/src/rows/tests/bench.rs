@@ -7,13 +7,13 @@ use std::time::Instant;
 use serde_json::{Value as Json, json};
 
 use crate::config::{MetricSource, SeriesBounds};
-use crate::exposition::{Number, Value};
+use crate::exposition::{Number, StartTime, Value};
 use crate::map_batch::MapBatch;
 use crate::plugin::tests::component::{ENGINE, FACTS, Guest};
 use crate::plugin::{Offer, Registry};
 use crate::rows::{
     BucketKeys, KeyShape, Label, Layout, Metric, MetricParts, MetricScrapeStats, PackedField,
-    Plugins, SessionId, Shaper, Step,
+    Plugins, SessionId, Shaper, Step, WalkEnd,
 };
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(&ENGINE, &FACTS).unwrap());
@@ -167,12 +167,16 @@ impl Recipe {
                 shaper,
                 bounds: self.bounds,
                 bucket_keys: self.bucket_keys,
+                measure: String::new(),
+                created: StartTime::of_millis(1),
             }),
             plugins,
             now: Instant::now(),
             key_size: shape.key_size,
             batch: 5000,
-            incomplete: false,
+            max_entries: None,
+            end: WHOLE,
+            walks: 0,
         }
     }
 }
@@ -207,11 +211,17 @@ pub(super) struct Bench {
     key_size: usize,
     /// The time of the next scrape.
     pub(super) now: Instant,
+    /// What the map has room for. None: as many as there are.
+    pub(super) max_entries: Option<usize>,
     /// Entries that the reader hands over at once.
     pub(super) batch: usize,
-    /// The next walks do not get to all entries.
-    pub(super) incomplete: bool,
+    /// How the next walks end.
+    pub(super) end: WalkEnd,
+    /// When the next scrape begins, in milliseconds since 1970: 1000 for each.
+    pub(super) walks: u64,
 }
+
+pub(super) const WHOLE: WalkEnd = WalkEnd::Complete { by_key: false };
 
 /// One series' numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -223,6 +233,8 @@ pub(super) enum Seen {
 pub(super) struct Scraped {
     /// By `name{labels}`.
     pub(super) series: BTreeMap<String, Seen>,
+    /// When each was 0, in milliseconds; the map was made at 1, and scrape n began at 1000 n.
+    pub(super) starts: BTreeMap<String, Option<u64>>,
     pub(super) scrape_stats: MetricScrapeStats,
 }
 
@@ -241,7 +253,10 @@ impl Bench {
         &mut self,
         entries: &[(K, [u64; CPUS])],
     ) -> Scraped {
-        self.metric.begin(entries.len());
+        self.walks += 1;
+        let begun = StartTime::of_millis(1000 * self.walks);
+        self.metric
+            .begin(self.max_entries.unwrap_or(entries.len()), begun);
         for batch in entries.chunks(self.batch) {
             let mut keys = Vec::new();
             let mut values = Vec::new();
@@ -260,17 +275,17 @@ impl Bench {
             };
             self.metric.take(&mut self.plugins, entries);
         }
-        if self.incomplete {
-            self.metric.walk_was_incomplete();
-        }
-        let (families, scrape_stats) = self.metric.finish(self.now);
+        let (families, scrape_stats) = self.metric.finish(self.end, self.now);
         let mut series = BTreeMap::new();
+        let mut starts = BTreeMap::new();
         for family in &families {
             let samples = family.samples.clone().into_list();
             let labels: Vec<&str> = samples.iter().map(|sample| &*sample.labels).collect();
             assert!(labels.is_sorted_by(|a, b| a < b), "sorted, no two alike");
             assert!(!labels.is_empty(), "no family without series");
             for sample in &samples {
+                let name = format!("{}{{{}}}", family.meta.name, sample.labels);
+                starts.insert(name.clone(), sample.start.millis());
                 let seen = match &sample.value {
                     Value::Number(number) => Seen::Number(*number),
                     Value::Histogram(histogram) => {
@@ -278,11 +293,12 @@ impl Bench {
                     }
                     Value::Summary(_) => panic!("no shape makes a summary"),
                 };
-                series.insert(format!("{}{{{}}}", family.meta.name, sample.labels), seen);
+                series.insert(name, seen);
             }
         }
         Scraped {
             series,
+            starts,
             scrape_stats,
         }
     }

@@ -12,14 +12,14 @@ use crate::exposition::Number;
 fn at_most(max: usize) -> SeriesBounds {
     SeriesBounds {
         max_series: NonZeroUsize::new(max),
-        expire: None,
+        ..SeriesBounds::default()
     }
 }
 
 fn expire(seconds: u64) -> SeriesBounds {
     SeriesBounds {
-        max_series: None,
         expire: Some(Duration::from_secs(seconds)),
+        ..SeriesBounds::default()
     }
 }
 

@@ -18,6 +18,7 @@ fn integers_are_exact_and_wrap() {
     let mut merged = Recipe::counter().padded("id", 1, 1, vec![uint()]).bench();
     let scraped = merged.scrape(&[([0, 0], u64::MAX), ([0, 1], 3)]);
     assert_eq!(scraped.text(), "id=\"0\" 2", "as the kernel's own counters");
+    let mut merged = Recipe::counter().padded("id", 1, 1, vec![uint()]).bench();
     let scraped = merged.scrape(&[([0, 0], odd), ([0, 1], odd)]);
     assert_eq!(scraped.text(), format!("id=\"0\" {}", 2 * odd));
 }

@@ -5,20 +5,29 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::json;
 
 use super::bench::{Recipe, Seen, regexp, static_map, uint};
+use crate::config::{Departed, SeriesBounds};
 use crate::exposition::Number;
 
+/// Keys that are gone leave nothing.
+fn drop() -> SeriesBounds {
+    SeriesBounds {
+        departed: Some(Departed::Drop),
+        ..SeriesBounds::default()
+    }
+}
+
 /// xorshift64*: the same numbers every time.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         (self.next() >> 11) % bound
     }
 }
@@ -88,6 +97,7 @@ impl<K> Churn<K> {
 fn counters_are_what_the_map_says() {
     // Kinds 0 and 1 are one text, 2 another, 3 is dropped; groups make many keys one series.
     let mut bench = Recipe::counter()
+        .bounds(drop())
         .label("group", 4, vec![uint()])
         .label(
             "kind",
@@ -145,6 +155,7 @@ fn counters_are_what_the_map_says() {
 fn histograms_are_what_the_map_says() {
     // Buckets 0 to 5, the sum at 6, 7 goes nowhere.
     let mut bench = Recipe::shaped("exp2", json!({ "bucket_min": 0, "bucket_max": 5 }))
+        .bounds(drop())
         .label("disk", 4, vec![uint()])
         .label("cpu", 2, vec![uint()])
         .label("bucket", 1, vec![uint()])

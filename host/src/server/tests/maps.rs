@@ -52,6 +52,7 @@ fn counting(generation: u64, max_series: Option<usize>) -> ServedUnit {
     unit.sources.push(ServedSource::Map {
         map: "counts".to_owned(),
         metrics: vec![0],
+        created: Some(std::time::SystemTime::now()),
     });
     unit
 }

@@ -8,6 +8,7 @@ use super::error::OpenError;
 use crate::bpf::{
     Map, MapReader, ReadError, SampleChannel, SampleCounter, SampleOptions, SampleStats, WalkStats,
 };
+use crate::exposition::StartTime;
 use crate::link::ServedSource;
 use crate::map_batch::MapBatch;
 use crate::object_input::SampleMap;
@@ -34,6 +35,8 @@ pub(super) struct Channel {
     pub(super) key: SourceKey,
     /// Indexes in the unit's config.
     pub(super) metrics: Vec<usize>,
+    /// When all its numbers were 0.
+    pub(super) created: StartTime,
     input: Input,
 }
 
@@ -78,9 +81,14 @@ impl Channel {
             name.ok_or(OpenError::NoMetric(index))
         };
         Ok(match source {
-            ServedSource::Map { map, metrics } => Self {
+            ServedSource::Map {
+                map,
+                metrics,
+                created,
+            } => Self {
                 key: SourceKey::Map(map.into()),
                 metrics,
+                created: created.map_or_else(StartTime::default, StartTime::of),
                 input: Input::Map(only()?),
             },
             ServedSource::Ring {
@@ -97,6 +105,7 @@ impl Channel {
                     flush_interval,
                 },
                 metrics: vec![index],
+                created: StartTime::now(),
                 input: Input::Samples(SampleChannel::Ring(only()?)),
             },
             ServedSource::Perf {
@@ -117,6 +126,7 @@ impl Channel {
                         flush_interval,
                     },
                     metrics: vec![index],
+                    created: StartTime::now(),
                     input: Input::Samples(SampleChannel::Perf { pages, cpus }),
                 }
             }
@@ -159,6 +169,14 @@ impl EntrySource {
         match self {
             Self::Map(reader) => reader.walk(visit),
             Self::Samples(samples) => Ok(samples.walk(visit)),
+        }
+    }
+
+    /// Whether both read the same map, which another version may have named otherwise.
+    pub(super) fn is_same_map(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Map(one), Self::Map(other)) => one.map().id() == other.map().id(),
+            _ => false,
         }
     }
 

@@ -10,10 +10,10 @@ use super::source::{Channel, EntrySource, SourceKey};
 use crate::bpf::{ReadError, SampleStats};
 use crate::config::Diagnostic;
 use crate::digest::Digest;
-use crate::exposition::Family;
+use crate::exposition::{Family, StartTime};
 use crate::link::{ServedProgram, ServedUnit};
 use crate::plugin::Registry;
-use crate::rows::{Metric, MetricScrapeStats, OpenedMetrics, Plugins, open_metrics};
+use crate::rows::{Metric, MetricScrapeStats, OpenedMetrics, Plugins, WalkEnd, open_metrics};
 use crate::server::collectors::{self, Collectors};
 
 pub(in crate::server) struct Version {
@@ -117,6 +117,7 @@ impl Version {
             sources,
             programs,
             held,
+            resumed,
         } = unit;
         let mut descriptors = Descriptors(descriptors.into_iter());
         let mut channels = Vec::with_capacity(sources.len());
@@ -127,7 +128,21 @@ impl Version {
         let programs = descriptors.programs(programs)?;
         let names = specs.iter();
         let names = names.map(|metric| metric.name.as_str().into()).collect();
-        let opened = open_metrics(&config.namespace, &config.config_labels, &specs, registry);
+        let mut created = vec![StartTime::default(); specs.len()];
+        for channel in &channels {
+            for &metric in &channel.metrics {
+                if let Some(created) = created.get_mut(metric) {
+                    *created = channel.created;
+                }
+            }
+        }
+        let opened = open_metrics(
+            &config.namespace,
+            &config.config_labels,
+            &specs,
+            &created,
+            registry,
+        );
         let OpenedMetrics { plugins, metrics } = opened;
         let collectors = Collectors::open(index, &config, registry);
         let (mut metrics, collectors) = join_problems(metrics, collectors)?;
@@ -149,7 +164,12 @@ impl Version {
                 of_source.push(metric.ok_or(OpenError::NoMetric(index))?);
             }
             let counted = channel.key.counted().is_some();
+            // One that was there before the loader was shown by somebody, too.
+            let resumed = resumed || channel.created == StartTime::default();
             for metric in of_source.iter_mut().filter(|_| !counted) {
+                if resumed {
+                    metric.resume();
+                }
                 if held.iter().any(|held| **held == **metric.name()) {
                     metric.show_from_zero();
                 }
@@ -174,19 +194,29 @@ impl Version {
         Ok(())
     }
 
-    /// Goes on with the counted samples of the version before, which ends with this. What it does
-    /// not have is counted from now on.
+    /// Goes on with the version before, which ends with this: with what it knows of the maps that
+    /// both read, and with its counted samples. What it does not have is counted from now on.
     pub(super) fn take_over(&mut self, before: Option<&mut Self>) -> Result<(), OpenError> {
-        let mut known = match before {
-            Some(before) if before.kernel_side == self.kernel_side => {
-                std::mem::take(&mut before.groups)
+        let same_side = before
+            .as_ref()
+            .is_some_and(|before| before.kernel_side == self.kernel_side);
+        let mut known = before.map_or_else(Vec::new, |before| std::mem::take(&mut before.groups));
+        for group in &mut self.groups {
+            let mut known = known.iter_mut();
+            if let Some(other) = known.find(|other| group.source.is_same_map(&other.source)) {
+                follow(&mut group.metrics, &mut other.metrics);
             }
-            _ => Vec::new(),
-        };
-        for (channel, metrics) in std::mem::take(&mut self.shared) {
+        }
+        known.retain(|_| same_side);
+        for (channel, mut metrics) in std::mem::take(&mut self.shared) {
             match known.iter().position(|group| group.key == channel.key) {
                 Some(index) => {
-                    let Group { key, source, .. } = known.swap_remove(index);
+                    let Group {
+                        key,
+                        source,
+                        metrics: mut others,
+                    } = known.swap_remove(index);
+                    follow(&mut metrics, &mut others);
                     self.groups.push(Group {
                         key,
                         source,
@@ -219,14 +249,15 @@ impl Version {
     }
 
     /// Metrics whose numbers need what only this process knows, each given once: samples that are
-    /// counted here, and after a scrape the series that stand for those over a limit.
+    /// counted here, and after a scrape series that stand for those over a limit, or keep what keys
+    /// that are gone had.
     pub(super) fn newly_held(&mut self, scrape: Option<&UnitScrape>) -> Vec<Arc<str>> {
         let counted = self.groups.iter().filter_map(|group| group.key.counted());
         let shared = self.shared.iter();
         let shared = shared.filter_map(|(channel, _)| channel.key.counted());
         let metrics = scrape.map(|scrape| scrape.metrics.iter());
         let over = metrics.into_iter().flatten();
-        let over = over.filter(|metric| metric.walked.over_limit > 0);
+        let over = over.filter(|metric| metric.walked.over_limit > 0 || metric.walked.holds);
         let mut held: Vec<Arc<str>> = counted
             .chain(shared)
             .chain(over.map(|metric| &metric.metric))
@@ -255,8 +286,8 @@ impl Version {
     }
 
     /// Walks every map once and gives its metrics' families. Rows that cannot be decoded are left
-    /// out and reported; so are the metrics of a map that cannot be read to its end, since half a
-    /// map would look like counters that went back.
+    /// out and reported. So are the metrics of a map that cannot be read to its end, unless all of
+    /// it is known from a walk before, since half a map would look like counters that went back.
     ///
     /// Plugins are asked about new keys for three quarters of the time until `deadline`, so that
     /// what is known is served in time; the other keys wait for the next scrape.
@@ -280,8 +311,9 @@ impl Group {
             metrics,
         } = self;
         let max_entries = source.max_entries().unwrap_or(0);
+        let begun = StartTime::now();
         for metric in &mut *metrics {
-            metric.begin(max_entries);
+            metric.begin(max_entries, begun);
         }
         let started = Instant::now();
         let walked = source.walk(|batch| {
@@ -290,8 +322,13 @@ impl Group {
             }
         });
         let took = started.elapsed();
-        let whole = walked.is_ok();
-        let complete = walked.as_ref().is_ok_and(|stats| stats.complete);
+        let end = match &walked {
+            Ok(stats) if stats.complete => WalkEnd::Complete {
+                by_key: stats.by_key,
+            },
+            Ok(_) => WalkEnd::GivenUp,
+            Err(_) => WalkEnd::Failed,
+        };
         match walked {
             Ok(stats) => scrape.maps.push(MapFill {
                 map: Arc::clone(key.map()),
@@ -305,14 +342,9 @@ impl Group {
         let started = Instant::now();
         let mut decode = Duration::ZERO;
         for metric in metrics {
-            if !complete {
-                metric.walk_was_incomplete();
-            }
-            let (families, walked) = metric.finish(now);
+            let (families, walked) = metric.finish(end, now);
             decode += walked.decode_time;
-            if whole {
-                scrape.families.extend(families);
-            }
+            scrape.families.extend(families);
             scrape.metrics.push(MetricScrape {
                 metric: Arc::clone(metric.name()),
                 remembered: metric.remembered(),
@@ -322,6 +354,18 @@ impl Group {
         scrape.render += started.elapsed();
         scrape.decode += decode;
         scrape.read += took.saturating_sub(decode);
+    }
+}
+
+/// Metrics go on where others of their names are.
+fn follow(metrics: &mut [Metric], others: &mut Vec<Metric>) {
+    for metric in metrics {
+        if let Some(index) = others
+            .iter()
+            .position(|other| other.name() == metric.name())
+        {
+            metric.follow(others.swap_remove(index));
+        }
     }
 }
 

@@ -136,9 +136,11 @@ impl Bodies {
 }
 
 fn family(name: &str, kind: Kind, mode: &str, values: impl Iterator<Item = Value>) -> Family {
-    let sample = |(index, value)| Sample {
-        labels: format!("device=\"device{index:05}\",mode=\"{mode}\"").into(),
-        value,
+    let sample = |(index, value)| {
+        Sample::new(
+            format!("device=\"device{index:05}\",mode=\"{mode}\"").into(),
+            value,
+        )
     };
     Family {
         meta: Arc::new(FamilyMeta {

@@ -9,10 +9,11 @@ use serde_json::{Value as Json, json};
 
 use super::decode::Standard;
 use crate::config::{MetricSource, SeriesBounds};
-use crate::exposition::{Family, Format, write};
+use crate::exposition::{Family, Format, StartTime, write};
 use crate::map_batch::MapBatch;
 use crate::rows::{
     KeyShape, Label, Layout, Metric, MetricParts, PackedField, Plugins, SessionId, Shaper, Step,
+    WalkEnd,
 };
 
 /// Entries that come at once, as from the map reader.
@@ -22,6 +23,7 @@ const KEY_SIZE: usize = 24;
 /// Entries of one series of a histogram: buckets 0 to 18, and the sum.
 const BUCKETS: u32 = 20;
 const CPUS: usize = 2;
+const WHOLE: WalkEnd = WalkEnd::Complete { by_key: false };
 
 /// What an entry is to the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Rows {
         let cpus = rows.value_stride / size_of::<u64>();
         rows.scrape();
         rows.take();
-        let (_, walked) = rows.metric.finish(Instant::now());
+        let (_, walked) = rows.metric.finish(WHOLE, Instant::now());
         ensure!(
             walked.rows == u64::from(entries) * cpus as u64 && walked.hits == walked.rows,
             "expected every key to be known, found {} of {}",
@@ -105,7 +107,8 @@ impl Rows {
 
     /// Begins a scrape, finds every entry's row and adds its number.
     pub fn take(&mut self) {
-        self.metric.begin(self.keys.len() / KEY_SIZE);
+        self.metric
+            .begin(self.keys.len() / KEY_SIZE, StartTime::now());
         let keys = self.keys.chunks(BATCH * KEY_SIZE);
         for (keys, values) in keys.zip(self.values.chunks(BATCH * self.value_stride)) {
             let entries = MapBatch {
@@ -132,7 +135,7 @@ impl Rows {
 
     pub(super) fn scrape(&mut self) -> Vec<Family> {
         self.take();
-        self.metric.finish(Instant::now()).0
+        self.metric.finish(WHOLE, Instant::now()).0
     }
 }
 
@@ -207,6 +210,8 @@ fn metric(standard: &Standard, shape: Shape, plugins: &mut Plugins) -> anyhow::R
     Ok(Metric::new(MetricParts {
         bounds: SeriesBounds::default(),
         bucket_keys: None,
+        measure: String::new(),
+        created: StartTime::now(),
         constants: Vec::new(),
         name: "calls_total".into(),
         namespace: "ebpf_exporter".into(),

@@ -232,6 +232,7 @@ impl KernelSide {
             sources,
             programs,
             held,
+            resumed: false,
         };
         Ok((unit, descriptors))
     }

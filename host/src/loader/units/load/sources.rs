@@ -57,7 +57,7 @@ pub(super) fn served(
     let mut descriptors = Vec::new();
     for (index, metric) in specs.iter().enumerate() {
         let known = sources.iter_mut().find_map(|source| match source {
-            ServedSource::Map { map, metrics } if *map == metric.map => Some(metrics),
+            ServedSource::Map { map, metrics, .. } if *map == metric.map => Some(metrics),
             _ => None,
         });
         if metric.source == MetricSource::Map
@@ -84,9 +84,11 @@ fn one(
     match metric.source {
         MetricSource::Map => {
             check_readable(object.map(&map)?.info())?;
+            let created = object.created(&map);
             whole(ServedSource::Map {
                 map,
                 metrics: vec![index],
+                created,
             })
         }
         MetricSource::Samples {
