@@ -101,7 +101,7 @@ fn half_a_sum_is_never_shown() {
         let series = lines(body, "ebpf_exporter_many_total");
         (!series.is_empty()).then(|| series.values().sum::<f64>())
     };
-    let patient = || sum(&host.get("/metrics", &[]).text().to_owned());
+    let patient = || sum(host.get("/metrics", &[]).text());
     eventually("all is decoded", || {
         (patient() == Some(f64::from(KEYS))).then_some(())
     });

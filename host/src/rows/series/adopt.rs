@@ -44,6 +44,8 @@ impl SeriesSet {
     pub(in crate::rows) fn adopt(&mut self, before: &Self, since: u32) -> Adopted {
         self.index.begin(false);
         self.kept.forget_all();
+        // What they had while the one before was shown was seen by nobody.
+        self.kept.end_without(&self.series, &self.accumulators);
         let families: Vec<Option<u32>> = before
             .families
             .iter()

@@ -170,6 +170,7 @@ impl Kept {
     /// A key has gone on to another series, or to none, and has left so much in this one.
     pub(super) fn move_away(&mut self, accumulator: AccumulatorId, amount: Number) {
         self.keep(accumulator);
+        self.clear(self.first_of(accumulator), ENDED);
         self.leave(accumulator, amount);
         self.holds |= self.may_keep(accumulator);
     }
@@ -314,6 +315,19 @@ impl Kept {
         self.ending.clear();
     }
 
+    /// Series that have no number now are not shown before they have one.
+    pub(super) fn end_without(&mut self, series: &[Series], accumulators: &[Option<Number>]) {
+        for one in series {
+            let first = one.first_accumulator;
+            let mut numbers = self
+                .accumulators(first)
+                .filter_map(|accumulator| accumulators.get(accumulator as usize));
+            if numbers.all(Option::is_none) {
+                self.set(first, ENDED);
+            }
+        }
+    }
+
     /// Two series were one: it has two keys.
     pub(super) fn join(&mut self, kept: AccumulatorId, other: AccumulatorId) {
         self.add_key(kept);
@@ -331,7 +345,11 @@ impl Kept {
                 continue;
             }
             if let Some(mark) = self.marks.get_mut(to as usize) {
-                *mark |= other.mark(from) & (FED | KEEPS | ENDED);
+                let of_other = other.mark(from);
+                if of_other & (KEEPS | ENDED) == KEEPS {
+                    *mark &= !ENDED;
+                }
+                *mark |= of_other & (FED | KEEPS | ENDED);
             }
             let departed = other.departed.get(from);
             if number::as_float(departed) != 0.0 {

@@ -182,7 +182,8 @@ impl World {
             .iter()
             .filter_map(|(key, _)| self.meaning(*key))
             .collect();
-        self.learn(&walk, &series, &fed);
+        let is_shown = scraped.scrape_stats.unshown.is_none();
+        self.learn(&walk, &series, &fed, is_shown);
         if waited && !waits {
             // Those without a meaning go on from here once they have one.
             let last = std::mem::take(&mut self.model.last);
@@ -213,7 +214,13 @@ impl World {
     }
 
     /// `series`: what each key has grown in; `fed`: what has keys after the walk.
-    fn learn(&mut self, walk: &[(u8, u64)], series: &[Option<String>], fed: &BTreeSet<String>) {
+    fn learn(
+        &mut self,
+        walk: &[(u8, u64)],
+        series: &[Option<String>],
+        fed: &BTreeSet<String>,
+        is_shown: bool,
+    ) {
         let whole = self.bench.end == WHOLE;
         let model = &mut self.model;
         for name in fed {
@@ -232,6 +239,12 @@ impl World {
             model.sums.entry(series.clone()).or_default().0 += grown;
         }
         if !whole {
+            // A series that is shown with a key has one.
+            for name in fed.iter().filter(|_| is_shown) {
+                if let Some((_, since)) = model.sums.get_mut(name) {
+                    *since = None;
+                }
+            }
             return;
         }
         model
@@ -332,7 +345,7 @@ fn halves() -> Json {
     let half = |key: u64| {
         (
             key.to_string(),
-            json!(if key % 2 == 0 { "even" } else { "odd" }),
+            json!(if key.is_multiple_of(2) { "even" } else { "odd" }),
         )
     };
     Json::Object((0..KEYS).map(half).collect())
@@ -343,7 +356,6 @@ fn run(seed: u64, renames: bool, rule: Option<Departed>) {
     for number in 0..STEPS {
         world.step(number);
     }
-    eprintln!("{:?}", world.counts);
     for what in [
         "deleted",
         "inserted again",
