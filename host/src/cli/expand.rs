@@ -22,6 +22,7 @@ const SWITCHES: [&str; 8] = [
     "log.no-timestamps",
     "web.detailed-exporter-metrics",
     "web.disable-exporter-metrics",
+    "web.openmetrics-created",
 ];
 
 /// A file may name further files; one that names itself must come to an end.

@@ -95,7 +95,7 @@ fn files_that_are_no_objects() {
     fs::write(&broken, &fs::read(&compiled.path).unwrap()[..200]).unwrap();
     for (path, expected) in [
         (dir.path().join("none.bpf.o"), "there is no BPF object"),
-        (dir.path().to_owned(), "not a regular file"),
+        (dir.path().to_owned(), "expected a regular file"),
         (text, "is not an ELF file"),
         (
             PathBuf::from("/proc/self/exe"),

@@ -111,13 +111,13 @@ mod tests {
         assert!(!limit.table_growing(0, 1, None).unwrap());
     }
 
-    /// Each takes addresses, however small it is.
+    /// Memories take addresses, however small they are.
     #[test]
-    fn memories_have_a_number() {
+    fn memories_and_tables_have_a_number() {
         let engine = wasmtime::Engine::default();
-        let instantiated = |instances: usize| {
+        let instantiated = |what: &str, instances: usize| {
             let each = "(core instance (instantiate $m))".repeat(instances);
-            let text = format!("(component (core module $m (memory 0)) {each})");
+            let text = format!("(component (core module $m ({what})) {each})");
             let bytes = wat::parse_str(text).unwrap();
             let component = wasmtime::component::Component::from_binary(&engine, &bytes).unwrap();
             let mut store = wasmtime::Store::new(&engine, MemoryLimit::new(1 << 20));
@@ -126,8 +126,13 @@ mod tests {
             let made = linker.instantiate(&mut store, &component);
             made.map(drop).map_err(|error| format!("{error:#}"))
         };
-        instantiated(MAX_MEMORIES).unwrap();
-        let error = instantiated(90).unwrap_err();
-        assert!(error.contains("memory count too high"), "{error}");
+        for (what, limit, expected) in [
+            ("memory 0", MAX_MEMORIES, "memory count too high"),
+            ("table 0 funcref", MAX_TABLES, "table count too high"),
+        ] {
+            instantiated(what, limit).unwrap();
+            let error = instantiated(what, limit + 1).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -365,14 +365,3 @@ fn opening_can_be_refused_in_the_plugins_words() {
         "a refusal is an answer"
     );
 }
-
-#[test]
-fn tables_have_a_number() {
-    let tables = |count: usize| {
-        let items = "(table 0 funcref) ".repeat(count);
-        Guest::new().items(&items).load().map(drop)
-    };
-    tables(8).unwrap();
-    let error = tables(100).unwrap_err().to_string();
-    assert!(error.contains("table count too high"), "{error}");
-}
