@@ -46,7 +46,7 @@ fn push_v4(out: &mut Vec<u8>, address: [u8; 4]) {
 
 fn push_v6(out: &mut Vec<u8>, address: &[u8; 16]) {
     let (pairs, _) = address.as_chunks::<2>();
-    let (start, end) = longest_zeros(pairs);
+    let (start, end) = longest_zero_run(pairs);
     let mut index = 0;
     while let Some(&pair) = pairs.get(index) {
         if index == start && end > start {
@@ -64,7 +64,7 @@ fn push_v6(out: &mut Vec<u8>, address: &[u8; 16]) {
 
 /// The first of the longest runs of zero groups, if it is longer than one group: where it starts
 /// and ends. Otherwise an end that is no group's index.
-fn longest_zeros(pairs: &[[u8; 2]]) -> (usize, usize) {
+fn longest_zero_run(pairs: &[[u8; 2]]) -> (usize, usize) {
     let mut best = (0, 0);
     let mut start = 0;
     for (index, pair) in pairs.iter().enumerate() {

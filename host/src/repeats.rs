@@ -13,10 +13,10 @@ const MAX_TEXTS: usize = 1024;
 
 /// Texts that have been said, as far as they differ in more than numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Repeats(Mutex<HashMap<u64, Said>>);
+pub(crate) struct Repeats(Mutex<HashMap<u64, Reported>>);
 
 #[derive(Debug)]
-struct Said {
+struct Reported {
     last: Instant,
     held_back: u64,
 }
@@ -42,11 +42,11 @@ impl Repeats {
         if texts.len() >= MAX_TEXTS {
             texts.clear();
         }
-        let said = Said {
+        let reported = Reported {
             last: now,
             held_back: 0,
         };
-        texts.insert(key, said);
+        texts.insert(key, reported);
         Some(0)
     }
 }

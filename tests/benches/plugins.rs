@@ -88,9 +88,9 @@ fn compare<D: BatchDecoder>(rows: &[Vec<u8>], options: &str) {
     let native = native::<D>(rows, options);
     let costs = through_wasm(None, D::NAME, options, rows, None);
     let wasm = batch(&costs, BATCH)["row_ns"].as_f64().unwrap();
-    let alone = batch(&costs, 1)["call_us"].as_f64().unwrap();
+    let single = batch(&costs, 1)["call_us"].as_f64().unwrap();
     println!(
-        "| {} | {wasm:.0} | {native:.0} | {:.1} | {alone:.1} |",
+        "| {} | {wasm:.0} | {native:.0} | {:.1} | {single:.1} |",
         D::NAME,
         wasm / native
     );

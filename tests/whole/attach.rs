@@ -245,7 +245,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        let _gone_already = fs::remove_dir(&self.path);
+        let _removed_already = fs::remove_dir(&self.path);
     }
 }
 

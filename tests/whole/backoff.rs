@@ -44,13 +44,14 @@ fn less_and_less_often_and_at_once_when_a_file_changes() {
     let seconds: u64 = response.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=8).contains(&seconds), "{seconds}");
     // It is in the log once.
-    let said = host.log();
+    let message = host.log();
     assert_eq!(
-        said.lines()
+        message
+            .lines()
             .filter(|line| line.contains("unit failed"))
             .count(),
         1,
-        "{said}"
+        "{message}"
     );
     fs::copy(object("maps"), host.path().join("bad.bpf.o")).unwrap();
     fs::write(

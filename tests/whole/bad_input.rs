@@ -35,7 +35,7 @@ fn fails(bad: impl Fn(Setup) -> Setup, words: &[&str]) {
     serves_good(&host);
     assert_says(&host.log(), words);
     host.stop();
-    fails_alone(&bad, words);
+    fails_without_others(&bad, words);
     let strict = bad(Setup::new().unit("good", "maps", GOOD))
         .argument("--config.strict")
         .run();
@@ -43,10 +43,10 @@ fn fails(bad: impl Fn(Setup) -> Setup, words: &[&str]) {
     strict.says(words);
 }
 
-fn fails_alone(bad: impl Fn(Setup) -> Setup, words: &[&str]) {
-    let alone = bad(Setup::new()).run();
-    assert_eq!(alone.code, Some(1), "nothing can run: {}", alone.log);
-    alone.says(words);
+fn fails_without_others(bad: impl Fn(Setup) -> Setup, words: &[&str]) {
+    let only_bad = bad(Setup::new()).run();
+    assert_eq!(only_bad.code, Some(1), "nothing can run: {}", only_bad.log);
+    only_bad.says(words);
 }
 
 fn yaml_fails(yaml: &str, words: &[&str]) {

@@ -66,8 +66,8 @@ fn keys_over_the_limit_are_added_up_under_other() {
         (labels[0]["metric"].as_str(), labels[0].len()),
         ("hash_total", 2)
     );
-    let said = "metric hash_total: more series than its max_series: those of 3 further keys are added up under `other`";
-    assert!(host.log().contains(said), "{}", host.log());
+    let warning = "metric hash_total: more series than its max_series: those of 3 further keys are added up under `other`";
+    assert!(host.log().contains(warning), "{}", host.log());
 }
 
 #[test]

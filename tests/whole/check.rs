@@ -68,8 +68,8 @@ impl Checked {
     /// What `check` says, less the directory.
     fn check(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let (output, text) = self.run("check", arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!said.contains("panicked"), "{said}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!message.contains("panicked"), "{message}");
         (output.status.code(), text)
     }
 }
@@ -237,14 +237,14 @@ maps:
     ];
     let (code, text) = checked.check(&[]);
     assert_eq!(code, Some(1), "{text}");
-    let found = |place: &str, words: &str| {
+    let found = |position: &str, words: &str| {
         let mut lines = text.lines();
-        lines.any(|line| line.starts_with(place) && line.contains(words))
+        lines.any(|line| line.starts_with(position) && line.contains(words))
     };
     let errors = &expected[..41];
     let missing: Vec<_> = errors
         .iter()
-        .filter(|(place, words)| !found(place, words))
+        .filter(|(position, words)| !found(position, words))
         .collect();
     assert!(missing.is_empty(), "{missing:#?}\n{text}");
     assert!(text.contains("units: 7, with errors: 7"), "{text}");

@@ -142,8 +142,8 @@ fn every_way_to_ask() {
     let open_metrics = host.get(PATH, &[("Accept", Format::OpenMetrics.accept())]);
     assert_eq!(open_metrics.status, 200);
     Body::parse(Format::OpenMetrics, open_metrics.text());
-    let packed = host.get(PATH, &[("Accept-Encoding", "gzip")]);
-    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    let compressed = host.get(PATH, &[("Accept-Encoding", "gzip")]);
+    assert_eq!(compressed.header("content-encoding"), Some("gzip"));
     let head = http::request(host.address(), "HEAD", PATH, &[]);
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(http::request(host.address(), "POST", PATH, &[]).status, 405);

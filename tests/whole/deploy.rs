@@ -48,8 +48,8 @@ fn taken(arguments: &[String]) {
     // A check binds no port.
     let output = program().args(arguments).arg("--config.check").output();
     let output = output.unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("/nowhere does not exist"), "{said}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("/nowhere does not exist"), "{message}");
 }
 
 #[test]
@@ -124,8 +124,8 @@ fn the_units_of_the_config_map_are_right() {
         .arg(setup.path())
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}");
+    let message = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{message}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn the_image_is_run_with_the_least() {
 fn the_systemd_unit_is_as_tight_as_it_says() {
     let path = "examples/deploy/systemd/exporter-host.service";
     let unit = text(path);
-    let said = unit
+    let message = unit
         .lines()
         .find_map(|line| line.strip_prefix("# systemd-analyze security exporter-host: "))
         .and_then(|line| line.split(' ').next())
@@ -219,8 +219,8 @@ fn the_systemd_unit_is_as_tight_as_it_says() {
         .and_then(|(_, rest)| rest.split(' ').next())
         .unwrap_or_else(|| panic!("{exposure}"));
     // Each version of systemd weighs things a little differently.
-    let (found, said): (f64, f64) = (found.parse().unwrap(), said.parse().unwrap());
-    assert!((found - said).abs() < 0.5, "{exposure}");
+    let (found, message): (f64, f64) = (found.parse().unwrap(), message.parse().unwrap());
+    assert!((found - message).abs() < 0.5, "{exposure}");
     let problems = analyze(&["verify"]);
     for complaint in ["Unknown", "ignoring", "Failed to parse"] {
         assert!(!problems.contains(complaint), "{problems}");

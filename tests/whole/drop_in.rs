@@ -115,7 +115,7 @@ const WRONG: [(&str, &str); 8] = [
 
 #[test]
 fn a_wrong_metric_costs_itself_alone() {
-    for (wrong, said) in WRONG {
+    for (wrong, message) in WRONG {
         let yaml = counters(&[wrong, GOOD]);
         let host = Host::start("maps", &yaml);
         host.map("hash_total").set(&number(1), 5);
@@ -126,7 +126,7 @@ fn a_wrong_metric_costs_itself_alone() {
         );
         assert_says(
             &host.log(),
-            &["level=warn msg=\"a metric is left out: ", said],
+            &["level=warn msg=\"a metric is left out: ", message],
         );
         let page = host.get("/", &[]).text().to_owned();
         assert!(page.contains("a metric is left out: "), "{page}");
@@ -136,7 +136,7 @@ fn a_wrong_metric_costs_itself_alone() {
             .argument("--config.strict")
             .run();
         assert_eq!(strict.code, Some(1));
-        strict.says(&[said]);
+        strict.says(&[message]);
         strict.says(&["none of 1 units can run"]);
         let checked = Setup::new()
             .unit("unit", "maps", &yaml)
@@ -155,7 +155,7 @@ fn a_version_with_less_does_not_replace_one_with_more() {
     };
     let other =
         "{name: k4_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}";
-    for (wrong, said) in WRONG {
+    for (wrong, message) in WRONG {
         let host = Setup::new()
             .unit("unit", "maps", &counters(&[other, GOOD]))
             .argument("--config.watch=off")
@@ -165,7 +165,7 @@ fn a_version_with_less_does_not_replace_one_with_more() {
         let before = host.series("ebpf_exporter_k4_total");
         let answer = rewrite(&host, &counters(&[wrong, GOOD]));
         assert!(
-            answer.contains("failed") && answer.contains(said),
+            answer.contains("failed") && answer.contains(message),
             "{answer}"
         );
         assert_eq!(host.series("ebpf_exporter_k4_total"), before, "{wrong}");

@@ -90,7 +90,7 @@ pub(crate) fn features(host: &Host) -> [f64; 7] {
             .iter()
             .filter(|(labels, _)| labels["feature"] == feature);
         // One process has nothing to say of its server.
-        let least = of_feature.map(|(_, value)| *value).reduce(f64::min);
-        least.unwrap_or_default()
+        let min = of_feature.map(|(_, value)| *value).reduce(f64::min);
+        min.unwrap_or_default()
     })
 }

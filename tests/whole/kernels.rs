@@ -72,9 +72,9 @@ fn a_unit_for_another_kernel_is_skipped_beside_the_others() {
         let page = host.get("/", &[]);
         assert!(page.text().contains("skipped"), "{}", page.text());
         assert!(page.text().contains(why.as_str()), "{}", page.text());
-        let alone = host.get(&format!("/metrics/{unit}"), &[]);
-        assert_eq!(alone.status, 503);
-        assert!(alone.text().contains(why.as_str()), "{}", alone.text());
+        let own = host.get(&format!("/metrics/{unit}"), &[]);
+        assert_eq!(own.status, 503);
+        assert!(own.text().contains(why.as_str()), "{}", own.text());
     }
     assert_eq!(state(&host, "here"), "running");
 }

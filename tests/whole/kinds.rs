@@ -14,7 +14,7 @@ use crate::harness::{Host, Setup, eventually, names, series};
 
 const YAML: &str = "metrics: {counters: [{name: kind_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
 /// A unit of another kind beside it, which has to go on whatever becomes of the first.
-pub(crate) const BESIDE: &str = "metrics: {counters: [{name: seen_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
+pub(crate) const SECOND_UNIT: &str = "metrics: {counters: [{name: seen_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
 /// The port that the packet programs look for.
 const PORT: u16 = 34997;
 
@@ -33,7 +33,7 @@ fn host(kind: &str) -> (Host, Outcome) {
     };
     let host = Setup::new()
         .unit("kind", &object, &yaml)
-        .unit("beside", "attach", BESIDE)
+        .unit("beside", "attach", SECOND_UNIT)
         .start();
     let body = host.text();
     let attached = body
@@ -53,12 +53,12 @@ fn host(kind: &str) -> (Host, Outcome) {
 
 /// The host's own words about the unit that does not count. There must be some.
 fn why_not(log: &str) -> String {
-    let said = |words: &str| {
+    let logged = |words: &str| {
         log.lines()
             .find(|line| line.contains("config=kind") && line.contains(words))
     };
-    let line = said("program not attached: ")
-        .or_else(|| said("unit failed: "))
+    let line = logged("program not attached: ")
+        .or_else(|| logged("unit failed: "))
         .unwrap_or_else(|| panic!("the host says why the unit does not count:\n{log}"));
     let (_, why) = line.split_once(": ").unwrap();
     why.chars().take(200).collect()

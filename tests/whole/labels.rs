@@ -108,7 +108,7 @@ fn what_does_not_fit_is_found_without_a_kernel() {
     let setup = Setup::new().unit("unit", "values", &format!("metrics:\n  counters:\n{list}"));
     let checked = Setup::verb(&["check", setup.path().to_str().unwrap()]).run();
     assert_eq!(checked.code, Some(1), "{}", checked.stdout);
-    for (place, words) in [
+    for (position, words) in [
         (
             "3:51",
             "the label `comand`: the key of map `flows_total` has no member `comand`, did you mean `command`?",
@@ -138,7 +138,7 @@ fn what_does_not_fit_is_found_without_a_kernel() {
     ] {
         assert_says(
             &checked.stdout,
-            &[&format!("unit.yaml:{place}: error: metric `"), words],
+            &[&format!("unit.yaml:{position}: error: metric `"), words],
         );
     }
     // Samples have no type at all.

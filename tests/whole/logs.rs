@@ -16,8 +16,8 @@ fn the_first_line_says_which_host_this_is_and_what_it_reads() {
     for word in ["version=", &directory] {
         assert!(first.contains(word), "{first}");
     }
-    let longest = log.lines().map(str::len).max().unwrap();
-    assert!(longest < 500, "{log}");
+    let max_line = log.lines().map(str::len).max().unwrap();
+    assert!(max_line < 500, "{log}");
     assert!(!log.contains("CAP_CHOWN"), "{log}");
 }
 

@@ -21,8 +21,11 @@ const YAML: &str = "metrics: {counters: [\
 
 fn run(program: &str, arguments: &[&OsStr]) {
     let output = Command::new(program).args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {message}"
+    );
 }
 
 /// A pair of interfaces, both up.

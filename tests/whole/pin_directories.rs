@@ -9,7 +9,7 @@ use crate::hardening::{USER, as_user, for_everybody};
 use crate::harness::event::{fire, watch_me};
 use crate::harness::host::assert_says;
 use crate::harness::{Host, Setup};
-use crate::pins::{PINNED, Place, count, yaml};
+use crate::pins::{Fixture, PINNED, count, yaml};
 
 const COLLECTOR: &str = "collectors: [{name: cpustat}]";
 
@@ -47,8 +47,8 @@ fn a_host_without_privileges_says_nothing_of_pins() {
             .file(&format!("unit{number}.yaml"), COLLECTOR)
     });
     fs::remove_file(setup.path().join("unit.yaml")).unwrap();
-    let place = Place::of_mode("0700");
-    let pins = place.path("bpf/exporter-host");
+    let fixture = Fixture::of_mode("0700");
+    let pins = fixture.path("bpf/exporter-host");
     let host = as_user(setup, "")
         .argument(format!("--bpf.pin-dir={}", pins.display()))
         .start();
@@ -60,15 +60,15 @@ fn a_host_without_privileges_says_nothing_of_pins() {
 #[test]
 fn another_user_pins_in_the_directory_that_root_made() {
     for mode in ["0700", "1777"] {
-        let place = Place::of_mode(mode);
-        place.unit("events", &yaml(PINNED));
-        readable(&place);
+        let fixture = Fixture::of_mode(mode);
+        fixture.unit("events", &yaml(PINNED));
+        readable(&fixture);
         let start = || {
-            let cache = place.path("cache");
+            let cache = fixture.path("cache");
             fs::create_dir_all(&cache).unwrap();
             std::os::unix::fs::chown(&cache, Some(USER), Some(USER)).unwrap();
             fs::set_permissions(&cache, Permissions::from_mode(0o700)).unwrap();
-            place
+            fixture
                 .setup()
                 .argument(format!("--user={USER}"))
                 .argument(format!("--plugin.cache-dir={}", cache.display()))
@@ -78,12 +78,12 @@ fn another_user_pins_in_the_directory_that_root_made() {
             watch_me(host);
             fire(3, 2);
             assert_eq!(count(host), Some(sum), "{}", host.log());
-            assert_eq!(place.pins(), ["events_total"], "{mode}: {}", host.log());
+            assert_eq!(fixture.pins(), ["events_total"], "{mode}: {}", host.log());
         };
         let host = start();
         counted(&host, 2.0);
         host.stop();
-        let pins = fs::metadata(place.path("bpf/exporter-host")).unwrap();
+        let pins = fs::metadata(fixture.path("bpf/exporter-host")).unwrap();
         assert_eq!((pins.uid(), pins.mode() & 0o777), (USER, 0o700));
         let host = start();
         assert_says(&host.log(), &["pinned map taken up", "events_total"]);
@@ -92,9 +92,9 @@ fn another_user_pins_in_the_directory_that_root_made() {
 }
 
 /// Directories that everybody may pass through.
-fn readable(place: &Place) {
+fn readable(fixture: &Fixture) {
     for name in ["", "conf.d"] {
-        fs::set_permissions(place.path(name), Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(fixture.path(name), Permissions::from_mode(0o755)).unwrap();
     }
 }
 
@@ -110,8 +110,8 @@ fn plant(script: &str) {
 }
 
 /// Files that are root's alone, and the config directory's.
-fn victim(place: &Place) -> std::path::PathBuf {
-    let victim = place.path("victim");
+fn victim(fixture: &Fixture) -> std::path::PathBuf {
+    let victim = fixture.path("victim");
     fs::create_dir(&victim).unwrap();
     for name in ["a.conf", "events_total"] {
         fs::write(victim.join(name), "secret").unwrap();
@@ -147,16 +147,16 @@ fn what_somebody_else_planted_is_not_used() {
     ];
     for (script, words) in plants {
         for maps in ["", PINNED, "maps: {events_total: {pin: false}}"] {
-            let place = Place::of_mode("1777");
-            readable(&place);
-            let victim = victim(&place);
+            let fixture = Fixture::of_mode("1777");
+            readable(&fixture);
+            let victim = victim(&fixture);
             let script = script
-                .replace("$BPF", place.path("bpf").to_str().unwrap())
+                .replace("$BPF", fixture.path("bpf").to_str().unwrap())
                 .replace("$VICTIM", victim.to_str().unwrap());
             plant(&script);
-            place.unit("events", &yaml(maps));
+            fixture.unit("events", &yaml(maps));
             // Landlock is not what keeps the host from it.
-            let host = place.setup().argument("--hardening.landlock=off").start();
+            let host = fixture.setup().argument("--hardening.landlock=off").start();
             if maps == PINNED {
                 assert_says(&host.log(), words);
                 assert_says(&host.log(), &["events_total is not pinned"]);
@@ -179,14 +179,14 @@ fn what_somebody_else_planted_is_not_used() {
 /// In a directory that is ours: what is no pinned map is nobody's to remove.
 #[test]
 fn a_link_in_the_hosts_own_directory_is_left_alone() {
-    let place = Place::of_mode("1777");
-    let victim = victim(&place);
-    let pins = place.path("bpf/exporter-host");
+    let fixture = Fixture::of_mode("1777");
+    let victim = victim(&fixture);
+    let pins = fixture.path("bpf/exporter-host");
     fs::create_dir(&pins).unwrap();
     fs::set_permissions(&pins, Permissions::from_mode(0o700)).unwrap();
     symlink(&victim, pins.join("net%2E1")).unwrap();
-    place.unit("events", &yaml(PINNED));
-    let setup = place.setup().argument("--hardening.landlock=off");
+    fixture.unit("events", &yaml(PINNED));
+    let setup = fixture.setup().argument("--hardening.landlock=off");
     let host = setup.start();
     assert_says(&host.log(), &["net%2E1 is no directory", "events_total"]);
     host.stop();
@@ -195,9 +195,9 @@ fn a_link_in_the_hosts_own_directory_is_left_alone() {
     fs::create_dir(pins.join("net%2E1")).unwrap();
     fs::set_permissions(pins.join("net%2E1"), Permissions::from_mode(0o700)).unwrap();
     symlink(victim.join("a.conf"), pins.join("net%2E1/old")).unwrap();
-    let host = place.setup().argument("--hardening.landlock=off").start();
+    let host = fixture.setup().argument("--hardening.landlock=off").start();
     assert!(pins.join("net%2E1/events_total").exists());
-    fs::remove_file(place.path("conf.d/net.1.yaml")).unwrap();
+    fs::remove_file(fixture.path("conf.d/net.1.yaml")).unwrap();
     let reload = crate::harness::http::request(host.address(), "POST", "/-/reload", &[]);
     assert!(reload.text().contains("net.1: stop"), "{}", reload.text());
     host.stop();
@@ -209,12 +209,12 @@ fn a_link_in_the_hosts_own_directory_is_left_alone() {
 /// Only who pins removes pins: another host may have made them.
 #[test]
 fn a_host_that_pins_nothing_leaves_pins_where_they_are() {
-    let place = Place::of_mode("1777");
-    place.unit("events", &yaml(PINNED));
-    let first = place.setup().start();
+    let fixture = Fixture::of_mode("1777");
+    fixture.unit("events", &yaml(PINNED));
+    let first = fixture.setup().start();
     let map = first.map("events_total").id();
-    place.unit("events", &yaml(""));
-    let other = place.setup().start();
+    fixture.unit("events", &yaml(""));
+    let other = fixture.setup().start();
     assert!(
         !other.log().contains("another exporter-host"),
         "{}",
@@ -222,23 +222,23 @@ fn a_host_that_pins_nothing_leaves_pins_where_they_are() {
     );
     first.stop();
     other.stop();
-    assert_eq!(place.pins(), ["events_total"]);
-    place.unit("events", &yaml(PINNED));
-    assert_eq!(place.setup().start().map("events_total").id(), map);
+    assert_eq!(fixture.pins(), ["events_total"]);
+    fixture.unit("events", &yaml(PINNED));
+    assert_eq!(fixture.setup().start().map("events_total").id(), map);
 }
 
 /// A second host on the same port neither counts nor pins.
 #[test]
 fn a_port_in_use_ends_a_start_before_anything_counts() {
-    let place = Place::of_mode("1777");
-    place.unit("events", &yaml(PINNED));
-    let first = place.setup().start();
+    let fixture = Fixture::of_mode("1777");
+    fixture.unit("events", &yaml(PINNED));
+    let first = fixture.setup().start();
     watch_me(&first);
     fire(3, 2);
     let map = first.map("events_total").id();
     for maps in [PINNED, "maps: {events_total: {pin: true, max_entries: 77}}"] {
-        place.unit("events", &yaml(maps));
-        let second = place
+        fixture.unit("events", &yaml(maps));
+        let second = fixture
             .setup()
             .own_listener()
             .argument(format!("--web.listen-address={}", first.address()))
@@ -250,8 +250,8 @@ fn a_port_in_use_ends_a_start_before_anything_counts() {
     fire(3, 1);
     assert_eq!(count(&first), Some(3.0));
     first.stop();
-    place.unit("events", &yaml(PINNED));
-    let third = place.setup().start();
+    fixture.unit("events", &yaml(PINNED));
+    let third = fixture.setup().start();
     assert_eq!(third.map("events_total").id(), map);
     assert_eq!(count(&third), Some(3.0));
 }

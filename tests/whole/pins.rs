@@ -12,11 +12,11 @@ use crate::harness::parser::Format;
 use crate::harness::{Body, Host, Setup, eventually};
 
 /// A bpffs of the test's own, and a config directory that outlives hosts.
-pub(crate) struct Place {
+pub(crate) struct Fixture {
     directory: tempfile::TempDir,
 }
 
-impl Place {
+impl Fixture {
     fn new() -> Self {
         Self::of_mode("1777")
     }
@@ -26,14 +26,14 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("bpf")).unwrap();
         fs::create_dir(directory.path().join("conf.d")).unwrap();
-        let place = Self { directory };
+        let fixture = Self { directory };
         let mounted = Command::new("mount")
             .args(["-t", "bpf", "-o", &format!("mode={mode}"), "bpf"])
-            .arg(place.path("bpf"))
+            .arg(fixture.path("bpf"))
             .status()
             .unwrap();
         assert!(mounted.success(), "a bpffs can be mounted (as root)");
-        place
+        fixture
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Fixture {
     fn drop(&mut self) {
         let unmounted = Command::new("umount")
             .arg(self.path("bpf"))
@@ -103,21 +103,21 @@ fn reload(host: &Host) -> String {
 
 #[test]
 fn counts_survive_the_host() {
-    let place = Place::new();
-    place.unit("events", &yaml(PINNED));
-    let host = place.setup().start();
+    let fixture = Fixture::new();
+    fixture.unit("events", &yaml(PINNED));
+    let host = fixture.setup().start();
     watch_me(&host);
     fire(3, 2);
     let map = host.map("events_total").id();
     assert_eq!(
-        (count(&host), place.pins()),
+        (count(&host), fixture.pins()),
         (Some(2.0), vec!["events_total".to_owned()])
     );
     host.stop();
     // Also an upgrade of the object, as long as the map stays what it was.
     for (object, sum) in [("events", 3.0), ("events-again", 4.0)] {
-        place.unit(object, &yaml(PINNED));
-        let host = place.setup().start();
+        fixture.unit(object, &yaml(PINNED));
+        let host = fixture.setup().start();
         assert_says(&host.log(), &["pinned map taken up", "events_total"]);
         assert_eq!(host.map("events_total").id(), map);
         watch_me(&host);
@@ -125,22 +125,22 @@ fn counts_survive_the_host() {
         assert_eq!(count(&host), Some(sum));
         host.stop();
     }
-    assert_eq!(place.pins(), ["events_total"]);
+    assert_eq!(fixture.pins(), ["events_total"]);
 }
 
 #[test]
 fn another_definition_begins_anew() {
-    let place = Place::new();
-    place.unit("events", &yaml(PINNED));
-    let host = place.setup().start();
+    let fixture = Fixture::new();
+    fixture.unit("events", &yaml(PINNED));
+    let host = fixture.setup().start();
     watch_me(&host);
     fire(3, 2);
     host.stop();
-    place.unit(
+    fixture.unit(
         "events",
         &yaml("maps: {events_total: {pin: true, max_entries: 77}}"),
     );
-    let host = place.setup().start();
+    let host = fixture.setup().start();
     assert_says(
         &host.log(),
         &["cannot be taken up", "events_total", "1024", "77"],
@@ -154,18 +154,18 @@ fn another_definition_begins_anew() {
         Some(77.0)
     );
     host.stop();
-    let host = place.setup().start();
+    let host = fixture.setup().start();
     assert_eq!(count(&host), Some(1.0));
 }
 
 #[test]
 fn another_layout_begins_anew() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let yaml = "maps: {io: {pin: true}, kept_total: {pin: true}}\nmetrics: {counters: [\
         {name: reads_total, map: io, value: reads, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}, \
         {name: kept_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
-    place.unit("layout", yaml);
-    let host = place.setup().start();
+    fixture.unit("layout", yaml);
+    let host = fixture.setup().start();
     let counts = |host: &Host| {
         ["reads_total", "kept_total"].map(|name| {
             let body = host.text();
@@ -176,8 +176,8 @@ fn another_layout_begins_anew() {
     fire(3, 2);
     assert_eq!(counts(&host), [Some(2.0), Some(2.0)]);
     host.stop();
-    place.unit("layout-again", yaml);
-    let host = place.setup().start();
+    fixture.unit("layout-again", yaml);
+    let host = fixture.setup().start();
     assert_says(
         &host.log(),
         &[
@@ -194,40 +194,40 @@ fn another_layout_begins_anew() {
 
 #[test]
 fn pins_come_and_go_with_the_yaml() {
-    let place = Place::new();
-    place.unit("events", &yaml(""));
-    let host = place.setup().start();
+    let fixture = Fixture::new();
+    fixture.unit("events", &yaml(""));
+    let host = fixture.setup().start();
     watch_me(&host);
     fire(3, 2);
     // By then the capabilities are gone.
-    place.unit("events", &yaml(PINNED));
+    fixture.unit("events", &yaml(PINNED));
     assert!(reload(&host).contains("net.1: replace"));
     assert_eq!(
-        (count(&host), place.pins()),
+        (count(&host), fixture.pins()),
         (Some(2.0), vec!["events_total".to_owned()]),
         "{}",
         host.log()
     );
-    place.unit("events", &yaml("maps: {events_total: {pin: false}}"));
+    fixture.unit("events", &yaml("maps: {events_total: {pin: false}}"));
     reload(&host);
-    assert_eq!((count(&host), place.pins()), (Some(2.0), vec![]));
-    place.unit("events", &yaml(PINNED));
+    assert_eq!((count(&host), fixture.pins()), (Some(2.0), vec![]));
+    fixture.unit("events", &yaml(PINNED));
     reload(&host);
-    assert_eq!((count(&host), place.pins().len()), (Some(2.0), 1));
-    fs::remove_file(place.path("conf.d/net.1.yaml")).unwrap();
+    assert_eq!((count(&host), fixture.pins().len()), (Some(2.0), 1));
+    fs::remove_file(fixture.path("conf.d/net.1.yaml")).unwrap();
     assert!(reload(&host).contains("net.1: stop"));
-    assert_eq!(place.pins(), Vec::<String>::new());
-    assert!(!place.path("bpf/exporter-host/net%2E1").exists());
+    assert_eq!(fixture.pins(), Vec::<String>::new());
+    assert!(!fixture.path("bpf/exporter-host/net%2E1").exists());
 }
 
 #[test]
 fn a_unit_on_demand_goes_on_counting_where_it_was() {
-    let place = Place::new();
-    place.unit(
+    let fixture = Fixture::new();
+    fixture.unit(
         "events",
         &yaml(&format!("lifecycle: on-demand\nkeepalive: 1s\n{PINNED}")),
     );
-    let host = place.setup().start();
+    let host = fixture.setup().start();
     let get = || host.get("/metrics/net.1", &[]).text().to_owned();
     get();
     watch_me(&host);
@@ -300,20 +300,20 @@ fn what_cannot_be_pinned_is_said() {
 /// Two hosts would take each other's pins away.
 #[test]
 fn a_directory_of_pins_is_one_hosts() {
-    let place = Place::new();
-    place.unit("events", &yaml(PINNED));
-    let first = place.setup().start();
-    assert_eq!(place.pins(), ["events_total"]);
-    let second = place.setup().start();
+    let fixture = Fixture::new();
+    fixture.unit("events", &yaml(PINNED));
+    let first = fixture.setup().start();
+    assert_eq!(fixture.pins(), ["events_total"]);
+    let second = fixture.setup().start();
     assert_says(
         &second.log(),
         &["events_total", "another exporter-host pins"],
     );
     second.stop();
-    assert_eq!(place.pins(), ["events_total"]);
+    assert_eq!(fixture.pins(), ["events_total"]);
     first.stop();
     // It is free again.
-    let third = place.setup().start();
+    let third = fixture.setup().start();
     assert!(
         !third.log().contains("another exporter-host"),
         "{}",

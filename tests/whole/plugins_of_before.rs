@@ -25,8 +25,8 @@ const ALL: [&str; 6] = [
 const LOADAVG: &str = "grants: {read: [/proc/loadavg]}\n";
 
 fn component(name: &str) -> Vec<u8> {
-    let packed = repository().join(format!("tests/compat/0.1.0/{name}.wasm.zst"));
-    zstd::decode_all(fs::File::open(packed).unwrap()).unwrap()
+    let compressed = repository().join(format!("tests/compat/0.1.0/{name}.wasm.zst"));
+    zstd::decode_all(fs::File::open(compressed).unwrap()).unwrap()
 }
 
 fn cpustat_sidecar() -> String {

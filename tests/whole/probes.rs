@@ -14,7 +14,7 @@ use crate::harness::sys::{set_backlog, thread_id};
 use crate::harness::{Host, Setup, eventually, names};
 
 /// A unit that every kernel takes.
-const BESIDE: &str = "metrics: {counters: [{name: events_total, help: Test., labels: [\
+const SECOND_UNIT: &str = "metrics: {counters: [{name: events_total, help: Test., labels: [\
     {name: command, size: 16, decoders: [{name: string}]}, {name: argument, size: 4, decoders: [{name: uint}]}]}]}";
 
 /// A host with this unit, if the kernel takes all its programs.
@@ -25,7 +25,7 @@ fn unit(name: &str) -> Option<Host> {
     let host = Setup::new()
         .unit(name, name, &fs::read_to_string(yaml).unwrap())
         // A host of which no unit runs would end.
-        .unit("beside", "events", BESIDE)
+        .unit("beside", "events", SECOND_UNIT)
         .start();
     let body = host.text();
     let programs: Vec<_> = body

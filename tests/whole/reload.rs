@@ -48,10 +48,10 @@ fn setup() -> Setup {
 
 /// The same; it reloads only when it is told to.
 fn asked() -> Setup {
-    told(setup())
+    on_request(setup())
 }
 
-fn told(setup: Setup) -> Setup {
+fn on_request(setup: Setup) -> Setup {
     setup
         .argument("--config.watch=off")
         .argument("--web.enable-lifecycle")

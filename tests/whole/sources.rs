@@ -20,8 +20,11 @@ const SUCCESS: &str = "exporter_host_collector_success";
 
 fn run(program: &str, arguments: &[&OsStr]) {
     let output = Command::new(program).args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {message}"
+    );
 }
 
 /// Puts a file of the test's in the place of one of /proc, for this thread's mount namespace.
@@ -133,9 +136,9 @@ time.sleep(3600)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = [0; 7];
+        let mut message = [0; 7];
         let out = child.stdout.as_mut().unwrap();
-        out.read_exact(&mut said).expect("it is mounted");
+        out.read_exact(&mut message).expect("it is mounted");
         Self(child)
     }
 }

@@ -139,7 +139,7 @@ fn small_members_are_numbers_too() {
     ];
     let gauges: Vec<String> = members
         .iter()
-        .flat_map(|(name, place, _)| [of(name, name), of(&format!("{name}_placed"), place)])
+        .flat_map(|(name, placement, _)| [of(name, name), of(&format!("{name}_placed"), placement)])
         .collect();
     let yaml = format!("metrics: {{gauges: [{}]}}", gauges.join(", "));
     let host = Host::start("values", &yaml);

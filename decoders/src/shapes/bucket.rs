@@ -55,7 +55,7 @@ pub(super) struct Buckets {
 }
 
 /// More buckets than anyone can want; a slip in the YAML must not fill the memory.
-const MOST_BUCKETS: i128 = 65_536;
+const MAX_BUCKETS: i128 = 65_536;
 
 impl Buckets {
     /// The buckets of a range of integer keys.
@@ -67,8 +67,8 @@ impl Buckets {
             )
             .into());
         }
-        if i128::from(max) - i128::from(min) >= MOST_BUCKETS {
-            return Err(format!("buckets from {min} to {max} are more than {MOST_BUCKETS}").into());
+        if i128::from(max) - i128::from(min) >= MAX_BUCKETS {
+            return Err(format!("buckets from {min} to {max} are more than {MAX_BUCKETS}").into());
         }
         let multiplier = options.multiplier()?;
         // A max below min gives no bucket but the implied one; the sum is still where it would be.
@@ -85,8 +85,8 @@ impl Buckets {
         let Some(&last) = options.bucket_keys.last() else {
             return Err("bucket_keys is missing or empty: list the key of each bucket".into());
         };
-        if options.bucket_keys.len() as i128 > MOST_BUCKETS {
-            return Err(format!("bucket_keys lists more than {MOST_BUCKETS} keys").into());
+        if options.bucket_keys.len() as i128 > MAX_BUCKETS {
+            return Err(format!("bucket_keys lists more than {MAX_BUCKETS} keys").into());
         }
         let multiplier = options.multiplier()?;
         // Adding zero makes -0 a 0.

@@ -120,9 +120,9 @@ impl CgroupIdKeeper {
             map,
             kind,
             regexps: regexps.to_vec(),
-            told: BTreeMap::new(),
+            written: BTreeMap::new(),
             stats: Arc::clone(&stats),
-            complained: false,
+            warned: false,
         };
         // Reading the root itself must work; what goes wrong below it is a cgroup that has just
         // gone.
@@ -266,10 +266,10 @@ struct CgroupIdSync {
     kind: CgroupIdMapKind,
     regexps: Vec<Regex>,
     /// Matching cgroups: path and id.
-    told: BTreeMap<PathBuf, u64>,
+    written: BTreeMap<PathBuf, u64>,
     stats: Arc<Mutex<KeeperStats>>,
     /// One line in the log is enough; the counter has the rest.
-    complained: bool,
+    warned: bool,
 }
 
 impl CgroupIdSync {
@@ -279,13 +279,13 @@ impl CgroupIdSync {
         self.visit(root, &mut |(path, id)| {
             present.insert(path, id);
         });
-        let gone: Vec<PathBuf> = self
-            .told
+        let removed: Vec<PathBuf> = self
+            .written
             .iter()
             .filter(|(path, id)| present.get(*path) != Some(id))
             .map(|(path, _)| path.clone())
             .collect();
-        for path in gone {
+        for path in removed {
             self.remove(&path);
         }
     }
@@ -315,7 +315,7 @@ impl CgroupIdSync {
     }
 
     fn add(&mut self, path: &Path, id: u64) {
-        match self.told.get(path).copied() {
+        match self.written.get(path).copied() {
             Some(known) if known == id => return,
             // Removed and made again under the same name.
             Some(_) => self.remove(path),
@@ -329,8 +329,8 @@ impl CgroupIdSync {
         };
         match result {
             Ok(()) => {
-                self.told.insert(path.to_owned(), id);
-                self.stats.lock().matching = self.told.len();
+                self.written.insert(path.to_owned(), id);
+                self.stats.lock().matching = self.written.len();
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.complain(path, &error),
@@ -340,10 +340,10 @@ impl CgroupIdSync {
     /// Removes `path` and everything below it.
     fn forget(&mut self, path: &Path) {
         let below: Vec<PathBuf> = self
-            .told
+            .written
             .range(path.to_owned()..)
-            .take_while(|(told, _)| told.starts_with(path))
-            .map(|(told, _)| told.clone())
+            .take_while(|(written, _)| written.starts_with(path))
+            .map(|(written, _)| written.clone())
             .collect();
         for path in below {
             // Made again meanwhile, perhaps: then the event for that is on its way.
@@ -352,10 +352,10 @@ impl CgroupIdSync {
     }
 
     fn remove(&mut self, path: &Path) {
-        let Some(id) = self.told.remove(path) else {
+        let Some(id) = self.written.remove(path) else {
             return;
         };
-        self.stats.lock().matching = self.told.len();
+        self.stats.lock().matching = self.written.len();
         // The kernel frees a cgroup's local storage itself.
         if self.kind == CgroupIdMapKind::Hash
             && let Err(error) = self.map.delete(&id.to_ne_bytes())
@@ -366,8 +366,8 @@ impl CgroupIdSync {
 
     fn complain(&mut self, path: &Path, error: &io::Error) {
         self.stats.lock().errors += 1;
-        if !self.complained {
-            self.complained = true;
+        if !self.warned {
+            self.warned = true;
             tracing::warn!(
                 map = self.map.info().name,
                 max_entries = self.map.info().max_entries,

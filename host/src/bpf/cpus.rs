@@ -54,12 +54,12 @@ fn read(path: &Path) -> io::Result<Vec<u32>> {
 /// anything else, an empty list included.
 fn parse(list: &str) -> Option<Vec<u32>> {
     /// Far above the kernel's NR_CPUS: only there to bound what a broken file makes us allocate.
-    const MOST: u32 = 1 << 16;
+    const MAX_CPUS: u32 = 1 << 16;
     let mut cpus = Vec::new();
     for part in list.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-        if first > last || last > MOST {
+        if first > last || last > MAX_CPUS {
             return None;
         }
         cpus.extend(first..=last);

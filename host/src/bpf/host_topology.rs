@@ -156,8 +156,8 @@ mod tests {
         std::thread::spawn(move || {
             #[expect(unsafe_code, reason = "std has no namespaces")]
             // SAFETY: no pointers are passed; only this thread changes over.
-            let alone = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-            assert_eq!(alone, 0);
+            let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+            assert_eq!(unshared, 0);
             let mut events = MachineEvents::listen().unwrap();
             events.wait(Duration::ZERO).unwrap();
             let before = HostTopology::look();

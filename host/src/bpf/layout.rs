@@ -176,12 +176,12 @@ fn difference(was: &CType, now: &CType, what: &str) -> Option<String> {
 }
 
 fn member_difference(was: &Member, now: &Member, what: &str) -> Option<String> {
-    let place = |member: &Member| match member.bit_field {
+    let position = |member: &Member| match member.bit_field {
         None => format!("at byte {}", member.offset),
         Some(BitField { offset, width }) => format!("{width} bits at bit {offset}"),
     };
     if (was.offset, was.bit_field) != (now.offset, now.bit_field) {
-        let (was, now) = (place(was), place(now));
+        let (was, now) = (position(was), position(now));
         return Some(format!("{what} was {was}, is now {now}"));
     }
     difference(&was.ty, &now.ty, what)

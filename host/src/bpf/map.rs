@@ -228,30 +228,30 @@ impl Map {
         self.info.key_size.max(8)
     }
 
-    /// Copies up to `most` entries after the position `from` (`None`: the start) into `keys` and
+    /// Copies up to `max` entries after the position `from` (`None`: the start) into `keys` and
     /// `values`, and the new position into `to`.
     ///
     /// Returns how many were copied and the kernel's verdict: ENOENT comes with the last entries,
-    /// ENOSPC with none (a bucket has more than `most`).
+    /// ENOSPC with none (a bucket has more than `max`).
     pub(super) fn lookup_batch(
         &self,
         from: Option<&mut [u8]>,
         to: &mut [u8],
         keys: &mut [u8],
         values: &mut [u8],
-        most: usize,
+        max: usize,
     ) -> (usize, io::Result<()>) {
         let fits = to.len() == self.cursor_len()
             && from
                 .as_ref()
                 .is_none_or(|from| from.len() == self.cursor_len())
-            && most
+            && max
                 .checked_mul(self.info.key_size)
                 .is_some_and(|bytes| bytes <= keys.len())
-            && most
+            && max
                 .checked_mul(self.value_len())
                 .is_some_and(|bytes| bytes <= values.len());
-        let Some(mut count) = u32::try_from(most).ok().filter(|_| fits) else {
+        let Some(mut count) = u32::try_from(max).ok().filter(|_| fits) else {
             return (0, Err(io::Error::from_raw_os_error(libc::EINVAL)));
         };
         let from: *mut c_void = from.map_or(std::ptr::null_mut(), |from| from.as_mut_ptr().cast());
@@ -272,7 +272,7 @@ impl Map {
                 std::ptr::null(),
             )
         };
-        ((count as usize).min(most), errno::check(ret).map(drop))
+        ((count as usize).min(max), errno::check(ret).map(drop))
     }
 
     fn raw_fd(&self) -> i32 {

@@ -106,14 +106,14 @@ impl OpenObject {
         if let Some(why) = symbols::not_bpf(elf).or_else(|| btf::endless(elf)) {
             return Err(ObjectError::NotBpf { path: name, why });
         }
-        let (opened, said) = log::capture(|| {
+        let (opened, captured) = log::capture(|| {
             builder.name(object_name(path))?;
             builder.open_memory(elf)
         });
         let failed = |error: &libbpf_rs::Error| ObjectError::Open {
             path: name.clone(),
             reason: errno::text(errno::of(error)),
-            log: said.summary(),
+            log: captured.summary(),
         };
         let mut object = opened.map_err(|error| failed(&error))?;
         let maps: Vec<MapInfo> = object.maps().map(|map| map_info(&map)).collect();
@@ -353,7 +353,7 @@ impl OpenObject {
             ..
         } = self;
         let now = SystemTime::now();
-        let (loaded, said) = log::capture(|| object.load());
+        let (loaded, captured) = log::capture(|| object.load());
         let object = loaded.map_err(|error| {
             let on = programs.iter().filter(|(program, _)| program.autoload);
             let on = on.map(|(program, _)| (program.name.as_str(), program.section.as_str()));
@@ -362,8 +362,8 @@ impl OpenObject {
             ObjectError::Load {
                 path: path.clone(),
                 reason: reason + &lacking.unwrap_or_default(),
-                log: said.summary(),
-                program: said.refused_program(),
+                log: captured.summary(),
+                program: captured.refused_program(),
             }
         })?;
         // Some sizes are chosen by libbpf while loading, e.g. a perf event array's.

@@ -36,7 +36,7 @@ struct PinDirectory {
     owner: Owner,
     opened: OnceLock<OwnedFd>,
     /// The directory is this host's, since a unit pins something.
-    claimed: OnceLock<()>,
+    locked: OnceLock<()>,
     /// Units that pin maps, or have since this process was started.
     pinning: Mutex<BTreeSet<String>>,
     /// What the entries of maps are that this process has pinned, by the kernel's number: it cannot
@@ -58,7 +58,7 @@ impl Pins {
             path: directory.to_owned(),
             owner,
             opened: OnceLock::new(),
-            claimed: OnceLock::new(),
+            locked: OnceLock::new(),
             pinning: Mutex::default(),
             layouts: Mutex::default(),
         }))
@@ -76,7 +76,7 @@ impl Pins {
         let (Some(owner), Some(directory)) = (self.0.owner, self.0.opened.get()) else {
             return Ok(());
         };
-        self.claim()
+        self.lock_directory()
             .and_then(|()| pin_directory::hand_over(directory, owner))
             .map_err(|error| {
                 format!(
@@ -103,13 +103,13 @@ impl Pins {
 
     /// Takes the directory for this host for as long as it runs: two hosts would remove each
     /// other's pins and count into the same maps.
-    fn claim(&self) -> io::Result<()> {
-        if self.0.claimed.get().is_some() {
+    fn lock_directory(&self) -> io::Result<()> {
+        if self.0.locked.get().is_some() {
             return Ok(());
         }
         match rustix::fs::flock(self.open()?, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                self.0.claimed.get_or_init(|| ());
+                self.0.locked.get_or_init(|| ());
                 Ok(())
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(io::Error::other(format!(
@@ -182,7 +182,7 @@ impl UnitPins {
             }
             Ok(_) => {}
         }
-        self.all.claim()?;
+        self.all.lock_directory()?;
         MapHandle::from_pinned_path(pin_directory::path_in(&directory, &name))
             .map(Some)
             .map_err(io_error)
@@ -203,7 +203,7 @@ impl UnitPins {
         if let Some(id) = id(&handle) {
             self.all.0.layouts.lock().insert(id, layout);
         }
-        self.all.claim()?;
+        self.all.lock_directory()?;
         let directory = self.make()?;
         let name = escape(map);
         match self.get(map) {
@@ -225,7 +225,7 @@ impl UnitPins {
         let Some(directory) = self.open()? else {
             return Ok(());
         };
-        self.all.claim()?;
+        self.all.lock_directory()?;
         let keep: Vec<String> = maps.iter().map(|map| escape(map)).collect();
         for (name, kind) in pin_directory::entries(&directory)? {
             let kept = keep.iter().any(|kept| pin_directory::is_named(&name, kept));

@@ -191,15 +191,15 @@ impl CType {
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    const MOST: usize = 12;
+    const MAX_MEMBERS: usize = 12;
     let mut shown: Vec<String> = names
-        .take(MOST + 1)
+        .take(MAX_MEMBERS + 1)
         .map(|name| format!("`{name}`"))
         .collect();
     if shown.is_empty() {
         return "none".to_owned();
     }
-    if let Some(last) = shown.get_mut(MOST) {
+    if let Some(last) = shown.get_mut(MAX_MEMBERS) {
         *last = "…".to_owned();
     }
     shown.join(", ")
@@ -281,7 +281,7 @@ impl<'a> TypeReader<'a> {
             return entry;
         };
         for member in map.iter() {
-            let place = match member.name.and_then(|name| name.to_str()) {
+            let field = match member.name.and_then(|name| name.to_str()) {
                 Some("key") => &mut entry.key,
                 Some("value") => &mut entry.value,
                 Some("values") => {
@@ -293,7 +293,7 @@ impl<'a> TypeReader<'a> {
             let pointer = self.btf.type_by_id::<BtfType<'_>>(member.ty);
             let pointer = pointer.filter(|pointer| pointer.kind() == BtfKind::Ptr);
             if let Some(ty) = pointer.and_then(|pointer| pointer.next_type()) {
-                *place = Some(self.read(ty, 0));
+                *field = Some(self.read(ty, 0));
             }
         }
         entry

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// Flags that take no value.
-const SWITCHES: [&str; 8] = [
+const SWITCHES: [&str; 9] = [
     "config.check",
     "config.strict",
     "config.strict-keys",

@@ -184,8 +184,8 @@ pub(super) struct ServeFlags {
     )]
     pub(super) bpf_pin_dir: PathBuf,
 
-    /// Log at level debug with libbpf's messages, among them the whole verifier log of a program that
-    /// is refused; serve /maps
+    /// Log at level debug with libbpf's messages, among them the whole verifier log of a program
+    /// that is refused; serve /maps
     #[arg(long = "debug")]
     pub(super) debug: bool,
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Far more than any answer that is asked for.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// The body of `path` at `url`, which is `http://HOST[:PORT]`, perhaps with a path of its own.
 pub(super) fn get(url: &str, path: &str) -> io::Result<String> {
@@ -48,7 +48,7 @@ pub(super) fn get(url: &str, path: &str) -> io::Result<String> {
     // In one piece, as in `healthcheck`.
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    stream.take(MOST_BYTES).read_to_end(&mut answer)?;
+    stream.take(MAX_BYTES).read_to_end(&mut answer)?;
     let answer = String::from_utf8(answer).map_err(io::Error::other)?;
     let (head, body) = answer
         .split_once("\r\n\r\n")

@@ -66,8 +66,8 @@ impl Inspector {
         for (path, why) in scan.failed.into_iter().chain(refused).chain(unreadable) {
             // A sidecar has said it, with its line.
             let of_sidecar = sidecar::path_of(&path);
-            let said = |one: &Diagnostic| *one.at.file == of_sidecar && one.is_error();
-            if !diagnostics.iter().any(said) {
+            let reported = |one: &Diagnostic| *one.at.file == of_sidecar && one.is_error();
+            if !diagnostics.iter().any(reported) {
                 let at = Span::whole(&Arc::new(path));
                 diagnostics.push(Diagnostic::error(at, why));
             }

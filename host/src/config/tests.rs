@@ -322,10 +322,10 @@ fn a_unit_of_collectors_needs_no_object() {
 #[test]
 fn spans_alone_are_not_fine() {
     let unit = read("tracing: {spans: []}\n").unwrap_err();
-    let said = unit.iter().map(ToString::to_string).collect::<String>();
+    let reported = unit.iter().map(ToString::to_string).collect::<String>();
     assert!(
-        said.contains(":1:10: error: the unit has `tracing` alone"),
-        "{said}"
+        reported.contains(":1:10: error: the unit has `tracing` alone"),
+        "{reported}"
     );
     // With something else it runs.
     let unit = read(&format!("tracing: {{spans: []}}\n{COUNTER}\n")).unwrap();
@@ -441,15 +441,15 @@ fn what_is_missing_at_the_end_is_in_the_last_line() {
 #[test]
 fn nothing_in_a_file_reaches_the_terminal_as_it_is() {
     let labels = "labels: [{name: \"a\\e[2J\\nb\", size: 4}]";
-    let said = diagnostics(&format!(
+    let reported = diagnostics(&format!(
         "metrics: {{counters: [{{name: c, help: h, {labels}}}]}}"
     ));
     assert!(
-        said.contains("the label name `a [2J b` has more than"),
-        "{said}"
+        reported.contains("the label name `a [2J b` has more than"),
+        "{reported}"
     );
     assert_eq!(
-        said.matches(char::is_control).count(),
-        said.lines().count() - 1
+        reported.matches(char::is_control).count(),
+        reported.lines().count() - 1
     );
 }

@@ -110,13 +110,13 @@ fn cgroup2() -> Finding {
 }
 
 fn bpffs() -> Finding {
-    const PLACE: &str = "/sys/fs/bpf";
+    const MOUNT_POINT: &str = "/sys/fs/bpf";
     let mounts = text("/proc/self/mounts").unwrap_or_default();
     let mounted = mounts.lines().any(|line| {
         let mut fields = line.split(' ').skip(1);
-        (fields.next(), fields.next()) == (Some(PLACE), Some("bpf"))
+        (fields.next(), fields.next()) == (Some(MOUNT_POINT), Some("bpf"))
     });
-    let found = if mounted { PLACE } else { "not mounted" };
+    let found = if mounted { MOUNT_POINT } else { "not mounted" };
     Finding::ok("bpffs", found).unless(
         mounted,
         Status::Limited,

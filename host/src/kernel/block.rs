@@ -24,7 +24,7 @@ pub(super) struct BlockDevices {
 struct State {
     names: HashMap<u32, String>,
     read: OncePerScrape,
-    complained: bool,
+    warned: bool,
 }
 
 // === impl BlockDevices ===
@@ -36,8 +36,8 @@ impl BlockDevices {
         if !devices.is_empty() && state.read.take(scrape) {
             match read_text(PATH) {
                 Ok(text) => state.names = parse(&text),
-                Err(error) if !state.complained => {
-                    state.complained = true;
+                Err(error) if !state.warned => {
+                    state.warned = true;
                     warn!("cannot read {PATH}: {error}; block devices stay without names");
                 }
                 Err(_) => {}

@@ -278,11 +278,15 @@ mod tests {
             // Alive for an hour, asked at its start and end only: still known as it was checked in
             // between.
             assert_eq!(ask(0, start).as_deref(), Some("/cg/a"));
-            let gone = start + minutes(60);
-            cgroups.check(1, gone);
+            let removed_at = start + minutes(60);
+            cgroups.check(1, removed_at);
             tree.cgroups.borrow_mut().clear();
-            assert_eq!(ask(2, gone + minutes(9)).as_deref(), Some("/cg/a"));
-            assert_eq!(ask(3, gone + minutes(10)), None, "forbidden: {forbidden}");
+            assert_eq!(ask(2, removed_at + minutes(9)).as_deref(), Some("/cg/a"));
+            assert_eq!(
+                ask(3, removed_at + minutes(10)),
+                None,
+                "forbidden: {forbidden}"
+            );
         }
     }
 

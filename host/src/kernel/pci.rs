@@ -19,7 +19,7 @@ use super::names::{Names, NamesBuilder};
 
 /// The variable that names a pci.ids of the operator's own.
 const VARIABLE: &str = "PCIDB_PATH";
-const PLACES: [&str; 4] = [
+const PATHS: [&str; 4] = [
     "/usr/share/hwdata/pci.ids",
     "/usr/share/misc/pci.ids",
     "/usr/share/hwdata/pci.ids.gz",
@@ -108,9 +108,9 @@ impl PciIds {
 fn read_text(file: &File) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut magic = [0; 2];
-    let packed = FromStart::new(file).read_exact(&mut magic).is_ok() && magic == GZIP;
+    let compressed = FromStart::new(file).read_exact(&mut magic).is_ok() && magic == GZIP;
     let file = FromStart::new(file);
-    if packed {
+    if compressed {
         GzDecoder::new(file)
             .take(MAX_SIZE + 1)
             .read_to_end(&mut bytes)?;
@@ -129,8 +129,8 @@ fn read_text(file: &File) -> io::Result<String> {
 pub(crate) fn open() -> Option<File> {
     let chosen = env::var_os(VARIABLE);
     let chosen = chosen.as_deref().map(Path::new);
-    let places = chosen.into_iter().chain(PLACES.iter().map(Path::new));
-    places
+    let paths = chosen.into_iter().chain(PATHS.iter().map(Path::new));
+    paths
         .filter_map(|path| {
             let opened = File::open(path);
             opened

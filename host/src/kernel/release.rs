@@ -19,7 +19,7 @@ impl KernelVersion {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let parts: Option<Vec<u32>> = text.split('.').map(number).collect();
         parts
-            .filter(|parts| parts.len() <= MOST_PARTS)
+            .filter(|parts| parts.len() <= MAX_PARTS)
             .map(KernelVersion)
     }
 
@@ -37,7 +37,7 @@ impl KernelVersion {
     }
 }
 
-const MOST_PARTS: usize = 3;
+const MAX_PARTS: usize = 3;
 
 fn number(digits: &str) -> Option<u32> {
     // `parse` takes a sign too.
@@ -68,7 +68,7 @@ impl Release {
         let parts: Vec<u32> = numbers
             .split('.')
             .map_while(number)
-            .take(MOST_PARTS)
+            .take(MAX_PARTS)
             .collect();
         (parts.len() >= 2).then(|| Self {
             text: text.to_owned(),

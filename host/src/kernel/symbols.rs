@@ -45,7 +45,7 @@ struct State {
     allowance: OncePerScrape,
     /// Addresses that the present table, freshly read, gave no certain answer for.
     doubts: HashSet<u64>,
-    complained: bool,
+    warned: bool,
 }
 
 /// The kernel's list of symbols, as this process may see it.
@@ -170,7 +170,7 @@ impl State {
     }
 
     fn complain(&mut self, hidden: bool) {
-        if std::mem::replace(&mut self.complained, true) {
+        if std::mem::replace(&mut self.warned, true) {
             return;
         }
         if hidden {

@@ -222,10 +222,10 @@ mod tests {
         assert_eq!(spread(200), [200]);
         assert_eq!(spread(201), [200, 1]);
         assert_eq!(spread(400), [200, 200]);
-        let most = spread(MAX_DESCRIPTORS + 1);
-        assert_eq!(most.len(), 21);
+        let largest = spread(MAX_DESCRIPTORS + 1);
+        assert_eq!(largest.len(), 21);
         assert_eq!(
-            most.iter().map(|here| usize::from(*here)).sum::<usize>(),
+            largest.iter().map(|here| usize::from(*here)).sum::<usize>(),
             4097
         );
         assert_eq!(Head::first(1, 1, 70_000), None);

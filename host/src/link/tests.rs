@@ -83,14 +83,14 @@ fn null() -> OwnedFd {
     File::options().read(true).open("/dev/null").unwrap().into()
 }
 
-/// How many descriptors this process has open. Only of use in [`alone`].
+/// How many descriptors this process has open. Only of use in [`in_own_process`].
 fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Runs the test in a process of its own: for what is the whole process', as its open files and
 /// limits are. `test` is the test's path.
-fn alone(test: &str, work: impl FnOnce()) {
+fn in_own_process(test: &str, work: impl FnOnce()) {
     const VARIABLE: &str = "EXPORTER_HOST_TEST_ALONE";
     if env::var_os(VARIABLE).is_some() {
         work();

@@ -55,8 +55,8 @@ pub(super) fn granted(directories: &[PathBuf]) -> Vec<PathPattern> {
 }
 
 /// Looks at the hardening of this process, the loader or the one that does everything, from the
-/// inside. `of_the_server`: what the server found to be allowed. Says all that was refused; an error
-/// if something was not.
+/// inside. `of_the_server`: what the server found to be allowed. Says all that was refused; an
+/// error if something was not.
 pub(super) fn check(process: Process, of_the_server: &[String]) -> anyhow::Result<()> {
     let attempts = privileges::attempt_all(process).context("cannot check the hardening")?;
     let mut allowed = of_the_server.to_vec();

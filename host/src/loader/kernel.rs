@@ -428,7 +428,7 @@ impl Kernel {
     }
 
     /// What a reload would do to a unit now.
-    pub(super) fn decide(&mut self, name: &str, desired: &Desired) -> Step {
+    pub(super) fn plan_unit(&mut self, name: &str, desired: &Desired) -> Step {
         let unit = self.units.enter_known(name);
         let current = unit.map_or(Current::Absent, |unit| unit.current());
         let stale = self.stale_plugin(name);
@@ -490,8 +490,9 @@ impl Kernel {
         match &done {
             Ok(()) => report_running(&unit),
             Err(failure) => {
-                let said = again.is_some() && diagnostic.as_deref() == Some(&*failure.why);
-                refuse(&mut unit, &failure.why, began, said);
+                let already_reported =
+                    again.is_some() && diagnostic.as_deref() == Some(&*failure.why);
+                refuse(&mut unit, &failure.why, began, already_reported);
                 unit.try_version_later(&known, object, failure, again);
             }
         }
@@ -611,7 +612,7 @@ impl Kernel {
                     }
                     unit.count_restart();
                     drop(unit);
-                    let step = self.decide(&name, &desired);
+                    let step = self.plan_unit(&name, &desired);
                     // The log and the status say what came of it.
                     let _ = self.act(&step, config, object, Some(retry));
                 }
@@ -636,10 +637,10 @@ impl Kernel {
                     "program not attached to what has come: {why}"
                 );
             }
-            let come = kernel.follow_cpus();
+            let added = kernel.follow_cpus();
             unit.attach_later();
             drop(unit);
-            for (map, metric, cpu, buffer) in come {
+            for (map, metric, cpu, buffer) in added {
                 self.link.perf_buffer(&name, &map, &metric, cpu, buffer);
             }
         }
@@ -649,12 +650,12 @@ impl Kernel {
 /// Bytes of a refusal in the log.
 const MAX_LOGGED: usize = 2048;
 
-/// Says that a version cannot be served. `said`: it is known already.
-pub(super) fn refuse(unit: &mut Exclusive<'_>, why: &str, began: Instant, said: bool) {
+/// Says that a version cannot be served. `already_reported`: it is known already.
+pub(super) fn refuse(unit: &mut Exclusive<'_>, why: &str, began: Instant, already_reported: bool) {
     unit.refuse(why, began.elapsed());
     let name = unit.name();
     let why = bounded(why);
-    if said {
+    if already_reported {
         tracing::debug!(config = name, "tried again in vain: {why}");
     } else if unit.is_running() {
         tracing::error!(

@@ -161,7 +161,7 @@ impl Kernel {
             .flatten()
             .map(|config| {
                 let desired = Desired::of(&config);
-                let step = self.decide(&config.name, &desired);
+                let step = self.plan_unit(&config.name, &desired);
                 if step.action != Action::Keep {
                     tracing::info!(config = config.name, "plan: {}: {}", step.action, step.why);
                 }
@@ -177,7 +177,7 @@ impl Kernel {
                 return;
             }
             let name = config.name.clone();
-            let step = self.decide(&name, &desired);
+            let step = self.plan_unit(&name, &desired);
             let done = self.act(&step, config, desired.fingerprint.object, None);
             match done {
                 Ok(()) if step.action == Action::Keep => outcome.kept += 1,

@@ -24,9 +24,9 @@ const LOOK_SELDOM: Duration = Duration::from_secs(10);
 /// Whoever only looks knows that nothing changes when two looks so far apart find the same.
 const QUIET_TO_LOOKS: Duration = Duration::from_secs(1);
 /// A directory that never gets quiet is read all the same.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// So is a file that somebody keeps open for writing.
-const LONGEST_WRITE: Duration = Duration::from_secs(30);
+const MAX_WRITE: Duration = Duration::from_secs(30);
 
 /// Calls `reload` whenever `directories` have changed and been quiet for `quiet`; also if they are
 /// not as in `before` any more. `watching` hears how changes are noticed, whenever that changes.
@@ -141,12 +141,12 @@ impl<W: Fn(WatchMode)> Watcher<W> {
     fn settle(&mut self) {
         let began = Instant::now();
         loop {
-            let longest = if self.events.is_writing() {
-                LONGEST_WRITE
+            let max_wait = if self.events.is_writing() {
+                MAX_WRITE
             } else {
-                LONGEST_WAIT
+                MAX_WAIT
             };
-            if began.elapsed() >= longest {
+            if began.elapsed() >= max_wait {
                 break;
             }
             let quiet = if self.is_notified() {
@@ -183,7 +183,7 @@ mod tests {
         reloads
     }
 
-    const SOON: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     #[test]
     fn many_changes_at_once_are_one_reload() {
@@ -192,7 +192,7 @@ mod tests {
         for file in 0..20 {
             std::fs::write(directory.path().join(format!("{file}.yaml")), "x").unwrap();
         }
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
         assert!(
             reloads.recv_timeout(Duration::from_millis(500)).is_err(),
             "one reload"
@@ -216,7 +216,7 @@ mod tests {
         };
         let quiet = Duration::from_millis(100);
         start(directories, before, Watch::Events, quiet, |_| {}, reload).unwrap();
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
     }
 
     #[test]
@@ -228,11 +228,11 @@ mod tests {
         file.write_all(b"half").unwrap();
         assert!(reloads.recv_timeout(Duration::from_millis(500)).is_err());
         drop(file);
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
         // Nobody waits for a log.
         let mut log = std::fs::File::create(directory.path().join("log")).unwrap();
         log.write_all(b"line").unwrap();
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
     }
 
     /// Nobody tells whoever only looks that a file is being written.
@@ -247,7 +247,7 @@ mod tests {
             assert!(reloads.recv_timeout(Duration::from_millis(500)).is_err());
         }
         drop(file);
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
         assert!(reloads.recv_timeout(Duration::from_secs(3)).is_err());
     }
 
@@ -259,10 +259,10 @@ mod tests {
         let reloads = reloads(&path, Watch::Events);
         std::fs::rename(&path, parent.path().join("old")).unwrap();
         std::fs::create_dir(&path).unwrap();
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
         while reloads.recv_timeout(Duration::from_millis(3000)).is_ok() {}
         std::fs::write(path.join("a.yaml"), "x").unwrap();
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
     }
 
     #[test]
@@ -278,6 +278,6 @@ mod tests {
         let new = parent.path().join("new");
         std::os::unix::fs::symlink(&second, &new).unwrap();
         std::fs::rename(&new, &link).unwrap();
-        reloads.recv_timeout(SOON).unwrap();
+        reloads.recv_timeout(TIMEOUT).unwrap();
     }
 }

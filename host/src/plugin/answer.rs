@@ -46,10 +46,10 @@ pub(super) fn checked(
         return Err(CallError::Series { found, limit });
     }
     let text = text_bytes(&answer, labels);
-    let most = limit.saturating_mul(BYTES_A_SERIES).max(1 << 20);
-    if text > most {
+    let max_text = limit.saturating_mul(BYTES_A_SERIES).max(1 << 20);
+    if text > max_text {
         return Err(CallError::Malformed(format!(
-            "its series would take {text} bytes of text, the limit is {most}: {BYTES_A_SERIES} for each series that it may have"
+            "its series would take {text} bytes of text, the limit is {max_text}: {BYTES_A_SERIES} for each series that it may have"
         )));
     }
     let mut families = Vec::with_capacity(answer.len());
@@ -237,13 +237,13 @@ fn checked_histogram(
         if bound <= before.0 {
             return Err(format!("the bound {bound} comes after {}", before.0));
         }
-        let Some(alone) = count.checked_sub(before.1) else {
+        let Some(in_bucket) = count.checked_sub(before.1) else {
             return Err(format!(
                 "the buckets are not cumulative: {count} up to {bound} after {}",
                 before.1
             ));
         };
-        counts.push(alone);
+        counts.push(in_bucket);
         before = (bound, count);
     }
     let Some(beyond) = histogram.count.checked_sub(before.1) else {
@@ -344,10 +344,10 @@ fn show(number: Number) -> String {
 
 /// A plugin's text as it may stand in a message: one line, not too long.
 pub(super) fn short(text: &str) -> String {
-    const LONGEST: usize = 300;
+    const MAX_CHARS: usize = 300;
     let mut short: String = text
         .chars()
-        .take(LONGEST)
+        .take(MAX_CHARS)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     if short.len() < text.len() {

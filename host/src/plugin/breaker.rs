@@ -11,7 +11,7 @@ const TOLERATED: u32 = 3;
 /// The same of calls with one row alone: each tells of a row, which is not asked about again soon.
 const TOLERATED_ROWS: u32 = 16;
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+const MAX_BACK_OFF: Duration = Duration::from_secs(300);
 
 /// Refuses calls for a while that doubles each time, after failures in a row.
 #[derive(Default)]
@@ -53,8 +53,7 @@ impl Breaker {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= TOLERATED {
             let doublings = (self.failures - TOLERATED).min(16);
-            self.retry_at =
-                Some(now + (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(LONGEST_BACK_OFF));
+            self.retry_at = Some(now + (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(MAX_BACK_OFF));
             self.open.get_or_insert_with(|| stats.breaker_opened());
         }
     }
@@ -82,10 +81,10 @@ mod tests {
         }
         assert!(
             breaker
-                .check(now + LONGEST_BACK_OFF - Duration::from_millis(1))
+                .check(now + MAX_BACK_OFF - Duration::from_millis(1))
                 .is_err()
         );
-        assert!(breaker.check(now + LONGEST_BACK_OFF).is_ok());
+        assert!(breaker.check(now + MAX_BACK_OFF).is_ok());
         assert_eq!(open(&stats), 1);
         breaker.succeeded();
         assert!(breaker.check(now).is_ok());

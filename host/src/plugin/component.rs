@@ -149,7 +149,7 @@ impl Plugin {
     }
 
     /// The same plugin under other terms. `PluginPolicy::check` is up to whoever has them.
-    pub(super) fn under(&self, policy: PluginPolicy) -> Self {
+    pub(super) fn with_policy(&self, policy: PluginPolicy) -> Self {
         Self {
             name: Arc::clone(&self.name),
             digest: self.digest,

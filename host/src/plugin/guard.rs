@@ -14,12 +14,12 @@ thread_local! {
     /// Guards that this thread is in.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Where its last guarded panic happened, by file and line.
-    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+    static LOCATION: Cell<Option<String>> = const { Cell::new(None) };
 }
 /// Guards that any thread is in.
 static GUARDS: AtomicUsize = AtomicUsize::new(0);
-/// As `PLACE`, of the compiler's helpers.
-static FAR_PLACE: Mutex<Option<String>> = Mutex::new(None);
+/// As `LOCATION`, of the compiler's helpers.
+static HELPER_LOCATION: Mutex<Option<String>> = Mutex::new(None);
 
 /// What `work` gives, or what it panicked with and where. Whatever `work` was changing is to be
 /// thrown away then.
@@ -28,11 +28,11 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     QUIET.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let place = || info.location().map(ToString::to_string);
+            let location = || info.location().map(ToString::to_string);
             if DEPTH.get() > 0 {
-                PLACE.set(place());
+                LOCATION.set(location());
             } else if is_helper() {
-                *FAR_PLACE.lock() = place();
+                *HELPER_LOCATION.lock() = location();
             } else {
                 before(info);
             }
@@ -40,9 +40,11 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     });
     let _inside = Inside::new();
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let place = PLACE.take().or_else(|| FAR_PLACE.lock().take());
-        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
-        format!("{}{place}", message(&*payload))
+        let location = LOCATION.take().or_else(|| HELPER_LOCATION.lock().take());
+        let location = location
+            .map(|location| format!(" ({location})"))
+            .unwrap_or_default();
+        format!("{}{location}", message(&*payload))
     })
 }
 

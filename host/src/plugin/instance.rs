@@ -186,7 +186,7 @@ impl Instance {
         self.checked(world::uniform(answer, limits))
     }
 
-    pub(super) fn place(
+    pub(super) fn place_rows(
         &mut self,
         handle: u32,
         rows: u32,

@@ -276,7 +276,7 @@ impl Entry {
         };
         policy.check(parts.digest)?;
         match known {
-            Some(known) if known.plugin.digest == parts.digest => Ok(known.under(policy)),
+            Some(known) if known.plugin.digest == parts.digest => Ok(known.with_policy(policy)),
             _ => Self::load(engine, parts, facts, known, policy),
         }
     }
@@ -293,7 +293,8 @@ impl Entry {
         let PluginParts { name, digest, .. } = parts;
         let compiled = parts.compiled.as_ref().ok_or(LoadError::NoCode)?;
         let component = component::load_compiled(engine, compiled.as_fd())?;
-        let mut plugin = Plugin::link(engine, name, *digest, &component, facts)?.under(policy);
+        let mut plugin =
+            Plugin::link(engine, name, *digest, &component, facts)?.with_policy(policy);
         if let Some(predecessor) = predecessor {
             plugin.stats = Arc::clone(&predecessor.plugin.stats);
             // What hangs there still has its threads.
@@ -314,13 +315,13 @@ impl Entry {
     }
 
     /// The same one if the terms are what they were; otherwise the same component as a new version.
-    fn under(&self, policy: PluginPolicy) -> Self {
+    fn with_policy(&self, policy: PluginPolicy) -> Self {
         if self.plugin.policy.sidecar == policy.sidecar {
             return self.clone();
         }
         tracing::debug!(plugin = self.plugin.name(), "plugin under other terms");
         Self {
-            plugin: Arc::new(self.plugin.under(policy)),
+            plugin: Arc::new(self.plugin.with_policy(policy)),
             catalogue: self.catalogue.clone(),
         }
     }

@@ -87,7 +87,7 @@ impl Live {
     ) -> Result<(u32, &'a ShapeLimits), CallError> {
         match (self.shapers.get(shaper.0), opened.get(shaper.0)) {
             (Some(&handle), Some((_, limits))) => Ok((handle, limits)),
-            _ => Err(gone()),
+            _ => Err(handles_lost()),
         }
     }
 }
@@ -163,7 +163,7 @@ impl Session {
 
     /// Makes an instance, if there is none, before it is asked for anything.
     pub(crate) fn start_now(&mut self) -> Result<(), CallError> {
-        self.revive()
+        self.ensure_instance()
     }
 
     /// Opens a decoder. A refusal is final for these options.
@@ -172,9 +172,9 @@ impl Session {
         name: &str,
         options: &str,
     ) -> Result<DecoderId, OpenError> {
-        self.revive()?;
+        self.ensure_instance()?;
         let Some(live) = &mut self.live else {
-            return Err(gone().into());
+            return Err(handles_lost().into());
         };
         match live.instance.open_decoder(name, options) {
             Ok(handle) => live.decoders.push(handle),
@@ -188,16 +188,16 @@ impl Session {
     }
 
     /// Opens a shaper. `decoded`: the names of the metric's decoded labels; whatever else the
-    /// families declare has to come from `place`.
+    /// families declare has to come from `place_rows`.
     pub(crate) fn open_shaper(
         &mut self,
         name: &str,
         options: &str,
         decoded: &[&str],
     ) -> Result<(ShaperId, Vec<ShapedFamily>, Vec<NumberSource>), OpenError> {
-        self.revive()?;
+        self.ensure_instance()?;
         let Some(live) = &mut self.live else {
-            return Err(gone().into());
+            return Err(handles_lost().into());
         };
         let opened = match live.instance.open_shaper(name, options) {
             Ok(opened) => opened,
@@ -227,10 +227,10 @@ impl Session {
         ))
     }
 
-    /// Where this shaper puts every key, if it treats all alike; none: `place` says it.
+    /// Where this shaper puts every key, if it treats all alike; none: `place_rows` says it.
     pub(crate) fn uniform(&mut self, shaper: ShaperId) -> Result<Vec<Placement>, CallError> {
-        self.revive()?;
-        let live = self.live.as_mut().ok_or_else(gone)?;
+        self.ensure_instance()?;
+        let live = self.live.as_mut().ok_or_else(handles_lost)?;
         let (handle, limits) = live.shaper(&self.shapers, shaper)?;
         let started = Instant::now();
         let answer = live.instance.uniform(handle, limits);
@@ -243,27 +243,27 @@ impl Session {
         input: &Cells,
     ) -> Result<Decoded, CallError> {
         let _slot = self.call_permit()?;
-        self.revive()?;
-        let live = self.live.as_mut().ok_or_else(gone)?;
-        let handle = *live.decoders.get(decoder.0).ok_or_else(gone)?;
+        self.ensure_instance()?;
+        let live = self.live.as_mut().ok_or_else(handles_lost)?;
+        let handle = *live.decoders.get(decoder.0).ok_or_else(handles_lost)?;
         let started = Instant::now();
         let answer = live.instance.decode(handle, input);
         self.settle(answer, input.len(), started)
     }
 
-    pub(crate) fn place(
+    pub(crate) fn place_rows(
         &mut self,
         shaper: ShaperId,
         keys: &Cells,
         labels: &[impl Borrow<Cells>],
     ) -> Result<Placed, CallError> {
         let _slot = self.call_permit()?;
-        self.revive()?;
-        let live = self.live.as_mut().ok_or_else(gone)?;
+        self.ensure_instance()?;
+        let live = self.live.as_mut().ok_or_else(handles_lost)?;
         let (handle, limits) = live.shaper(&self.shapers, shaper)?;
-        let rows = u32::try_from(keys.len()).map_err(|_| gone())?;
+        let rows = u32::try_from(keys.len()).map_err(|_| handles_lost())?;
         let started = Instant::now();
-        let answer = live.instance.place(handle, rows, keys, labels, limits);
+        let answer = live.instance.place_rows(handle, rows, keys, labels, limits);
         self.settle(answer, keys.len(), started)
     }
 
@@ -276,7 +276,7 @@ impl Session {
     }
 
     /// Makes sure that there is an instance with everything opened.
-    fn revive(&mut self) -> Result<(), CallError> {
+    fn ensure_instance(&mut self) -> Result<(), CallError> {
         if self.live.is_some() {
             return Ok(());
         }
@@ -289,7 +289,7 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
-                self.bury(&error);
+                self.discard_instance(&error);
                 Err(error)
             }
         }
@@ -349,7 +349,7 @@ impl Session {
         self.budget.calls = self.budget.calls.saturating_sub(1);
         self.budget.time = self.budget.time.saturating_sub(started.elapsed());
         match self.blame {
-            Blame::Plugin => self.bury(error),
+            Blame::Plugin => self.discard_instance(error),
             Blame::Suspects => self.drop_instance(),
             Blame::Rows => {
                 self.rows_at_once = (rows / 2).max(1);
@@ -365,12 +365,12 @@ impl Session {
 
     fn open_failed(&mut self, error: OpenError) -> OpenError {
         if let OpenError::Call(call) = &error {
-            self.bury(call);
+            self.discard_instance(call);
         }
         error
     }
 
-    fn bury(&mut self, error: &CallError) {
+    fn discard_instance(&mut self, error: &CallError) {
         self.drop_instance();
         if error.is_the_plugins() {
             self.breaker.failed(Instant::now(), &self.plugin.stats);
@@ -396,6 +396,6 @@ pub(crate) fn new_labels<'a>(families: &'a [ShapedFamily], decoded: &[&str]) -> 
 }
 
 /// Cannot happen: ids come from this session and are opened again with each instance.
-fn gone() -> CallError {
+fn handles_lost() -> CallError {
     CallError::Instantiate("the instance has lost its handles".into())
 }

@@ -114,9 +114,9 @@ fn blocks_are_labels(cells: &Cells) {
     }
     assert_eq!(renderer.blocks().count(), cells.len());
     for (row, block) in renderer.blocks().enumerate() {
-        let mut alone = String::new();
-        template.render_into(&mut alone, |_| String::from_utf8_lossy(cells.get(row)));
-        assert_eq!(block, alone);
+        let mut rendered = String::new();
+        template.render_into(&mut rendered, |_| String::from_utf8_lossy(cells.get(row)));
+        assert_eq!(block, rendered);
     }
 }
 

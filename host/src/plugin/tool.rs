@@ -74,7 +74,7 @@ impl Location<'_> {
     fn policy(&self) -> Result<PluginPolicy, LoadError> {
         match self {
             Self::Standard => Ok(PluginPolicy::standard()),
-            Self::File(path) => PluginPolicy::beside(path),
+            Self::File(path) => PluginPolicy::load_for(path),
         }
     }
 }
@@ -123,7 +123,8 @@ impl Inspection {
         let compiled = compile.compile(&self.name, &bytes)?;
         let component = component::load_compiled(engine, compiled.as_fd())?;
         (self.imports, self.exports) = interfaces(engine, &component);
-        let plugin = Plugin::link(engine, &self.name, digest, &component, facts)?.under(policy);
+        let plugin =
+            Plugin::link(engine, &self.name, digest, &component, facts)?.with_policy(policy);
         self.offers = plugin.offers()?;
         Ok(())
     }
@@ -173,7 +174,7 @@ impl Tool {
         policy.check(digest)?;
         let compiled = compile.compile(&name, &bytes)?;
         let component = component::load_compiled(engine, compiled.as_fd())?;
-        let plugin = Plugin::link(engine, &name, digest, &component, facts)?.under(policy);
+        let plugin = Plugin::link(engine, &name, digest, &component, facts)?.with_policy(policy);
         let offers = plugin.offers()?;
         Ok(Self {
             plugin: Arc::new(plugin),

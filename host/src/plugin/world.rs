@@ -283,7 +283,7 @@ pub(super) struct ShapeLimits {
     /// Kind and number of bounds of each family.
     pub(super) families: Vec<(Kind, usize)>,
     pub(super) numbers: usize,
-    /// Columns that `place` has to add.
+    /// Columns that `place_rows` has to add.
     pub(super) new_labels: usize,
 }
 

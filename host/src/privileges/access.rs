@@ -96,11 +96,11 @@ pub(super) fn dedicated_parent(path: &Path) -> Option<PathBuf> {
             _ => None,
         })
         .collect();
-    let least = match names.first() {
+    let min_names = match names.first() {
         Some(&("home" | "var" | "run" | "mnt" | "media")) => 3,
         _ => 2,
     };
-    (names.len() >= least).then_some(parent)
+    (names.len() >= min_names).then_some(parent)
 }
 
 #[cfg(test)]

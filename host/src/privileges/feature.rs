@@ -194,7 +194,7 @@ mod tests {
         let split = Feature::on("split", "two processes");
         let user = |user: &str| Feature::on("unprivileged_user", user);
         let root = Feature::off("unprivileged_user", "root");
-        let said = |loader: &Feature, server: &Feature, landlock: bool| {
+        let reported = |loader: &Feature, server: &Feature, landlock: bool| {
             let landlock = if landlock {
                 Feature::on("landlock", "all")
             } else {
@@ -205,13 +205,13 @@ mod tests {
             all.last().cloned().unwrap()
         };
         for (loader, server) in [(user("5"), user("5")), (root.clone(), root.clone())] {
-            assert_eq!(said(&loader, &server, true), split);
-            let partial = said(&loader, &server, false);
+            assert_eq!(reported(&loader, &server, true), split);
+            let partial = reported(&loader, &server, false);
             assert!(!partial.active && !partial.failed);
             assert!(partial.detail.starts_with("partial: "), "{partial:?}");
         }
-        assert_eq!(said(&user("5"), &user("6"), false), split);
-        assert_eq!(said(&root, &user("6"), false), split);
+        assert_eq!(reported(&user("5"), &user("6"), false), split);
+        assert_eq!(reported(&root, &user("6"), false), split);
     }
 
     #[test]

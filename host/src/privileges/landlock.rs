@@ -60,7 +60,7 @@ pub(crate) fn support() -> Support {
     }
 }
 
-fn said(status: LandlockStatus) -> Support {
+fn support_of(status: LandlockStatus) -> Support {
     match status {
         LandlockStatus::Available {
             effective_abi,
@@ -190,7 +190,7 @@ fn enforce(process: Process, paths: Paths<'_>) -> Result<Feature, RulesetError> 
         }
     }
     let status = rules.restrict_self()?;
-    let abi = match said(status.landlock) {
+    let abi = match support_of(status.landlock) {
         Support::Abi(abi) => abi,
         Support::Missing(why) => return Ok(Feature::failed(NAME, why)),
     };

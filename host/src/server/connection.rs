@@ -147,7 +147,7 @@ impl Listener {
                 Err(error) => tracing::error!("a message of the loader is lost: {error}"),
             }
         }
-        self.server.loader.is_gone();
+        self.server.loader.disconnect();
         // Whoever serves may have ended before.
         let _ = self.steps.send(Step::Gone);
     }

@@ -17,9 +17,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// When to ask again for what only takes a moment longer.
-pub(super) const SOON: Duration = Duration::from_secs(1);
+pub(super) const RETRY_SHORT: Duration = Duration::from_secs(1);
 /// The same for what has failed.
-pub(super) const LATER: Duration = Duration::from_secs(10);
+pub(super) const RETRY_LONG: Duration = Duration::from_secs(10);
 
 /// Who asks for a unit, and what came of it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Demand {
     /// The end of the last request, or the start.
     quiet_since: Instant,
     /// The loader was told that nobody asks.
-    idle_said: Option<Instant>,
+    idle_reported: Option<Instant>,
     /// A start that the loader was asked for and has not answered.
     start: Option<Start>,
     failed: Option<(Instant, String)>,
@@ -61,9 +61,12 @@ impl StartError {
                 format!(
                     "the unit {unit} is being started, which takes longer than this scrape may: try again"
                 ),
-                SOON,
+                RETRY_SHORT,
             ),
-            Self::Failed(why) => (format!("the unit {unit} cannot be started: {why}"), LATER),
+            Self::Failed(why) => (
+                format!("the unit {unit} cannot be started: {why}"),
+                RETRY_LONG,
+            ),
         };
         Unavailable::NotNow { why, retry_after }
     }
@@ -74,7 +77,7 @@ impl Default for Demand {
         Self {
             requests: 0,
             quiet_since: Instant::now(),
-            idle_said: None,
+            idle_reported: None,
             start: None,
             failed: None,
         }
@@ -88,7 +91,7 @@ impl Demand {
             self.quiet_since = Instant::now();
         }
         self.failed = None;
-        self.idle_said = None;
+        self.idle_reported = None;
     }
 
     /// The loader has said where the unit is in its life.
@@ -166,13 +169,13 @@ impl UnitEntry {
             return None;
         }
         let demand = &mut life.demand;
-        let since = demand.idle_said.unwrap_or(demand.quiet_since);
+        let since = demand.idle_reported.unwrap_or(demand.quiet_since);
         // None: longer than clocks reach.
         let end = since.max(demand.quiet_since).checked_add(keepalive)?;
         if end > now {
             return Some(end);
         }
-        demand.idle_said = Some(now);
+        demand.idle_reported = Some(now);
         drop(life);
         let unit = self.name().to_string();
         self.loader.say(&ToLoader::Idle { unit });

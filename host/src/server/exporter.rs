@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::collectors::Selection;
-use super::demand::{LATER, SOON};
+use super::demand::{RETRY_LONG, RETRY_SHORT};
 use super::recorder;
 use super::units::{Scraped, UnitEntry, scrape_one};
 use super::{Server, probe, programs, report};
@@ -77,7 +77,7 @@ impl ServerExporter {
             let why = format!(
                 "the maps of the unit {name} were not read within this scrape's time: try again"
             );
-            return Err(not_now(why, SOON));
+            return Err(not_now(why, RETRY_SHORT));
         };
         Ok(self.merged(vec![source], collected))
     }
@@ -90,15 +90,15 @@ impl ServerExporter {
             Scraped::Done(flight) => flight,
             Scraped::Late => {
                 unit.recorder.lock().late(&telemetry(), &self.limit);
-                self.forget_if_gone(unit);
+                self.forget_if_removed(unit);
                 return None;
             }
         };
-        if flight.claim() {
+        if flight.take_recording() {
             let mut recorder = unit.recorder.lock();
             recorder.record(&flight.result, &telemetry(), &self.limit);
             drop(recorder);
-            self.forget_if_gone(unit);
+            self.forget_if_removed(unit);
         }
         Some(Source {
             name: Arc::clone(unit.name()),
@@ -120,7 +120,7 @@ impl ServerExporter {
     }
 
     /// A unit that was stopped meanwhile: its series were forgotten, and have just been made again.
-    fn forget_if_gone(&self, unit: &UnitEntry) {
+    fn forget_if_removed(&self, unit: &UnitEntry) {
         let telemetry = &self.server.telemetry;
         if unit.life.lock().forgotten {
             telemetry.forget_unit(unit.name());
@@ -209,7 +209,9 @@ impl ServerExporter {
 fn not_served(unit: &UnitEntry) -> Unavailable {
     let why = unit.diagnostic();
     let why = why.unwrap_or_else(|| "it is being started or stopped".to_owned());
-    let after = unit.next_try().map_or(LATER, |next| next.max(SOON));
+    let after = unit
+        .next_try()
+        .map_or(RETRY_LONG, |next| next.max(RETRY_SHORT));
     not_now(
         format!("the unit {} does not run: {why}", unit.name()),
         after,

@@ -36,7 +36,7 @@ enum Unanswered {
 }
 
 /// Gives the place of somebody who waits no more to nobody.
-struct Place<'a, T>(&'a Waiting<T>, u64);
+struct Waiter<'a, T>(&'a Waiting<T>, u64);
 
 impl Loader {
     pub(super) fn new(sender: Sender) -> Self {
@@ -95,7 +95,7 @@ impl Loader {
     }
 
     /// Nothing comes any more: whoever waits is told.
-    pub(super) fn is_gone(&self) {
+    pub(super) fn disconnect(&self) {
         *self.reloads.lock() = None;
         *self.files.lock() = None;
     }
@@ -114,13 +114,13 @@ impl Loader {
             Some(all) => drop(all.insert(id, sender)),
         }
         // Whoever asked may be gone before there is an answer.
-        let _place = Place(waiting, id);
+        let _waiter = Waiter(waiting, id);
         self.say(&question(id));
         answer.await.map_err(|_| Unanswered::Lost)
     }
 }
 
-impl<T> Drop for Place<'_, T> {
+impl<T> Drop for Waiter<'_, T> {
     fn drop(&mut self) {
         if let Some(waiting) = &mut *self.0.lock() {
             waiting.remove(&self.1);

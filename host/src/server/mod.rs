@@ -228,7 +228,7 @@ async fn until_the_end(
     tokio::spawn(collectors::keep_polling(Arc::clone(&server.collectors)));
     let idle = Arc::clone(server);
     tokio::spawn(async move { idle.units.watch_idle().await });
-    let (gone, went) = tokio::sync::oneshot::channel();
+    let (lost, loader_lost) = tokio::sync::oneshot::channel();
     let stop = async move {
         loop {
             match steps.recv().await {
@@ -237,7 +237,7 @@ async fn until_the_end(
                 Some(Step::Stop) => return,
                 Some(Step::Gone) | None => {
                     // Nobody is left to hear it where this fails.
-                    let _ = gone.send(());
+                    let _ = lost.send(());
                     return std::future::pending().await;
                 }
             }
@@ -248,7 +248,7 @@ async fn until_the_end(
             served.map_err(ServerError::Serve)?;
             Ok(End::Stopped)
         }
-        Ok(()) = went => Ok(End::Gone),
+        Ok(()) = loader_lost => Ok(End::Gone),
     }
 }
 

@@ -144,7 +144,7 @@ impl Loader {
     fn serve(&mut self, unit: ServedUnit, descriptors: &[BorrowedFd<'_>]) -> Vec<ToLoader> {
         let (name, wanted) = (unit.config.name.clone(), unit.generation);
         self.send(&ToServer::Open(Box::new(unit)), descriptors);
-        let mut said = Vec::new();
+        let mut messages = Vec::new();
         let outcome = loop {
             match self.next() {
                 ToLoader::Opened {
@@ -152,7 +152,7 @@ impl Loader {
                     generation,
                     outcome,
                 } if unit == name && generation == wanted => break outcome,
-                other => said.push(other),
+                other => messages.push(other),
             }
         };
         outcome.unwrap();
@@ -166,8 +166,8 @@ impl Loader {
         self.say(&ToServer::Barrier { number: wanted });
         loop {
             match self.next() {
-                ToLoader::Passed { number } if number == wanted => return said,
-                other => said.push(other),
+                ToLoader::Passed { number } if number == wanted => return messages,
+                other => messages.push(other),
             }
         }
     }

@@ -123,7 +123,7 @@ impl Held {
         let slow = self.bodies.values().filter(|body| body.is_slow(now));
         let mut seen = HashSet::new();
         let parts = slow.flat_map(|body| &body.parts);
-        let once = parts.filter(|(place, _)| seen.insert(*place));
+        let once = parts.filter(|(position, _)| seen.insert(*position));
         once.map(|(_, bytes)| bytes).sum()
     }
 

@@ -48,10 +48,10 @@ pub(crate) fn warm(options: &Options) {
             scrape(host, "");
             floor.scrape();
             host.tree().forget_peak();
-            let (mut cpu, mut least, mut wall) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut cpu, mut floor_ms, mut wall) = (Vec::new(), Vec::new(), Vec::new());
             let mut bytes = 0;
             for _ in 0..options.samples {
-                least.push(floor.scrape().0);
+                floor_ms.push(floor.scrape().0);
                 let (spent, answer) = scrape(host, "");
                 cpu.push(spent);
                 wall.push(answer.wall);
@@ -59,12 +59,12 @@ pub(crate) fn warm(options: &Options) {
             }
             let ratios = cpu
                 .iter()
-                .zip(&least)
+                .zip(&floor_ms)
                 .map(|(host, floor)| ratio(*host, *floor));
             println!(
                 "| {} | {entries} | {:.2} | {:.2} | {} | {:.2} | {:.1} | {:.1} | {:.0} |",
                 shape.name(),
-                median_ms(&least),
+                median_ms(&floor_ms),
                 median_ms(&cpu),
                 spread(ratios.collect()),
                 median_ms(&wall),
@@ -172,23 +172,23 @@ pub(crate) fn compression(options: &Options) {
         let header = format!("Accept-Encoding: {coding}\r\n");
         scrape(host, "");
         scrape(host, &header);
-        let (mut plain, mut packed, mut sizes) = (Vec::new(), Vec::new(), (0, 0));
+        let (mut plain, mut compressed, mut sizes) = (Vec::new(), Vec::new(), (0, 0));
         for _ in 0..options.samples.max(10) {
             let (cpu, answer) = scrape(host, "");
             plain.push(cpu);
             sizes.0 = answer.bytes;
             let (cpu, answer) = scrape(host, &header);
-            packed.push(cpu);
+            compressed.push(cpu);
             sizes.1 = answer.bytes;
         }
-        let ratios = packed
+        let ratios = compressed
             .iter()
             .zip(&plain)
-            .map(|(packed, plain)| ratio(*packed, *plain));
+            .map(|(compressed, plain)| ratio(*compressed, *plain));
         println!(
             "| {coding} | {:.2} | {:.2} | **{:.2}** | {:.1} | {:.1} |",
             median_ms(&plain),
-            median_ms(&packed),
+            median_ms(&compressed),
             middle(ratios.collect()),
             megabytes(sizes.0 as u64),
             megabytes(sizes.1 as u64),

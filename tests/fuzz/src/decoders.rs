@@ -120,13 +120,13 @@ fn run<D: BatchDecoder>(options: &str, cell: &[u8]) {
     let together = decode(&decoder, &kernel, &column).into_parts();
     assert_eq!(together.0.len(), column.len());
     for (row, cell) in (0_u32..).zip(column) {
-        let alone = decode(&decoder, &kernel, &[cell]).into_parts();
-        assert_eq!(alone.0.get(0), together.0.get(row as usize));
-        let same = |alone: &[u32], rows: &[u32]| alone.is_empty() != rows.contains(&row);
-        assert!(same(&alone.1, &together.1) && same(&alone.2, &together.2));
+        let single = decode(&decoder, &kernel, &[cell]).into_parts();
+        assert_eq!(single.0.get(0), together.0.get(row as usize));
+        let same = |single: &[u32], rows: &[u32]| single.is_empty() != rows.contains(&row);
+        assert!(same(&single.1, &together.1) && same(&single.2, &together.2));
         let error = together.3.iter().find(|error| error.row == row);
         let messages = (
-            alone.3.first().map(|error| &error.message),
+            single.3.first().map(|error| &error.message),
             error.map(|error| &error.message),
         );
         assert_eq!(messages.0, messages.1);

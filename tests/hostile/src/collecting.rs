@@ -80,8 +80,8 @@ fn sample(labels: &[&str], value: u64) -> Sample {
 fn tried(options: &serde_json::Value, attempt: impl Fn(&str) -> bool) -> Vec<Sample> {
     let at = options["at"].as_array().cloned().unwrap_or_default();
     at.iter()
-        .filter_map(|place| place.as_str())
-        .map(|place| sample(&[place], u64::from(attempt(place))))
+        .filter_map(|target| target.as_str())
+        .map(|target| sample(&[target], u64::from(attempt(target))))
         .collect()
 }
 

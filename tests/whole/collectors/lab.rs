@@ -74,7 +74,7 @@ impl Collector for Lab {
 
     fn collect(&self, host: &impl Host, request: &Request, families: &mut Families) -> Result<(), Failure> {
         log::debug(&format!("asked about {:?}", request.target));
-        let mut said = String::new();
+        let mut heard = String::new();
         match self.0.does.as_str() {
             "loop" => loop {
                 std::hint::black_box(());
@@ -108,11 +108,11 @@ impl Collector for Lab {
                 let mut stream = host.connect(request.target()?, request.timeout)?;
                 stream.write_all(format!("{}\n", self.0.text).as_bytes(), request.timeout)?;
                 loop {
-                    let piece = stream.read(1024, request.timeout)?;
-                    if piece.is_empty() {
+                    let chunk = stream.read(1024, request.timeout)?;
+                    if chunk.is_empty() {
                         break;
                     }
-                    said.push_str(&String::from_utf8_lossy(&piece));
+                    heard.push_str(&String::from_utf8_lossy(&chunk));
                 }
             }
             _ => {}
@@ -123,7 +123,7 @@ impl Collector for Lab {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         families.gauge("lab_answer", "What the lab was asked.").sample(
-            &[("params", &params.join("&")), ("said", &said), ("text", &self.0.text)],
+            &[("params", &params.join("&")), ("said", &heard), ("text", &self.0.text)],
             1_u64,
         );
         Ok(())

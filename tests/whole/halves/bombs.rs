@@ -52,17 +52,17 @@ fn is_refused(bomb: &[u8]) {
     assert!(more < MEMORY, "{more} bytes more");
 
     let began = Instant::now();
-    let (status, said) = reload(&host);
+    let (status, message) = reload(&host);
     assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
-    assert_eq!(status, 500, "{said}");
-    assert!(said.contains("bomb.wasm"), "{said}");
+    assert_eq!(status, 500, "{message}");
+    assert!(message.contains("bomb.wasm"), "{message}");
     let compilers = host.tree().processes();
     assert!(compilers.iter().all(|process| process.name != COMPILER));
 
     // Units and plugins beside it come and go as ever.
     fs::write(host.path().join("unit.yaml"), super::events("Beside.")).unwrap();
-    let (_, said) = reload(&host);
-    assert!(said.contains("\nunit: reshape\n"), "{said}");
+    let (_, message) = reload(&host);
+    assert!(message.contains("\nunit: reshape\n"), "{message}");
     fs::remove_file(host.path().join("bomb.wasm")).unwrap();
     assert_eq!(reload(&host).0, 200);
     let seen = scrapes.finish();

@@ -144,8 +144,8 @@ fn a_reload_while_there_is_no_server_is_not_lost() {
             (response.status == 200).then_some(())
         });
         host.tree().server_after(killed);
-        let (status, said) = reload(&host);
-        assert_eq!(status, 200, "{said}\n{}", host.log());
+        let (status, message) = reload(&host);
+        assert_eq!(status, 200, "{message}\n{}", host.log());
         let body = host.text();
         assert_eq!(body.family("ebpf_exporter_events").unwrap().help, help);
         assert_eq!(body.value(EVENTS, &[("argument", "3")]), Some(2.0));
@@ -162,7 +162,7 @@ fn without_the_loader_nothing_is_left() {
     let (ids, loader, address) = (programs(&host), host.loader(), host.address());
     let status = host.killed(loader);
     assert_eq!(status.code(), None, "{status}");
-    are_gone(&ids);
+    are_unloaded(&ids);
     // Nobody holds its port.
     let next = Setup::new()
         .unit("unit", "events", &events("Test."))
@@ -182,11 +182,11 @@ fn without_the_starter_nothing_is_left() {
     let status = host.killed(starter);
     // Whoever supervises it starts all anew.
     assert!(status.code().is_some_and(|code| code != 0), "{status}");
-    are_gone(&ids);
+    are_unloaded(&ids);
 }
 
 /// The kernel frees programs after a grace period of its own.
-fn are_gone(ids: &[u32]) {
+fn are_unloaded(ids: &[u32]) {
     eventually("the kernel has freed the programs", || {
         let loaded = loaded();
         ids.iter().all(|id| !loaded.contains(id)).then_some(())

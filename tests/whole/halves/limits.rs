@@ -51,11 +51,11 @@ fn run_or_say_why(host: &Host) -> usize {
             continue;
         }
         let config = format!("config={unit}");
-        let said = log.lines().any(|line| {
+        let reported = log.lines().any(|line| {
             line.split(' ').any(|word| word == config)
                 && (line.contains("descriptors") || line.contains("Too many open files"))
         });
-        assert!(said, "{unit} says why it does not run:\n{log}");
+        assert!(reported, "{unit} says why it does not run:\n{log}");
     }
     running
 }
@@ -139,8 +139,8 @@ fn what_the_server_has_no_room_for_says_so() {
         fs::copy(object("one-map"), path).unwrap();
         fs::write(host.path().join(format!("unit{number}.yaml")), yaml(number)).unwrap();
     }
-    let (status, said) = reload(&host);
-    assert_eq!(status, 500, "{said}");
+    let (status, reported) = reload(&host);
+    assert_eq!(status, 500, "{reported}");
     let running = run_or_say_why(&host);
     eprintln!("{running} of {UNITS} units run in a server with {room} descriptors");
     assert!(running > 10 && running < 60, "{running}");
@@ -148,8 +148,8 @@ fn what_the_server_has_no_room_for_says_so() {
     for number in 10..UNITS {
         fs::remove_file(host.path().join(format!("unit{number}.yaml"))).unwrap();
     }
-    let (status, said) = reload(&host);
-    assert_eq!(status, 200, "{said}");
+    let (status, reported) = reload(&host);
+    assert_eq!(status, 200, "{reported}");
     assert_eq!(states(&host).len(), 10);
 }
 

@@ -19,9 +19,9 @@ fn one_process_scrapes_reloads_and_says_that_it_is_one() {
     fire(3, 2);
     assert_eq!(host.text().value(EVENTS, &[("argument", "3")]), Some(2.0));
     fs::write(host.path().join("unit.yaml"), events("Again.")).unwrap();
-    let (status, said) = reload(&host);
-    assert_eq!(status, 200, "{said}");
-    assert!(said.contains("\nunit: reshape\n"), "{said}");
+    let (status, message) = reload(&host);
+    assert_eq!(status, 200, "{message}");
+    assert!(message.contains("\nunit: reshape\n"), "{message}");
     let body = host.text();
     assert_eq!(body.family("ebpf_exporter_events").unwrap().help, "Again.");
     assert_eq!(body.value(EVENTS, &[("argument", "3")]), Some(2.0));

@@ -38,12 +38,12 @@ impl Scrapes {
         let address = host.address();
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let (told, told_seen) = (Arc::clone(&stop), Arc::clone(&seen));
+        let (stopped, shared_seen) = (Arc::clone(&stop), Arc::clone(&seen));
         let thread = thread::spawn(move || {
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 let response = http::whole(address, "/metrics");
-                let mut seen = told_seen.lock().unwrap();
+                let mut seen = shared_seen.lock().unwrap();
                 let Some(response) = response else {
                     seen.cut += 1;
                     drop(seen);

@@ -40,12 +40,12 @@ impl Stream {
     pub(crate) fn start(host: &Host, each: u32) -> Self {
         let targets = host.maps("target");
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             watch(&targets);
             let mut fired = 0;
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 for argument in 0..4 {
                     fire(argument, each as usize);
                     fired += each;

@@ -28,7 +28,7 @@ use super::tree::Tree;
 /// How long the issue gives a host to stop.
 const STOP: Duration = Duration::from_secs(5);
 /// After the loader's end: how long the other processes have.
-const GONE: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Of [`Host::server`]: the server may be another one than at the start.
 const ANY: u32 = 0;
 
@@ -176,7 +176,7 @@ impl Host {
     pub(crate) fn killed(mut self, pid: u32) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         send(pid, SIGKILL).expect("it runs");
-        let ended = wait(&mut child, GONE);
+        let ended = wait(&mut child, EXIT_TIMEOUT);
         if !ended {
             let _killed = child.kill();
         }
@@ -220,13 +220,13 @@ impl Host {
 
     /// After the loader's end: what is left a second later is told, and ended.
     fn clear_away(&self) -> Vec<String> {
-        let left = self.tree.left_after(GONE).into_iter();
+        let left = self.tree.left_after(EXIT_TIMEOUT).into_iter();
         let left = left.map(|process| {
             let _ended_meanwhile = send(process.pid, SIGKILL);
             format!("{} ({})", process.name, process.pid)
         });
         let left = left.collect();
-        self.log.wait_end(GONE);
+        self.log.wait_end(EXIT_TIMEOUT);
         left
     }
 }
@@ -259,8 +259,8 @@ impl Ended {
 }
 
 pub(crate) fn assert_says(log: &str, words: &[&str]) {
-    let said = log
+    let found = log
         .lines()
         .any(|line| words.iter().all(|word| line.contains(word)));
-    assert!(said, "one line of the log has {words:?}:\n{log}");
+    assert!(found, "one line of the log has {words:?}:\n{log}");
 }

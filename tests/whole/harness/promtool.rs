@@ -17,6 +17,6 @@ pub(crate) fn promtool(text: &str) -> String {
     input.write_all(text.as_bytes()).unwrap();
     drop(input);
     let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    String::from_utf8(said).unwrap()
+    let printed = [output.stdout, output.stderr].concat();
+    String::from_utf8(printed).unwrap()
 }

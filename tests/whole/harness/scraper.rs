@@ -32,10 +32,10 @@ impl Scraper {
         mut check: impl FnMut(&str) -> Result<(), String> + Send + 'static,
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let mut scrapes = Scrapes::default();
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 let next = Instant::now() + INTERVAL;
                 let response = http::request(address, "GET", "/metrics", &[]);
                 scrapes.number += 1;

@@ -161,9 +161,9 @@ fn silence_and_trickles_end_at_the_deadline() {
         &closing,
         "the device closed the connection instead of answering for /tuner1/debug: 100 of",
     );
-    let gone = closing.target();
+    let closed_target = closing.target();
     drop(closing);
-    let response = get(&host, &gone);
+    let response = get(&host, &closed_target);
     assert!(
         !succeeded(&Body::parse(Format::Text, response.text())),
         "nobody listens any more"

@@ -38,9 +38,12 @@ fn by_request() {
         "{text}"
     );
     fs::remove_file(host.path().join("broken.yaml")).unwrap();
-    let said = reload(&host);
-    assert!(said.starts_with("1 changed, 1 kept, 0 failed\n"), "{said}");
-    assert!(said.contains("\nbroken: stop\n"), "{said}");
+    let message = reload(&host);
+    assert!(
+        message.starts_with("1 changed, 1 kept, 0 failed\n"),
+        "{message}"
+    );
+    assert!(message.contains("\nbroken: stop\n"), "{message}");
     let get = host.get("/-/reload", &[]);
     assert_eq!(get.status, 405, "reading is no reload");
 }

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{
-    EVENTS, events, install, install_object, programs, reload, reload_fails, setup, simple, told,
+    EVENTS, events, install, install_object, on_request, programs, reload, reload_fails, setup,
+    simple,
 };
 use crate::harness::event::{fire, watch_me};
 use crate::harness::plugin::spoken;
@@ -44,9 +45,9 @@ fn shape(host: &Host, number: usize) {
     );
     // It may fail for the neighbour's sake.
     let response = http::request(host.address(), "POST", "/-/reload", &[]);
-    let said = response.text();
-    assert!(said.contains("\ncounted: reshape\n"), "{said}");
-    assert!(!said.contains("\ncounted: failed"), "{said}");
+    let message = response.text();
+    assert!(message.contains("\ncounted: reshape\n"), "{message}");
+    assert!(!message.contains("\ncounted: failed"), "{message}");
     crate::capabilities::only_bpf_and_perfmon(host);
 }
 
@@ -56,9 +57,9 @@ fn disturb(host: &Host, number: usize) {
     let yaml = host.path().join("neighbour.yaml");
     let object = host.path().join("neighbour.bpf.o");
     let expect = |wanted: &str| {
-        let said = reload(host);
-        assert!(said.contains(wanted), "{wanted}: {said}");
-        assert!(!said.contains("\ncounted:"), "{said}");
+        let message = reload(host);
+        assert!(message.contains(wanted), "{wanted}: {message}");
+        assert!(!message.contains("\ncounted:"), "{message}");
     };
     match number % 10 {
         0 => {
@@ -140,7 +141,7 @@ fn watch_closely(host: &Host, program: u32) -> Scraper {
 fn no_count_is_lost_and_no_series_missing_over_a_hundred_reloads() {
     let setup = setup();
     fs::remove_file(setup.path().join("unit.yaml")).unwrap();
-    let host = told(
+    let host = on_request(
         setup
             .unit("counted", "events", &events("Test.", "argument", ""))
             .unit("another", "attach", &simple("seen_total", "Another.")),

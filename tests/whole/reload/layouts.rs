@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{asked, install_object, reload, reload_fails, simple, told};
+use super::{asked, install_object, on_request, reload, reload_fails, simple};
 use crate::harness::event::{fire, watch_me};
 use crate::harness::host::assert_says;
 use crate::harness::{Host, Setup};
@@ -34,7 +34,7 @@ const BEGINS: &str = "the member `reads` of its value was at byte 0, is now at b
 
 #[test]
 fn a_map_of_another_layout_begins_anew() {
-    let host = told(Setup::new().unit("unit", "layout", &io())).start();
+    let host = on_request(Setup::new().unit("unit", "layout", &io())).start();
     watch_me(&host);
     fire(3, 2);
     assert_eq!(counts(&host), [Some(2.0), Some(0.0), Some(2.0)]);

@@ -68,8 +68,11 @@ fn a_version_that_cannot_run_leaves_the_one_before_in_service() {
     stays(&host, &mut so_far, &["unit.bpf.o"]);
     // A file that is what it was is what runs already.
     install_object(host.path(), "unit", "events");
-    let said = reload(&host);
-    assert!(said.starts_with("0 changed, 1 kept, 0 failed"), "{said}");
+    let message = reload(&host);
+    assert!(
+        message.starts_with("0 changed, 1 kept, 0 failed"),
+        "{message}"
+    );
     assert_eq!(successful(&host, "unit"), (true, true));
     assert!(!host.get("/", &[]).text().contains("goes on"));
     assert_eq!(count(&host, "argument", "3"), Some(so_far));
@@ -86,8 +89,8 @@ fn a_good_version_goes_on_counting_in_the_same_map() {
     let map = host.map("events_total").id();
     let scraper = Scraper::wants(host.address(), &[EVENTS, names::PROGRAM_INFO]);
     install_object(host.path(), "unit", "events-again");
-    let said = reload(&host);
-    assert!(said.contains("\nunit: replace\n"), "{said}");
+    let message = reload(&host);
+    assert!(message.contains("\nunit: replace\n"), "{message}");
     crate::harness::host::assert_says(&host.log(), &["large_total", "start at 0"]);
     fire(3, 2);
     fire(300, 1);
@@ -111,8 +114,8 @@ fn a_good_version_goes_on_counting_in_the_same_map() {
         &host.path().join("unit.yaml"),
         simple("large_total", "Test."),
     );
-    let said = reload(&host);
-    assert!(said.contains("\nunit: reshape\n"), "{said}");
+    let message = reload(&host);
+    assert!(message.contains("\nunit: reshape\n"), "{message}");
     assert_eq!(
         host.text()
             .value("ebpf_exporter_large_total", &[("n", "300")]),
@@ -131,8 +134,8 @@ fn a_map_that_has_changed_begins_anew_and_the_log_says_so() {
         &host.path().join("unit.yaml"),
         simple("events_total", "Test."),
     );
-    let said = reload(&host);
-    assert!(said.contains("\nunit: replace\n"), "{said}");
+    let message = reload(&host);
+    assert!(message.contains("\nunit: replace\n"), "{message}");
     crate::harness::host::assert_says(&host.log(), &["events_total", "start at 0"]);
     // The map that says whose events count is the same one.
     fire(3, 1);
@@ -160,8 +163,8 @@ fn a_stream_of_events_is_not_interrupted() {
                 fire(3, 100);
                 fired += 100;
             }
-            let said = reloaded.join().unwrap();
-            assert!(said.contains("\nunit: replace\n"), "{said}");
+            let message = reloaded.join().unwrap();
+            assert!(message.contains("\nunit: replace\n"), "{message}");
         });
     }
     let counted = count(&host, "argument", "3").unwrap();
@@ -201,7 +204,7 @@ fn samples_come_to_the_version_in_service(field: &str, versions: &[&str]) {
         )
     };
     let setup = crate::harness::Setup::new().unit("unit", versions[0], &samples(SAMPLES));
-    let host = super::told(setup).start();
+    let host = super::on_request(setup).start();
     let arrive = |name: &str, wanted: f64| {
         eventually("the samples have been counted", || {
             let value = host

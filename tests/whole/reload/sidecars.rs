@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{reload, reload_fails, setup, told};
+use super::{on_request, reload, reload_fails, setup};
 use crate::harness::guest::component;
 use crate::harness::{Host, Setup, eventually};
 
@@ -70,7 +70,7 @@ fn says(host: &Host, words: &[&str]) {
 
 #[test]
 fn a_sidecar_comes_breaks_and_goes_with_its_plugin() {
-    let host = with_reader(told(setup())).start();
+    let host = with_reader(on_request(setup())).start();
     // Wider rules take a new server.
     host.server_may_end();
     let sidecar = |text: &str| fs::write(host.path().join("reader.plugin.yaml"), text).unwrap();
@@ -92,8 +92,8 @@ fn a_sidecar_comes_breaks_and_goes_with_its_plugin() {
     );
 
     sidecar("grants: {read: [/proc/stat]}");
-    let said = reload(&host);
-    assert!(said.contains("files: "), "{said}");
+    let message = reload(&host);
+    assert!(message.contains("files: "), "{message}");
     let before = denied(&host);
     assert!(read_bytes(&host) > Some(100.0));
     assert_eq!(

@@ -12,7 +12,7 @@ use crate::harness::maps::number;
 use crate::harness::objects::object;
 use crate::harness::sys::{SIGCONT, SIGSTOP};
 use crate::harness::{Host, Setup, http, names};
-use crate::pins::{PINNED, Place};
+use crate::pins::{Fixture, PINNED};
 
 const NUMBER: &str = "ebpf_exporter_k4_total";
 
@@ -22,9 +22,9 @@ fn counted(host: &Host) -> Option<f64> {
 
 #[test]
 fn a_sub_directory_that_cannot_be_read_is_not_removed() {
-    let place = Place::of_mode("1777");
-    place.unit("events", &crate::pins::yaml(PINNED));
-    let sub = place.path("conf.d/net");
+    let fixture = Fixture::of_mode("1777");
+    fixture.unit("events", &crate::pins::yaml(PINNED));
+    let sub = fixture.path("conf.d/net");
     fs::create_dir(&sub).unwrap();
     fs::copy(object("maps"), sub.join("drops.bpf.o")).unwrap();
     let pinned = "maps: {k4_total: {pin: true}}";
@@ -33,9 +33,9 @@ fn a_sub_directory_that_cannot_be_read_is_not_removed() {
         format!("{pinned}\n{}", simple("k4_total", "Test.")),
     )
     .unwrap();
-    let host = place.setup().start();
+    let host = fixture.setup().start();
     host.map("k4_total").set(&number(1), 12345);
-    let pin = place.path("bpf/exporter-host/net%2Fdrops/k4_total");
+    let pin = fixture.path("bpf/exporter-host/net%2Fdrops/k4_total");
     for mode in [0o000, 0o600] {
         fs::set_permissions(&sub, Permissions::from_mode(mode)).unwrap();
         reload_fails(&host, &["net", "failed", "cannot read"]);

@@ -60,15 +60,15 @@ impl<T: TcpStream> Device<T> {
     fn read_frame(&mut self, variable: Variable) -> Result<Vec<u8>, Failure> {
         let mut frame = Vec::new();
         loop {
-            let piece = self
+            let chunk = self
                 .stream
                 .read(CHUNK, self.timeout)
                 .map_err(|error| self.failed(error, variable, &frame))?;
-            if piece.is_empty() {
+            if chunk.is_empty() {
                 let closed = NetError::new(&self.endpoint, NetProblem::Closed);
                 return Err(self.failed(closed, variable, &frame));
             }
-            frame.extend_from_slice(&piece);
+            frame.extend_from_slice(&chunk);
             // A frame of another type need not be waited for: its length may be anything.
             if let Some(found) = frame_type(&frame) {
                 ReplyType::GetSet
@@ -84,17 +84,17 @@ impl<T: TcpStream> Device<T> {
 
     fn failed(&self, error: NetError, variable: Variable, frame: &[u8]) -> Failure {
         let endpoint = &self.endpoint;
-        let come = match (frame.len(), frame_len(frame)) {
+        let received = match (frame.len(), frame_len(frame)) {
             (0, _) => "nothing came".to_owned(),
-            (come, Some(whole)) => format!("{come} of {whole} bytes came"),
-            (come, None) => format!("{come} bytes came"),
+            (received, Some(whole)) => format!("{received} of {whole} bytes came"),
+            (received, None) => format!("{received} bytes came"),
         };
         match error.problem {
             NetProblem::Timeout => Failure::Timeout(format!(
-                "{endpoint}: no answer for {variable} in time: {come}"
+                "{endpoint}: no answer for {variable} in time: {received}"
             )),
             NetProblem::Closed => Failure::Unreachable(format!(
-                "{endpoint}: the device closed the connection instead of answering for {variable}: {come}"
+                "{endpoint}: the device closed the connection instead of answering for {variable}: {received}"
             )),
             _ => Failure::from(error),
         }

@@ -23,8 +23,8 @@ pub(crate) struct Frame<'a> {
 pub(crate) enum FrameError {
     #[error("a frame has at least {} bytes, found {found}", HEADER + CHECKSUM)]
     Short { found: usize },
-    #[error("the header says that the frame has {said} bytes, found {found}")]
-    Length { said: usize, found: usize },
+    #[error("the header says that the frame has {declared} bytes, found {found}")]
+    Length { declared: usize, found: usize },
     #[error(
         "the frame's CRC-32 is {found:08x}, its bytes give {expected:08x}: it was damaged on the way"
     )]
@@ -69,7 +69,7 @@ impl<'a> Frame<'a> {
     /// `bytes` are one whole frame and nothing else.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let found = bytes.len();
-        let (Some(kind), Some(said)) = (frame_type(bytes), frame_len(bytes)) else {
+        let (Some(kind), Some(declared)) = (frame_type(bytes), frame_len(bytes)) else {
             return Err(FrameError::Short { found });
         };
         if found < HEADER + CHECKSUM {
@@ -77,9 +77,9 @@ impl<'a> Frame<'a> {
         }
         let Some((covered, checksum)) = bytes
             .split_last_chunk::<CHECKSUM>()
-            .filter(|_| said == found)
+            .filter(|_| declared == found)
         else {
-            return Err(FrameError::Length { said, found });
+            return Err(FrameError::Length { declared, found });
         };
         let (expected, found) = (crc32fast::hash(covered), u32::from_le_bytes(*checksum));
         if expected != found {
@@ -156,10 +156,10 @@ mod tests {
         assert_eq!((frame.kind, frame.payload.len()), (3, 258));
         assert_eq!(seal(3, frame.payload), long);
 
-        let longest = seal(5, &[7; 65535]);
-        assert_eq!(longest.len(), 65543);
-        assert_eq!(frame_len(&longest), Some(65543));
-        assert_eq!(Frame::parse(&longest).unwrap().payload.len(), 65535);
+        let largest = seal(5, &[7; 65535]);
+        assert_eq!(largest.len(), 65543);
+        assert_eq!(frame_len(&largest), Some(65543));
+        assert_eq!(Frame::parse(&largest).unwrap().payload.len(), 65535);
     }
 
     /// Valid checksums over lengths that lie: mdlayher's fuzzer found them.
@@ -173,7 +173,8 @@ mod tests {
         ] {
             let frame = bytes(frame);
             let error = Frame::parse(&frame).unwrap_err();
-            let length = matches!(&error, FrameError::Length { said, found } if said != found);
+            let length =
+                matches!(&error, FrameError::Length { declared, found } if declared != found);
             assert!(length, "{frame:02x?}: {error}");
         }
     }
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(
             Frame::parse(&more),
             Err(FrameError::Length {
-                said: good.len(),
+                declared: good.len(),
                 found: more.len()
             })
         );

@@ -83,31 +83,31 @@ fn debug(text: &str) {
 fn conversation(data: &[u8]) {
     let pieces: Vec<Vec<u8>> = data
         .split(|byte| *byte == 0xfe)
-        .map(|piece| match piece.split_first() {
+        .map(|chunk| match chunk.split_first() {
             Some((0xfd, payload)) => seal(GET_REPLY, payload),
             // The answer that fits, with this as its value.
             Some((0xfc, value)) => value.to_vec(),
-            _ => piece.to_vec(),
+            _ => chunk.to_vec(),
         })
         .collect();
     let fits: Vec<bool> = data
         .split(|byte| *byte == 0xfe)
-        .map(|piece| piece.first() == Some(&0xfc))
+        .map(|chunk| chunk.first() == Some(&0xfc))
         .collect();
     let mut host = FakeHost::default();
     let next = Cell::new(0);
     host.net.serve(&format!("device:{PORT}"), move |request| {
         let at = next.get();
         next.set(at + 1);
-        let Some(piece) = pieces.get(at) else {
+        let Some(chunk) = pieces.get(at) else {
             return vec![Reply::End];
         };
-        let piece = if fits.get(at) == Some(&true) {
-            answered(request, piece)
+        let chunk = if fits.get(at) == Some(&true) {
+            answered(request, chunk)
         } else {
-            piece.clone()
+            chunk.clone()
         };
-        let (front, back) = piece.split_at(piece.len() / 2);
+        let (front, back) = chunk.split_at(chunk.len() / 2);
         let halves = [front, back].into_iter().filter(|half| !half.is_empty());
         halves.map(|half| Reply::Bytes(half.to_vec())).collect()
     });

@@ -23,8 +23,14 @@ pub(crate) struct Tags<'a> {
 pub(crate) enum TagError {
     #[error("tag 0x{tag:02x} has no length: the payload ends")]
     NoLength { tag: u8 },
-    #[error("tag 0x{tag:02x} says that its value has {said} bytes, the payload has {left} more")]
-    Truncated { tag: u8, said: usize, left: usize },
+    #[error(
+        "tag 0x{tag:02x} says that its value has {declared} bytes, the payload has {left} more"
+    )]
+    Truncated {
+        tag: u8,
+        declared: usize,
+        left: usize,
+    },
 }
 
 /// Appends one tag. Values are names and numbers of ours: none has the 32768 bytes that a length
@@ -60,14 +66,18 @@ impl<'a> Tags<'a> {
     }
 
     fn take(&mut self, tag: u8, rest: &'a [u8]) -> Result<(u8, &'a [u8]), TagError> {
-        let (said, rest) = match rest {
+        let (declared, rest) = match rest {
             [short @ 0..=0x7f, rest @ ..] => (usize::from(*short), rest),
             [low, high, rest @ ..] => (usize::from(low & 0x7f) | usize::from(*high) << 7, rest),
             _ => return Err(TagError::NoLength { tag }),
         };
-        let Some((value, rest)) = rest.split_at_checked(said) else {
+        let Some((value, rest)) = rest.split_at_checked(declared) else {
             let left = rest.len();
-            return Err(TagError::Truncated { tag, said, left });
+            return Err(TagError::Truncated {
+                tag,
+                declared,
+                left,
+            });
         };
         self.rest = rest;
         Ok((tag, value))
@@ -127,7 +137,7 @@ mod tests {
             tags(&[3, 0x80, 1]),
             Err(TagError::Truncated {
                 tag: 3,
-                said: 128,
+                declared: 128,
                 left: 0
             })
         );

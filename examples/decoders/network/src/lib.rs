@@ -83,7 +83,7 @@ impl Decoder for Network {
                 )
             })?,
         };
-        let name = self.networks.longest(address.to_canonical());
+        let name = self.networks.longest_match(address.to_canonical());
         out.extend_from_slice(name.unwrap_or(&self.default).as_bytes());
         Ok(Answer::Known)
     }

@@ -107,7 +107,7 @@ impl<T> Table<T> {
     }
 
     /// The value of the longest prefix that `address` lies in.
-    pub(crate) fn longest(&self, address: IpAddr) -> Option<&T> {
+    pub(crate) fn longest_match(&self, address: IpAddr) -> Option<&T> {
         let whole = Prefix::of(address);
         let lengths = self.lengths.range((whole.v4, 0)..=(whole.v4, whole.length));
         lengths
@@ -143,12 +143,12 @@ mod tests {
             ("255.255.255.255", "255.255.255.255"),
         ] {
             assert_eq!(
-                table.longest(address.parse().unwrap()),
+                table.longest_match(address.parse().unwrap()),
                 Some(&wanted),
                 "{address}"
             );
         }
-        assert_eq!(table.longest("::1".parse().unwrap()), None);
+        assert_eq!(table.longest_match("::1".parse().unwrap()), None);
     }
 
     #[test]

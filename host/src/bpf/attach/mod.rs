@@ -197,7 +197,7 @@ fn by_libbpf(
     section: &str,
     attach: impl FnOnce() -> libbpf_rs::Result<Link>,
 ) -> Result<Link, String> {
-    let (result, said) = log::capture(attach);
+    let (result, captured) = log::capture(attach);
     result.map_err(|error| {
         let errno = errno::of(&error);
         let mut why = errno::text(errno);
@@ -205,7 +205,7 @@ fn by_libbpf(
             why.push_str(": ");
             why.push_str(&hint);
         }
-        if let Some(line) = said.last() {
+        if let Some(line) = captured.last() {
             why.push_str("; libbpf says: ");
             why.push_str(line);
         }

@@ -61,18 +61,18 @@ fn cgroups_come_and_go_root() {
     let inner = Cgroup::new(&before.0, "in");
     // Made right after its parent: perhaps before there is a watch on that.
     let innermost = Cgroup::new(&inner.0, "innermost");
-    let outside = Cgroup::new(&before.0, "outside");
+    let sibling = Cgroup::new(&before.0, "outside");
     wait_until(|| keeper.stats().matching == 3, "new ones are not noticed");
     assert_eq!(
         map.lookup(&innermost.id()).unwrap().unwrap(),
         1_u64.to_ne_bytes()
     );
-    assert!(map.lookup(&outside.id()).unwrap().is_none());
+    assert!(map.lookup(&sibling.id()).unwrap().is_none());
 
-    let gone = innermost.id();
+    let removed_id = innermost.id();
     drop(innermost);
     wait_until(
-        || map.lookup(&gone).unwrap().is_none(),
+        || map.lookup(&removed_id).unwrap().is_none(),
         "still there after removal",
     );
     assert_eq!(
@@ -85,7 +85,7 @@ fn cgroups_come_and_go_root() {
     let started = Instant::now();
     drop(keeper);
     assert!(started.elapsed() < Duration::from_secs(1));
-    drop((inner, outside));
+    drop((inner, sibling));
 }
 
 #[test]

@@ -22,13 +22,13 @@ pub(crate) enum ObjectError {
     },
     #[error("cannot read the BTF file {path}: {source}; see --btf.path")]
     Btf { path: String, source: io::Error },
-    #[error("cannot open the BPF object {path}: {reason}{}", said(.log))]
+    #[error("cannot open the BPF object {path}: {reason}{}", log_suffix(.log))]
     Open {
         path: String,
         reason: String,
         log: String,
     },
-    #[error("the kernel does not take the BPF object {path}: {reason}{}", said(.log))]
+    #[error("the kernel does not take the BPF object {path}: {reason}{}", log_suffix(.log))]
     Load {
         path: String,
         reason: String,
@@ -104,7 +104,7 @@ fn empty(functions: &[String]) -> String {
     }
 }
 
-fn said(log: &str) -> String {
+fn log_suffix(log: &str) -> String {
     if log.is_empty() {
         String::new()
     } else {
@@ -125,13 +125,13 @@ pub(super) fn list(verb: &str, names: &[String]) -> String {
 
 /// The first names, each in backticks.
 pub(super) fn quoted<N: AsRef<str>>(names: &[N]) -> String {
-    const MOST: usize = 12;
+    const MAX_NAMES: usize = 12;
     let shown: Vec<String> = names
         .iter()
-        .take(MOST)
+        .take(MAX_NAMES)
         .map(|name| format!("`{}`", name.as_ref()))
         .collect();
-    let more = if names.len() > MOST { ", …" } else { "" };
+    let more = if names.len() > MAX_NAMES { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
 }
 

@@ -105,10 +105,10 @@ fn scalar(name: &str, ty: &CType, value: &GlobalScalar) -> Result<Vec<u8>, Globa
             }
         }
         CType::Int(int) => {
-            let (least, most) = range(*int);
+            let (min, max) = range(*int);
             match value.integer {
-                Some(number) if (least..=most).contains(&number) => integer(number, *int),
-                _ => Err(wrong(format!("an integer from {least} to {most}"), "")),
+                Some(number) if (min..=max).contains(&number) => integer(number, *int),
+                _ => Err(wrong(format!("an integer from {min} to {max}"), "")),
             }
         }
         CType::Enum { int, values } => {

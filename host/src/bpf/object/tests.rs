@@ -152,9 +152,9 @@ fn dropping_unloads_root() {
     assert_eq!(ids.len(), 1);
     drop(loaded);
     // Freed after a grace period of RCU.
-    let gone = |id: u32| libbpf_rs::Program::fd_from_id(id).is_err();
+    let is_unloaded = |id: u32| libbpf_rs::Program::fd_from_id(id).is_err();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    while !ids.iter().all(|&id| gone(id)) {
+    while !ids.iter().all(|&id| is_unloaded(id)) {
         assert!(std::time::Instant::now() < deadline, "program still loaded");
         std::thread::yield_now();
     }

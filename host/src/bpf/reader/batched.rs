@@ -47,11 +47,11 @@ pub(super) fn walk(
                 // The bucket at hand does not fit, nothing was copied: once more from the same
                 // place, with more room.
                 Some(libc::ENOSPC) => {
-                    let most = map.info().max_entries.saturating_add(SPARE);
-                    if capacity >= most {
+                    let max_capacity = map.info().max_entries.saturating_add(SPARE);
+                    if capacity >= max_capacity {
                         return Err(error);
                     }
-                    buffers.resize(map, capacity.saturating_mul(2).min(most));
+                    buffers.resize(map, capacity.saturating_mul(2).min(max_capacity));
                     continue;
                 }
                 Some(libc::EINTR) => continue,

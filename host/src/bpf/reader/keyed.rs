@@ -67,7 +67,7 @@ pub(super) fn walk(
 /// All keys, each once, in the kernel's order.
 fn collect_keys(map: &Map, stats: &mut WalkStats) -> io::Result<Vec<u8>> {
     let size = map.info().key_size;
-    let most = map
+    let max_steps = map
         .info()
         .max_entries
         .saturating_mul(STEPS_PER_ENTRY)
@@ -78,7 +78,7 @@ fn collect_keys(map: &Map, stats: &mut WalkStats) -> io::Result<Vec<u8>> {
     let mut seen: HashTable<usize> = HashTable::new();
     let mut cursor = vec![0_u8; size];
     let mut next = vec![0_u8; size];
-    for step in 0..most {
+    for step in 0..max_steps {
         stats.calls += 1;
         let previous = (step > 0).then_some(cursor.as_slice());
         match map.next_key(previous, &mut next) {

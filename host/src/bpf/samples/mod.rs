@@ -178,7 +178,7 @@ struct Looks {
 
 /// How long a walk waits for what is in the buffers. What is not counted by then is seen by the
 /// next one.
-const LONGEST_LOOK: Duration = Duration::from_millis(500);
+const MAX_LOOK: Duration = Duration::from_millis(500);
 
 impl Shared {
     /// Counts what has come without waking the thread, as a program may send it. `control` wakes
@@ -192,7 +192,7 @@ impl Shared {
         if control.write_all(&[0]).is_err() {
             return;
         }
-        let until = Instant::now() + LONGEST_LOOK;
+        let until = Instant::now() + MAX_LOOK;
         let mut looks = self.looks.lock();
         while looks.done < wanted {
             if self.looked.wait_until(&mut looks, until).timed_out() {

@@ -124,18 +124,18 @@ impl PerfBuffers {
             }
             stays
         });
-        let mut come = Vec::new();
+        let mut added = Vec::new();
         for &cpu in online {
             if self.cpus.contains_key(&cpu) {
                 continue;
             }
             match self.open_one(cpu) {
-                Ok(true) => come.push((cpu, Ok(()))),
+                Ok(true) => added.push((cpu, Ok(()))),
                 Ok(false) => {}
-                Err(refusal) => come.push((cpu, Err(refusal.to_string()))),
+                Err(refusal) => added.push((cpu, Err(refusal.to_string()))),
             }
         }
-        come
+        added
     }
 
     fn open_all(&mut self, online: &[u32]) -> Result<(), Refusal> {

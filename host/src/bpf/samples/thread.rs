@@ -55,7 +55,7 @@ const RING: u64 = 0;
 pub(super) struct Intake {
     epoll: OwnedFd,
     /// Registered, and not read yet.
-    come: Mutex<Vec<(u64, Buffer)>>,
+    added: Mutex<Vec<(u64, Buffer)>>,
 }
 
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Intake {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            come: Mutex::default(),
+            added: Mutex::default(),
         })
     }
 
@@ -92,7 +92,7 @@ impl Intake {
     /// The thread takes it in when it is woken by the control pipe.
     fn add(&self, key: u64, buffer: Buffer) -> io::Result<()> {
         self.register(key, buffer.as_fd())?;
-        self.come.lock().push((key, buffer));
+        self.added.lock().push((key, buffer));
         Ok(())
     }
 
@@ -184,8 +184,8 @@ impl Pump {
 
     /// Reads what has come for the first time: see 2. above.
     fn take_in(&mut self, reader: &mut Counting<'_>) {
-        let come = std::mem::take(&mut *self.intake.come.lock());
-        for (key, mut buffer) in come {
+        let added = std::mem::take(&mut *self.intake.added.lock());
+        for (key, mut buffer) in added {
             // A CPU that has gone and come back: what it sent before comes first.
             if let Some(before) = self.buffers.remove(&key) {
                 self.let_go(before, reader);

@@ -3,7 +3,7 @@
 
 mod collect;
 mod decode;
-mod place;
+mod place_rows;
 mod rows;
 
 use std::io::{self, Write};
@@ -128,7 +128,7 @@ pub(super) fn run(flags: &RunFlags, out: &mut impl Write) -> anyhow::Result<Exit
             if flags.bench {
                 bail!(Usage("--bench measures decoders".to_owned()));
             }
-            place::place(flags, shaper, &rows, &tool, out)
+            place_rows::place_rows(flags, shaper, &rows, &tool, out)
         }
         None => {
             let mut chain = decode::open_chain(flags, &bench, &tool)?;

@@ -89,7 +89,7 @@ fn packet(length: usize, total: usize, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn packets_that_are_none_are_refused() {
-    alone(
+    in_own_process(
         concat!(module_path!(), "::packets_that_are_none_are_refused"),
         || {
             let before = open_descriptors();
@@ -163,7 +163,7 @@ fn texts_that_are_no_message_are_refused() {
 
 #[test]
 fn parts_out_of_order_are_refused() {
-    alone(
+    in_own_process(
         concat!(module_path!(), "::parts_out_of_order_are_refused"),
         || {
             let before = open_descriptors();
@@ -225,7 +225,7 @@ fn parts_out_of_order_are_refused() {
 
 #[test]
 fn payloads_elsewhere_are_not_believed() {
-    alone(
+    in_own_process(
         concat!(module_path!(), "::payloads_elsewhere_are_not_believed"),
         || {
             let before = open_descriptors();
@@ -307,7 +307,7 @@ fn a_receiver_has_limits_of_its_own() {
 /// them comes, and no descriptor stays open.
 #[test]
 fn any_packets_are_survived() {
-    alone(
+    in_own_process(
         concat!(module_path!(), "::any_packets_are_survived"),
         || {
             let before = open_descriptors();

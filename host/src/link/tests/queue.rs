@@ -59,15 +59,15 @@ fn bytes_that_wait_are_bounded() {
 
 #[test]
 fn descriptors_that_wait_are_bounded() {
-    alone(
+    in_own_process(
         concat!(module_path!(), "::descriptors_that_wait_are_bounded"),
         || {
             let before = open_descriptors();
             let (sender, receiver) = queued("descriptors");
             let null = null();
-            let most = repeated(&null, 200);
+            let duplicates = repeated(&null, 200);
             let error = (0..10_000)
-                .find_map(|_| sender.send(&Message::Number(1), &most).err())
+                .find_map(|_| sender.send(&Message::Number(1), &duplicates).err())
                 .unwrap();
             let SendError::Full { descriptors, .. } = error else {
                 panic!("{error}");

@@ -10,9 +10,9 @@ use rustix::process::setrlimit;
 use super::*;
 
 /// The limit is the number from which on there are none. Gives how many are free below it.
-fn limit_descriptors(most: u64) -> usize {
+fn limit_descriptors(max: u64) -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let current = Some(most);
+    let current = Some(max);
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
     let duplicates: Vec<_> =
         std::iter::from_fn(|| std::io::stderr().as_fd().try_clone_to_owned().ok()).collect();
@@ -21,7 +21,7 @@ fn limit_descriptors(most: u64) -> usize {
 
 #[test]
 fn a_receiver_without_room_says_so_and_goes_on() {
-    alone(
+    in_own_process(
         concat!(
             module_path!(),
             "::a_receiver_without_room_says_so_and_goes_on"
@@ -82,7 +82,7 @@ fn a_receiver_without_room_says_so_and_goes_on() {
 
 #[test]
 fn a_sender_without_room_says_so() {
-    alone(
+    in_own_process(
         concat!(module_path!(), "::a_sender_without_room_says_so"),
         || {
             let (sender, mut receiver) = queued("no-room");
@@ -117,7 +117,7 @@ fn a_sender_without_room_says_so() {
 /// capabilities lift that. A direct sender says so, a queued one waits until the peer reads.
 #[test]
 fn too_many_descriptors_on_their_way_pass() {
-    alone(
+    in_own_process(
         concat!(module_path!(), "::too_many_descriptors_on_their_way_pass"),
         || {
             become_user();

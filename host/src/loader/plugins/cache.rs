@@ -40,7 +40,7 @@ pub(crate) struct CompileCache {
     directory: File,
     engine: Digest,
     /// What has last gone wrong with writing: it is said once for all plugins.
-    said: Mutex<Option<String>>,
+    already_reported: Mutex<Option<String>>,
 }
 
 impl CompileCache {
@@ -58,7 +58,7 @@ impl CompileCache {
             path: directory.to_owned(),
             directory: trusted::open(directory).map_err(refused)?,
             engine,
-            said: Mutex::default(),
+            already_reported: Mutex::default(),
         };
         if let Err(error) = cache.remove_unused(SystemTime::now()) {
             tracing::warn!(
@@ -89,14 +89,14 @@ impl CompileCache {
     pub(super) fn put(&self, component: Digest, code: &[u8]) {
         let name = self.name(component);
         let failed = self.write(&name, code).err().map(|error| error.to_string());
-        let mut said = self.said.lock();
-        if let Some(error) = failed.as_ref().filter(|_| *said != failed) {
+        let mut already_reported = self.already_reported.lock();
+        if let Some(error) = failed.as_ref().filter(|_| *already_reported != failed) {
             tracing::warn!(
                 directory = %self.path.display(),
                 "compiled code is not kept, so that plugins are compiled at each start: {error}"
             );
         }
-        *said = failed;
+        *already_reported = failed;
     }
 
     fn name(&self, component: Digest) -> String {

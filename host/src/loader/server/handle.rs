@@ -114,8 +114,8 @@ impl ServerLink {
         let mut shared = self.shared.lock();
         let current = shared.connection.as_ref().map(|known| known.number);
         match shared.questions.get_mut(question) {
-            Some(place) if current == Some(number) && place.is_none() => {
-                *place = Some(answer);
+            Some(pending) if current == Some(number) && pending.is_none() => {
+                *pending = Some(answer);
                 drop(shared);
                 self.changed.notify_all();
             }

@@ -243,11 +243,11 @@ impl ServerLink {
         compiled: Vec<OwnedFd>,
     ) -> Result<PluginsOpened, AskError> {
         let compiled = Arc::new(compiled);
-        let (mut told, mut new) = (plugins.clone(), Vec::new());
+        let (mut message_plugins, mut new) = (plugins.clone(), Vec::new());
         let before = {
             let mut shared = self.shared.lock();
             let mut code = compiled.iter();
-            for plugin in told.iter_mut().filter(|plugin| plugin.compiled) {
+            for plugin in message_plugins.iter_mut().filter(|plugin| plugin.compiled) {
                 let code = code.next();
                 plugin.compiled = shared.plugins.get(&plugin.name) != Some(&plugin.digest);
                 if plugin.compiled {
@@ -259,7 +259,7 @@ impl ServerLink {
         };
         let message = || ToServer::Plugins {
             id,
-            plugins: told.clone(),
+            plugins: message_plugins.clone(),
         };
         let answer = self.ask(&Question::Plugins(id), PLUGINS_LIMIT, message, &new);
         let mut shared = self.shared.lock();

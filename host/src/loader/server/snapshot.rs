@@ -102,11 +102,11 @@ impl Snapshot {
 
     /// All statuses as of now: what is left until the next attempt has become less.
     pub(super) fn statuses(&self) -> Vec<UnitStatus> {
-        let now = |(status, said): &(UnitStatus, Instant)| {
+        let now = |(status, reported_at): &(UnitStatus, Instant)| {
             let mut status = status.clone();
             status.next_try = status
                 .next_try
-                .map(|left| left.saturating_sub(said.elapsed()));
+                .map(|left| left.saturating_sub(reported_at.elapsed()));
             status
         };
         self.statuses.values().map(now).collect()
@@ -143,8 +143,8 @@ impl Snapshot {
                 && *number == index
             {
                 let mut all = Vec::with_capacity(descriptors.len() + 1);
-                for (place, known) in descriptors.iter().enumerate() {
-                    if place == after {
+                for (index_in_unit, known) in descriptors.iter().enumerate() {
+                    if index_in_unit == after {
                         all.push(buffer.try_clone().ok()?);
                     }
                     all.push(known.try_clone().ok()?);

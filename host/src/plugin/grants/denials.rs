@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::plugin::stats::PluginStats;
 
 /// More different things than this are not told apart: a plugin may try every path there is.
-const MAX_TOLD: usize = 64;
+const MAX_WARNED: usize = 64;
 /// Longest name of a thing in the log, in characters.
 const MAX_NAME: usize = 256;
 
@@ -23,7 +23,7 @@ pub(in crate::plugin) enum Interface {
 /// Of one version of a plugin.
 #[derive(Debug, Default)]
 pub(in crate::plugin) struct Denials {
-    told: Mutex<HashSet<String>>,
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Interface {
@@ -49,12 +49,13 @@ impl Denials {
         stats.denied(interface);
         let short: String = thing.chars().take(MAX_NAME).collect();
         let first = {
-            let mut told = self.told.lock();
-            if told.len() > MAX_TOLD {
+            let mut warned = self.warned.lock();
+            if warned.len() > MAX_WARNED {
                 return;
             }
-            told.insert(format!("{} {short}", interface.as_str()))
-                .then_some(told.len())
+            warned
+                .insert(format!("{} {short}", interface.as_str()))
+                .then_some(warned.len())
         };
         let hint = allowing(interface, &short)
             .map(|line| format!("; {plugin}.plugin.yaml would allow it with `{line}`"))
@@ -62,9 +63,9 @@ impl Denials {
         let interface = interface.as_str();
         match first {
             None => {}
-            Some(count) if count > MAX_TOLD => tracing::warn!(
+            Some(count) if count > MAX_WARNED => tracing::warn!(
                 plugin,
-                "{MAX_TOLD} different things have been denied to the plugin: what follows is counted, but not logged"
+                "{MAX_WARNED} different things have been denied to the plugin: what follows is counted, but not logged"
             ),
             Some(_) => tracing::warn!(plugin, interface, "denied to the plugin: {short}{hint}"),
         }

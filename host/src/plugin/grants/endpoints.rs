@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use crate::config::sidecar::{EndpointPattern, Grants, host_name};
 
 /// More addresses of one name are not tried.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// Which list of grants is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Endpoint {
                 let resolved = (name.as_str(), *port).to_socket_addrs();
                 let resolved =
                     resolved.map_err(|error| Unreachable::Other(format!("{name}: {error}")))?;
-                let found: Vec<SocketAddr> = resolved.map(canonical).take(MOST_ADDRESSES).collect();
+                let found: Vec<SocketAddr> = resolved.map(canonical).take(MAX_ADDRESSES).collect();
                 self.permitted(granted, &found).or_else(|()| {
                     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
                     denied(format!("{name}:{port} ({})", found.join(", ")))

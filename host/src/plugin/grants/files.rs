@@ -24,8 +24,8 @@ use crate::link::FileKind;
 const PROC: i128 = 0x9fa0;
 const SYS: i128 = 0x6265_6572;
 
-const LONGEST_PATH: usize = 4096;
-const MOST_NAMES: usize = 1 << 16;
+const MAX_PATH: usize = 4096;
+const MAX_NAMES: usize = 1 << 16;
 
 /// Why there is nothing to be had.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,8 +123,8 @@ pub(crate) fn list(granted: &[PathPattern], path: &str) -> Result<Vec<String>, R
         .map_err(failed)?
         .enumerate()
     {
-        if count >= MOST_NAMES {
-            return Err(Refused::TooLarge(MOST_NAMES as u64));
+        if count >= MAX_NAMES {
+            return Err(Refused::TooLarge(MAX_NAMES as u64));
         }
         let Ok(name) = entry.map_err(failed)?.file_name().into_string() else {
             continue;
@@ -174,7 +174,7 @@ fn components(path: &str) -> Result<Vec<&str>, Refused> {
     let Some(rest) = path.strip_prefix('/') else {
         return denied("expected an absolute path");
     };
-    if path.len() > LONGEST_PATH || path.contains('\0') {
+    if path.len() > MAX_PATH || path.contains('\0') {
         return denied("this is no path");
     }
     if rest.is_empty() {

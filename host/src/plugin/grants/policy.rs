@@ -35,7 +35,7 @@ impl PluginPolicy {
 
     /// Those that stand beside a plugin's file in `NAME.plugin.yaml`, wherever it is; without that
     /// file `none`.
-    pub(crate) fn beside(plugin: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn load_for(plugin: &Path) -> Result<Self, LoadError> {
         let text = sidecar::read_text(plugin).map_err(LoadError::Sidecar)?;
         Self::read(plugin, text.as_deref())
     }

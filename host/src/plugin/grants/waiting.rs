@@ -12,12 +12,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Questions at once, of one plugin.
-const MOST: usize = 8;
+const MAX_PER_PLUGIN: usize = 8;
 /// Of all plugins.
-const MOST_OF_ALL: usize = 16;
-static ALL: Semaphore = Semaphore::const_new(MOST_OF_ALL);
+const MAX_TOTAL: usize = 16;
+static ALL: Semaphore = Semaphore::const_new(MAX_TOTAL);
 
-/// Threads, of which those beyond `MOST_OF_ALL` wait for what nobody waits for any more.
+/// Threads, of which those beyond `MAX_TOTAL` wait for what nobody waits for any more.
 const MAX_THREADS: usize = 64;
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 /// Threads without work that are kept.
@@ -31,7 +31,7 @@ pub(in crate::plugin) struct Waiting(Arc<Semaphore>);
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST)))
+        Self(Arc::new(Semaphore::new(MAX_PER_PLUGIN)))
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
     async fn one_that_hangs_takes_no_turn_of_the_others() {
         let waiting = Waiting::default();
         let mut hanging = Vec::new();
-        for _ in 0..2 * MOST {
+        for _ in 0..2 * MAX_PER_PLUGIN {
             let (go_on, stop) = channel::<()>();
             hanging.push(go_on);
             let work = waiting.run(move || stop.recv().is_ok());

@@ -22,7 +22,7 @@ const STUCK_AFTER: Duration = Duration::from_millis(100);
 
 impl files::Host for HostState {
     async fn read(&mut self, path: String) -> Result<Vec<u8>, FileError> {
-        let limit = self.most_input;
+        let limit = self.max_input;
         let own = self.blocking(&path, move |grants, path| {
             granted::read(&grants.read, path, limit)
         });

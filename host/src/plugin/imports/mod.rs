@@ -33,7 +33,7 @@ use crate::kernel::KernelFacts;
 
 /// Longest time that one call without a deadline may spend with questions to the host on top of its
 /// own: reading all symbols takes a tenth of a second, but a call that asks and asks must end too.
-const MOST_HOST_TIME: Duration = Duration::from_secs(1);
+const MAX_HOST_TIME: Duration = Duration::from_secs(1);
 
 /// A call that does not wait, on a busy machine, takes so many times its CPU time at most. Scrapes
 /// wait for it.
@@ -63,7 +63,7 @@ pub(super) struct HostState {
     denials: Arc<Denials>,
     waiting: Arc<Waiting>,
     /// Most bytes of one file.
-    most_input: usize,
+    max_input: usize,
     /// Open ones.
     sockets: usize,
     stats: Arc<PluginStats>,
@@ -107,7 +107,7 @@ impl HostState {
             grants: Arc::clone(&plugin.policy.grants),
             denials: Arc::clone(plugin.denials),
             waiting: Arc::clone(plugin.waiting),
-            most_input: plugin.policy.limits.input(),
+            max_input: plugin.policy.limits.input(),
             sockets: 0,
             stats: Arc::clone(plugin.stats),
             wasi: wasi::context(&plugin.policy.grants, &lines),
@@ -143,11 +143,11 @@ impl HostState {
     /// What the running call has left of its CPU time. None: it is used up. For calls that do not
     /// wait.
     pub(super) fn left_of(&mut self, cpu: Duration) -> Option<Duration> {
-        let given_back = self.host_time.min(MOST_HOST_TIME);
+        let given_back = self.host_time.min(MAX_HOST_TIME);
         let used = thread_time().saturating_sub(self.entered_cpu);
         let own = used.saturating_sub(given_back);
         let elapsed = self.entered.elapsed();
-        if own < cpu && elapsed > (cpu * MAX_STARVED).max(MOST_HOST_TIME) {
+        if own < cpu && elapsed > (cpu * MAX_STARVED).max(MAX_HOST_TIME) {
             self.starved = Some((own, elapsed));
             return None;
         }
@@ -162,7 +162,7 @@ impl HostState {
 
     /// Whether the running call has had what the host gives it of its own time.
     fn host_time_is_up(&self) -> bool {
-        self.host_time > MOST_HOST_TIME
+        self.host_time > MAX_HOST_TIME
     }
 
     fn spent_in_host(&mut self, time: Duration) {

@@ -44,15 +44,15 @@ impl Printed {
 
 impl Line {
     fn take(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (piece, ended) = match piece.strip_suffix(b"\n") {
-                Some(piece) => (piece, true),
-                None => (piece, false),
+        for chunk in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (chunk, ended) = match chunk.strip_suffix(b"\n") {
+                Some(chunk) => (chunk, true),
+                None => (chunk, false),
             };
             let room = MAX_LINE - self.text.len();
-            self.cut |= piece.len() > room;
+            self.cut |= chunk.len() > room;
             self.text
-                .extend_from_slice(piece.get(..room).unwrap_or(piece));
+                .extend_from_slice(chunk.get(..room).unwrap_or(chunk));
             if ended {
                 self.end();
             }
@@ -149,13 +149,13 @@ mod tests {
             };
             let mut printed = Printed::new(lines, Level::Warn);
             let mut other = printed.p2_stream();
-            for piece in ["one\ntw", "o \x1b[31m\r\n\n", "\u{e9}"] {
-                printed.write(Bytes::from(piece)).unwrap();
+            for chunk in ["one\ntw", "o \x1b[31m\r\n\n", "\u{e9}"] {
+                printed.write(Bytes::from(chunk)).unwrap();
             }
             let long = "y".repeat(3 * MAX_LINE);
-            for piece in [long.as_str(), "more\nlast"] {
+            for chunk in [long.as_str(), "more\nlast"] {
                 other
-                    .write(Bytes::copy_from_slice(piece.as_bytes()))
+                    .write(Bytes::copy_from_slice(chunk.as_bytes()))
                     .unwrap();
             }
         });

@@ -223,8 +223,8 @@ fn traps_are_named() {
             .decode("(call $deep (i32.const 0))"),
     );
     assert!(deep.contains("stack exhausted"), "{deep}");
-    let outside = trap(Guest::new().decode("(i32.load (i32.const -8))"));
-    assert!(outside.contains("out of bounds"), "{outside}");
+    let out_of_bounds = trap(Guest::new().decode("(i32.load (i32.const -8))"));
+    assert!(out_of_bounds.contains("out of bounds"), "{out_of_bounds}");
 }
 
 #[test]
@@ -265,10 +265,10 @@ fn columns_have_to_fit_the_batch() {
         "(call $answer (local.get $bytes) (local.get $bytes_len) (i32.const 8192) (i32.const 2))",
     );
     assert_eq!(falling, "cell 1 ends at byte 1, outside of 2..=3");
-    let outside = malformed(
+    let out_of_bounds = malformed(
         "(call $answer (local.get $bytes) (local.get $bytes_len) (i32.const 8200) (i32.const 2))",
     );
-    assert_eq!(outside, "cell 1 ends at byte 99, outside of 1..=3");
+    assert_eq!(out_of_bounds, "cell 1 ends at byte 99, outside of 1..=3");
 }
 
 #[test]
@@ -301,10 +301,10 @@ fn addresses_and_texts_are_checked() {
          (call $list (i32.const 32) (i32.const 8216) (i32.const 1)) (i32.const 1024)",
     );
     assert!(message.contains("utf-8"), "{message}");
-    let outside = malformed(
+    let out_of_bounds = malformed(
         "(call $answer (i32.const 0x7ffffff0) (i32.const 1000) (local.get $ends) (local.get $ends_len))",
     );
-    assert!(outside.contains("out of bounds"), "{outside}");
+    assert!(out_of_bounds.contains("out of bounds"), "{out_of_bounds}");
     let odd = malformed(
         "(call $answer (local.get $bytes) (local.get $bytes_len) (i32.const 8193) (i32.const 2))",
     );

@@ -24,7 +24,7 @@ pub(super) fn granting(grants: Grants) -> PluginPolicy {
 
 /// What `guest` decodes one row to under these grants, and its counters then.
 fn decoded(guest: &Guest, grants: Grants) -> (String, Snapshot) {
-    let plugin = guest.load().unwrap().under(granting(grants));
+    let plugin = guest.load().unwrap().with_policy(granting(grants));
     let stats = Arc::clone(&plugin.stats);
     let mut session = Session::new(Arc::new(plugin));
     let decoder = session.open_decoder("echo", "{}").unwrap();

@@ -95,7 +95,7 @@ fn a_granted_file_reaches_the_component_whole() {
         ..Grants::default()
     };
     let plugin = reader("/proc/kallsyms").load().unwrap();
-    let plugin = plugin.under(granting(read));
+    let plugin = plugin.with_policy(granting(read));
     let failure = run(collect(&plugin, Duration::from_secs(30))).unwrap();
     let Failure::Invalid(symbols) = failure else {
         panic!("{failure:?}");

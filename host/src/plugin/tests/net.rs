@@ -19,7 +19,7 @@ const SECOND: u32 = 1000;
 
 /// In a call that may take ten seconds.
 fn state(grants: Grants) -> (HostState, Arc<PluginStats>) {
-    let plugin = Guest::new().load().unwrap().under(granting(grants));
+    let plugin = Guest::new().load().unwrap().with_policy(granting(grants));
     let mut state = plugin.host_state(None);
     state.enter_until(Instant::now() + Duration::from_secs(10));
     (state, Arc::clone(&plugin.stats))

@@ -94,7 +94,7 @@ fn placement(row: u32, family: u32, slot: shaping::Slot) -> shaping::Placement {
     }
 }
 
-fn place(placements: Vec<shaping::Placement>, columns: usize) -> Result<Placed, String> {
+fn check_placements(placements: Vec<shaping::Placement>, columns: usize) -> Result<Placed, String> {
     let column = shaping::CellsResult {
         bytes: b"xy".to_vec(),
         ends: vec![1, 2],
@@ -113,7 +113,7 @@ fn place(placements: Vec<shaping::Placement>, columns: usize) -> Result<Placed, 
 #[test]
 fn placements_are_checked() {
     use shaping::Slot::{Bucket, None, Sum, Value};
-    let good = place(
+    let good = check_placements(
         vec![
             placement(0, 0, Value),
             placement(1, 1, Bucket(3)),
@@ -134,7 +134,7 @@ fn placements_are_checked() {
         ]
     );
 
-    let bad = |placement| place(vec![placement], 1).unwrap_err();
+    let bad = |placement| check_placements(vec![placement], 1).unwrap_err();
     assert_eq!(
         bad(placement(2, 0, Value)),
         "it names row 2 of a batch of 2"
@@ -168,11 +168,11 @@ fn placements_are_checked() {
         assert!(bad(scaled).contains("the scale"));
     }
     assert_eq!(
-        place(Vec::new(), 0).unwrap_err(),
+        check_placements(Vec::new(), 0).unwrap_err(),
         "expected 1 new label columns, found 0"
     );
     assert_eq!(
-        place(Vec::new(), 2).unwrap_err(),
+        check_placements(Vec::new(), 2).unwrap_err(),
         "expected 1 new label columns, found 2"
     );
 }

@@ -95,8 +95,8 @@ impl Try {
 /// mapped, or of what lives as long as the program.
 fn call<const N: usize>(number: libc::c_long, arguments: [usize; N]) -> io::Result<usize> {
     let mut all = [0; 6];
-    for (place, argument) in all.iter_mut().zip(arguments) {
-        *place = argument;
+    for (register, argument) in all.iter_mut().zip(arguments) {
+        *register = argument;
     }
     let [a, b, c, d, e, f] = all;
     #[expect(

@@ -82,19 +82,19 @@ fn starter_with_bpf() {
 }
 
 /// A directory of a scenario's own, which removes nothing that lies elsewhere: see [`play_as`].
-fn place(id: u32) -> PathBuf {
+fn directory(id: u32) -> PathBuf {
     std::env::temp_dir().join(format!("exporter-host-scenario-{id}"))
 }
 
-fn own_place() -> PathBuf {
-    let place = place(std::process::id());
-    fs::create_dir(&place).unwrap();
-    place
+fn own_directory() -> PathBuf {
+    let directory = directory(std::process::id());
+    fs::create_dir(&directory).unwrap();
+    directory
 }
 
 fn server() {
     let inherited = inherited();
-    let granted = own_place();
+    let granted = own_directory();
     fs::set_permissions(&granted, Permissions::from_mode(0o755)).unwrap();
     let file = granted.join("granted.prom");
     fs::write(&file, "a 1\n").unwrap();
@@ -168,9 +168,9 @@ fn server_of_the_same_user() {
 }
 
 fn loader() {
-    let place = own_place();
+    let directory = own_directory();
     let mut access = Access::default();
-    access.write(&place);
+    access.write(&directory);
     access.write_if_needed("/nowhere/at/all");
     let features = confine_loader(&hardening(), &access).unwrap();
     active(
@@ -181,7 +181,7 @@ fn loader() {
     assert!(File::open("/etc/passwd").is_ok());
     // Landlock keeps it from looking into others.
     assert!(File::open("/proc/1/root/etc/passwd").is_err());
-    let (one, two) = (place.join("one"), place.join("two"));
+    let (one, two) = (directory.join("one"), directory.join("two"));
     let mut file = File::create(&one).unwrap();
     file.write_all(b"x").unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
@@ -253,10 +253,10 @@ fn play_as(scenario: &str, look: impl FnOnce(&Player)) {
         return;
     }
     let player = Player::start(scenario);
-    let place = place(player.id);
+    let directory = directory(player.id);
     look(&player);
     player.end();
-    let _ = fs::remove_dir_all(place);
+    let _ = fs::remove_dir_all(directory);
 }
 
 fn plays(scenario: &str, capabilities: &str) {

@@ -86,13 +86,13 @@ pub(in crate::rows) enum Again {
 
 /// Of a key that makes a plugin fail: from the first time on, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const MAX_WAIT: Duration = Duration::from_secs(300);
 
 impl Again {
     /// Once more it has made a plugin fail.
     fn after(self, now: Instant) -> Self {
         let waited = match self {
-            Self::At { waited, .. } => (waited * 2).min(LONGEST_WAIT),
+            Self::At { waited, .. } => (waited * 2).min(MAX_WAIT),
             Self::Never | Self::EachScrape => FIRST_WAIT,
         };
         let time = now + waited;

@@ -165,13 +165,13 @@ impl Pipeline {
         let suspects = batch.suspects();
         let mut asked = ask(plugins, shaper.session, total, suspects, |session, part| {
             if part.len() == total {
-                return session.place(shaper.id, of_rows, &spread);
+                return session.place_rows(shaper.id, of_rows, &spread);
             }
             let spread: Vec<Cells> = spread
                 .iter()
                 .map(|cells| cells.slice(part.clone()))
                 .collect();
-            session.place(shaper.id, &of_rows.slice(part), &spread)
+            session.place_rows(shaper.id, &of_rows.slice(part), &spread)
         });
         let placed = asked.take_answer(total);
         // Its rows count among those that are left.

@@ -355,7 +355,7 @@ impl SeriesSet {
 
     /// Says when series were 0: those that come, and those that have fallen in the scrape that has
     /// begun at `begun`.
-    fn date(&mut self, come: Vec<u32>, begun: StartTime) {
+    fn date(&mut self, added: Vec<u32>, begun: StartTime) {
         let Self {
             series,
             starts,
@@ -363,9 +363,9 @@ impl SeriesSet {
             born,
             ..
         } = self;
-        if !come.is_empty() {
+        if !added.is_empty() {
             let starts = Arc::make_mut(starts);
-            for index in come {
+            for index in added {
                 if let Some(start) = starts.get_mut(index as usize) {
                     *start = *born;
                 }

@@ -21,7 +21,7 @@ use crate::telemetry::{CollectorStats, RateLimit};
 
 /// A call of the background that has no `timeout` of its own ends after this, however long the
 /// interval is: scrapes wait for the first one.
-const LONGEST_POLL: Duration = Duration::from_secs(30);
+const MAX_POLL: Duration = Duration::from_secs(30);
 
 pub(in crate::server) struct Collector {
     unit: Arc<str>,
@@ -38,8 +38,8 @@ pub(in crate::server) struct Collector {
 /// What all collectors share.
 pub(super) struct Common {
     /// A place for each call at a time: each has a memory of its own.
-    pub(super) places: Semaphore,
-    pub(super) most: usize,
+    pub(super) permits: Semaphore,
+    pub(super) max_calls: usize,
     pub(super) failed_probes: RateLimit,
     pub(super) failed_scrapes: Repeats,
     /// Where plugins run.
@@ -132,7 +132,7 @@ impl Collector {
             next = Some(next.map_or(look_again, |next: Instant| next.min(look_again)));
             if due {
                 let (collector, key) = (Arc::clone(self), self.scrape_key(target));
-                let until = now + interval.min(self.config.timeout.unwrap_or(LONGEST_POLL));
+                let until = now + interval.min(self.config.timeout.unwrap_or(MAX_POLL));
                 tokio::spawn(async move { collector.call(key, until).await });
             }
         }
@@ -228,9 +228,9 @@ impl Collector {
         // First: calls that wait for their turn must not keep other plugins' from theirs.
         let _turn = self.guest.turn(deadline).await?;
         let until = tokio::time::Instant::from_std(deadline);
-        let place = tokio::time::timeout_at(until, self.common.places.acquire()).await;
-        let Ok(Ok(_place)) = place else {
-            return Err(CollectError::Busy(self.common.most));
+        let permit = tokio::time::timeout_at(until, self.common.permits.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            return Err(CollectError::Busy(self.common.max_calls));
         };
         let mut labels: Vec<(&str, &str)> = self
             .config

@@ -18,13 +18,13 @@ use crate::repeats::Repeats;
 use crate::telemetry::{CollectorStats, RateLimit};
 
 /// Calls at a time, of all collectors together: each has an instance with a memory of its own.
-const MOST_CALLS: usize = 128;
+const MAX_CALLS: usize = 128;
 /// Between two log lines about the same thing.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// What is kept of a scrape's time for what comes after the calls: this part of what is left, and
 /// no more than the second.
 const RESERVE_PART: u32 = 20;
-const LONGEST_RESERVE: Duration = Duration::from_millis(100);
+const MAX_RESERVE: Duration = Duration::from_millis(100);
 
 type List = Vec<Arc<Collector>>;
 
@@ -55,8 +55,8 @@ impl Index {
             units: Mutex::default(),
             changed: Notify::new(),
             common: Arc::new(Common {
-                places: Semaphore::new(MOST_CALLS),
-                most: MOST_CALLS,
+                permits: Semaphore::new(MAX_CALLS),
+                max_calls: MAX_CALLS,
                 threads,
                 failed_probes: RateLimit::every(LOG_INTERVAL),
                 failed_scrapes: Repeats::default(),
@@ -217,27 +217,27 @@ impl Index {
         let now = Instant::now();
         let reserve = deadline.saturating_duration_since(now) / RESERVE_PART;
         let deadline = deadline
-            .checked_sub(reserve.min(LONGEST_RESERVE))
+            .checked_sub(reserve.min(MAX_RESERVE))
             .unwrap_or(deadline);
         let mut collectors = self.all();
         collectors.retain(|one| selection.has_collector(one.unit(), one.name()));
         let mut calls = JoinSet::new();
         for (index, collector) in collectors.iter().enumerate() {
-            for (place, target) in collector.targets().iter().enumerate() {
+            for (target_index, target) in collector.targets().iter().enumerate() {
                 let (collector, target) = (Arc::clone(collector), target.clone());
                 calls.spawn(async move {
                     let answer = collector.scrape(&target, deadline).await;
-                    (index, place, answer)
+                    (index, target_index, answer)
                 });
             }
         }
         let mut answers = Vec::new();
         while let Some(ended) = calls.join_next().await {
-            if let Ok((index, place, Some(answer))) = ended {
-                answers.push((index, place, answer));
+            if let Ok((index, target_index, Some(answer))) = ended {
+                answers.push((index, target_index, answer));
             }
         }
-        answers.sort_by_key(|(index, place, _)| (*index, *place));
+        answers.sort_by_key(|(index, target_index, _)| (*index, *target_index));
         let mut parts = Vec::new();
         for (index, collector) in collectors.iter().enumerate() {
             let of_this = answers.iter().filter(|(of, ..)| *of == index);

@@ -295,7 +295,7 @@ fn files_that_only_the_loader_may_open_are_asked_of_it() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"text").unwrap();
         answering.file_found(id, Ok((FileAnswer::Opened, Some(file.into()))));
-        answering.is_gone();
+        answering.disconnect();
     });
     let file = runtime.block_on(files.open("/secret")).unwrap();
     assert_eq!(file.metadata().unwrap().len(), 4);

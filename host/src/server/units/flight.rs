@@ -30,21 +30,21 @@ struct Turn<T> {
 #[derive(Debug)]
 pub(crate) struct Flight<T> {
     pub(crate) result: Arc<T>,
-    claimed: Arc<AtomicBool>,
+    recorded: Arc<AtomicBool>,
 }
 
 impl<T> Flight<T> {
     fn new(result: T) -> Self {
         Self {
             result: Arc::new(result),
-            claimed: Arc::default(),
+            recorded: Arc::default(),
         }
     }
 
     /// True for the first who asks of those who share: what the work has counted is entered once.
     /// Not for whoever did the work, who may have run out of time.
-    pub(crate) fn claim(&self) -> bool {
-        !self.claimed.swap(true, Ordering::Relaxed)
+    pub(crate) fn take_recording(&self) -> bool {
+        !self.recorded.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -52,7 +52,7 @@ impl<T> Clone for Flight<T> {
     fn clone(&self) -> Self {
         Self {
             result: Arc::clone(&self.result),
-            claimed: Arc::clone(&self.claimed),
+            recorded: Arc::clone(&self.recorded),
         }
     }
 }
@@ -60,7 +60,7 @@ impl<T> Clone for Flight<T> {
 /// Long work waits a moment before it begins, so that those who come together share it: for this
 /// part of its own time, and so long at most.
 const PAUSE_PART: u32 = 16;
-const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_millis(5);
 /// For less it is not worth going to sleep.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
 
@@ -81,7 +81,7 @@ impl<T> SingleFlight<T> {
             return Some(share);
         }
         turn.latest = None;
-        let pause = (turn.took / PAUSE_PART).min(LONGEST_PAUSE);
+        let pause = (turn.took / PAUSE_PART).min(MAX_PAUSE);
         if pause >= SHORTEST_PAUSE {
             thread::sleep(pause);
         }
@@ -139,7 +139,7 @@ mod tests {
         let shared = SingleFlight::default();
         for number in 0..3 {
             let share = shared.get(|| Some(number)).unwrap();
-            assert_eq!((*share.result, share.claim()), (number, true));
+            assert_eq!((*share.result, share.take_recording()), (number, true));
         }
         assert!(shared.turn.lock().latest.is_none(), "nothing is kept");
     }
@@ -181,7 +181,10 @@ mod tests {
             assert_eq!(first.join().unwrap(), 0);
             let shares: Vec<_> = others.into_iter().map(|one| one.join().unwrap()).collect();
             assert!(shares.iter().all(|share| *share.result == 1));
-            assert_eq!(shares.iter().filter(|share| share.claim()).count(), 1);
+            assert_eq!(
+                shares.iter().filter(|share| share.take_recording()).count(),
+                1
+            );
         });
         assert_eq!(runs.load(Ordering::SeqCst), 2);
         assert!(shared.turn.lock().latest.is_none(), "nothing is kept");

@@ -107,9 +107,9 @@ impl Units {
         let until = tokio::time::Instant::from_std(deadline);
         while let Ok(Some(finished)) = tokio::time::timeout_at(until, tasks.join_next()).await {
             if let Ok((index, result)) = finished
-                && let Some(place) = scraped.get_mut(index)
+                && let Some(unit_result) = scraped.get_mut(index)
             {
-                *place = result;
+                *unit_result = result;
             }
         }
         // Those that have not begun never do. A walk cannot be cut short: it ends by itself, and

@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use super::super::sys::{self, Forked};
 use super::super::{ChildId, CompileLimits, How, NewCompiler, NewServer, StarterError, start};
 use super::support::{
-    ENTRIES, NO_HARDENING, SOON, Talk, children, descriptors, eventually, kill, new_server, next,
-    read, settings, unconfined, watch,
+    ENTRIES, NO_HARDENING, TIMEOUT, Talk, children, descriptors, eventually, kill, new_server,
+    next, read, settings, unconfined, watch,
 };
 use crate::link::Receiver;
 use crate::privileges::{ServerPaths, ServerUser};
@@ -61,10 +61,10 @@ pub(super) fn servers_come_and_go() {
     let second = new_server(&starter);
     assert_ne!(second.child, first.child);
     assert_eq!(Talk::with(&second).ask("pid"), second.pid.to_string());
-    let (gone, starter_gone) = (watch(second.pid), watch(starter.pid()));
+    let (wait_server, wait_starter) = (watch(second.pid), watch(starter.pid()));
     drop(starter);
-    gone();
-    starter_gone();
+    wait_server();
+    wait_starter();
     assert!(exits.recv().is_err());
 }
 
@@ -209,11 +209,11 @@ pub(super) fn the_starter_dies() {
     let starter = unconfined();
     let exits = starter.wait_exit().unwrap();
     let server = new_server(&starter);
-    let gone = watch(server.pid);
+    let wait_server = watch(server.pid);
     kill(starter.pid(), Signal::KILL);
-    gone();
+    wait_server();
     assert_eq!(
-        exits.recv_timeout(SOON),
+        exits.recv_timeout(TIMEOUT),
         Err(mpsc::RecvTimeoutError::Disconnected)
     );
     let after = starter.start_server(&ServerPaths::default());
@@ -228,9 +228,9 @@ pub(super) fn a_server_leaves_with_its_lifeline() {
     Talk::with(&server).ask("pid");
     // It cannot be killed by the starter, but leaves.
     kill(starter.pid(), Signal::STOP);
-    let gone = watch(server.pid);
+    let wait_server = watch(server.pid);
     drop(server.lifeline);
-    gone();
+    wait_server();
     kill(starter.pid(), Signal::CONT);
     assert_eq!(next(&exits), (server.child, How::Code(0)));
 }
@@ -289,5 +289,5 @@ fn be_pid_1() {
     starter.kill(server.child);
     assert_eq!(next(&exits).0, server.child);
     kill(starter.pid(), Signal::KILL);
-    assert!(exits.recv_timeout(SOON).is_err());
+    assert!(exits.recv_timeout(TIMEOUT).is_err());
 }

@@ -20,7 +20,7 @@ use crate::link::{Receiver, Sender};
 use crate::privileges::ServerPaths;
 
 /// How long a test waits for what is to come at once.
-pub(super) const SOON: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) const ENTRIES: Entries = Entries {
     server: serve,
@@ -127,7 +127,7 @@ pub(super) fn new_server(starter: &Starter) -> NewServer {
 }
 
 pub(super) fn next(exits: &mpsc::Receiver<Exited>) -> (ChildId, How) {
-    let Exited { child, how } = exits.recv_timeout(SOON).unwrap();
+    let Exited { child, how } = exits.recv_timeout(TIMEOUT).unwrap();
     (child, how)
 }
 
@@ -137,7 +137,7 @@ pub(super) fn watch(pid: u32) -> impl FnOnce() {
     let watched = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     move || {
         let mut waiting = [PollFd::new(&watched, PollFlags::IN)];
-        let soon = Timespec::try_from(SOON).unwrap();
+        let soon = Timespec::try_from(TIMEOUT).unwrap();
         assert_eq!(poll(&mut waiting, Some(&soon)).unwrap(), 1, "{pid:?} stays");
     }
 }
@@ -153,7 +153,7 @@ pub(super) fn children(starter: &Starter) -> usize {
 pub(super) fn eventually(what: impl Fn() -> bool) {
     let began = Instant::now();
     while !what() {
-        assert!(began.elapsed() < SOON);
+        assert!(began.elapsed() < TIMEOUT);
         thread::yield_now();
     }
 }

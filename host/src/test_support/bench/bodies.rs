@@ -10,7 +10,7 @@ use crate::exposition::{
 };
 
 /// Bytes of text that are compressed at once, as web does.
-const PIECE: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// A format of bodies.
 #[derive(Debug, Clone, Copy)]
@@ -128,8 +128,8 @@ impl Bodies {
         let Some(mut compressor) = Compressor::new(encoding, Vec::new)? else {
             return Ok(text.len());
         };
-        for piece in text.as_bytes().chunks(PIECE) {
-            compressor.write(piece)?;
+        for chunk in text.as_bytes().chunks(CHUNK) {
+            compressor.write(chunk)?;
         }
         Ok(compressor.finish()?.len())
     }

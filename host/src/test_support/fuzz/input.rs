@@ -57,9 +57,9 @@ impl<'a> Input<'a> {
         self.u8() & 1 == 1
     }
 
-    /// 0 to `most`.
-    pub(crate) fn up_to(&mut self, most: u8) -> u8 {
-        match most.checked_add(1) {
+    /// 0 to `max`.
+    pub(crate) fn up_to(&mut self, max: u8) -> u8 {
+        match max.checked_add(1) {
             Some(values) => self.u8() % values,
             None => self.u8(),
         }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::log::Log;
 use super::program::{binary, compiled_plugins};
-use super::{Ended, GONE, Host};
+use super::{EXIT_TIMEOUT, Ended, Host};
 use crate::harness::objects::object;
 use crate::harness::tree::{Split, Tree};
 
@@ -193,7 +193,7 @@ impl Setup {
             panic!("the host ends by itself:\n{}", log.text());
         }
         let code = child.wait().unwrap().code();
-        let left = self.tree(child.id()).left_after(GONE);
+        let left = self.tree(child.id()).left_after(EXIT_TIMEOUT);
         let log = log.text();
         assert!(left.is_empty(), "{left:?} is there a second later:\n{log}");
         assert!(!log.contains("panicked"), "no panic:\n{log}");

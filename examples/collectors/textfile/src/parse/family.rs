@@ -92,7 +92,7 @@ impl Assembly {
             .unwrap_or_default();
         match (self.kind(), part) {
             (Kind::Histogram, "_bucket") => {
-                let (bound, labels) = self.place(BUCKET, &sample)?;
+                let (bound, labels) = self.split_labels(BUCKET, &sample)?;
                 let count = line::count(sample.value)?;
                 let series = self.series(number, labels.clone());
                 point(&mut series.buckets, bound, count)
@@ -101,7 +101,7 @@ impl Assembly {
                 Ok(())
             }
             (Kind::Summary, "") => {
-                let (quantile, labels) = self.place(QUANTILE, &sample)?;
+                let (quantile, labels) = self.split_labels(QUANTILE, &sample)?;
                 if !(0.0..=1.0).contains(&quantile) {
                     let found = quantile.to_string();
                     return Err(Problem::Bound {
@@ -164,7 +164,7 @@ impl Assembly {
     }
 
     /// What tells the parts of a series apart, as a number, and the series' own labels.
-    fn place(
+    fn split_labels(
         &self,
         label: &'static str,
         sample: &SampleLine<'_>,

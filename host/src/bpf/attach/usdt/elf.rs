@@ -115,7 +115,7 @@ fn site(note: &Note<'_>, base: Option<u64>, segments: &[Segment]) -> Result<Site
         }
         _ => note.address,
     };
-    let place = |address: u64, executable: bool, what: &str| {
+    let position = |address: u64, executable: bool, what: &str| {
         let mut segments = segments.iter();
         segments
             .find(|segment| {
@@ -129,10 +129,10 @@ fn site(note: &Note<'_>, base: Option<u64>, segments: &[Segment]) -> Result<Site
             .ok_or_else(|| format!("its {what} at {address:#x} is in no segment of the file"))
     };
     let semaphore = (note.semaphore != 0)
-        .then(|| place(note.semaphore, false, "semaphore"))
+        .then(|| position(note.semaphore, false, "semaphore"))
         .transpose()?;
     Ok(Site {
-        offset: place(address, true, "probe")?,
+        offset: position(address, true, "probe")?,
         address,
         semaphore,
         arguments: String::from_utf8_lossy(note.arguments).into_owned(),

@@ -12,7 +12,7 @@ pub(in crate::bpf) struct SpecLayout {
     count: Member,
     arguments: usize,
     argument_size: usize,
-    most: usize,
+    max: usize,
     value: Member,
     kind: Member,
     register: Member,
@@ -50,7 +50,7 @@ impl SpecLayout {
         let spec = Members(members);
         spec.no_others(&["args", "usdt_cookie", "arg_cnt"])?;
         let arguments = spec.get("args")?;
-        let CType::Array { of, count: most } = &*arguments.ty else {
+        let CType::Array { of, count: max } = &*arguments.ty else {
             return Err("`args` is no array".to_owned());
         };
         let CType::Struct { members, .. } = &**of else {
@@ -78,7 +78,7 @@ impl SpecLayout {
             count: spec.get("arg_cnt")?,
             arguments: arguments.offset,
             argument_size: of.size(),
-            most: *most,
+            max: *max,
             value: one.get("val_off")?,
             register: one.get("reg_off")?,
             signed: one.get("arg_signed")?,
@@ -91,11 +91,11 @@ impl SpecLayout {
 
     /// `Err`: what programs that were compiled with this declaration cannot read.
     pub(super) fn encode(&self, arguments: &[Argument]) -> Result<Vec<u8>, String> {
-        if arguments.len() > self.most {
+        if arguments.len() > self.max {
             return Err(format!(
                 "there are {}, and usdt.bpf.h reads {} at most",
                 arguments.len(),
-                self.most
+                self.max
             ));
         }
         let mut record = vec![0; self.size];

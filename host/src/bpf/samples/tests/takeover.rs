@@ -161,9 +161,9 @@ fn cpus_that_come_are_followed_root() {
     assert_eq!(buffers.cpus().count(), 0);
     // Nowhere to go, and nobody to know of it.
     send_many(7);
-    let come = buffers.follow(&online);
-    assert!(come.iter().all(|(_, result)| result.is_ok()));
-    assert_eq!(come.len(), online.len());
+    let added = buffers.follow(&online);
+    assert!(added.iter().all(|(_, result)| result.is_ok()));
+    assert_eq!(added.len(), online.len());
     send_many(3);
     for (cpu, buffer) in buffers.cpus() {
         counter

@@ -9,12 +9,12 @@ use crate::cli::plugin::Usage;
 /// The rows' bytes; `-` stands for the lines of `input`.
 pub(super) fn hex(arguments: &[String], input: &mut impl BufRead) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut rows = Vec::new();
-    let mut add = |place: String, hex: &str| match bytes(hex) {
+    let mut add = |position: String, hex: &str| match bytes(hex) {
         Ok(row) => {
             rows.push(row);
             Ok(())
         }
-        Err(why) => Err(Usage(format!("{place}: {why}"))),
+        Err(why) => Err(Usage(format!("{position}: {why}"))),
     };
     for argument in arguments {
         if argument != "-" {

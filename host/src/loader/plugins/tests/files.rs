@@ -193,19 +193,19 @@ fn a_name_belongs_to_the_first_directory_that_has_it() {
 fn plugins_of_a_directory_that_cannot_be_read_stay() {
     let (_first, first) = directory(&[("a.wasm", "1")]);
     let (_second, second) = directory(&[("b.wasm", "1")]);
-    let gone = first.join("gone");
-    fs::create_dir(&gone).unwrap();
-    write(&gone, "c.wasm", "1");
-    let mut files = PluginFiles::new(vec![first, gone.clone(), second.clone()], None);
+    let removed = first.join("gone");
+    fs::create_dir(&removed).unwrap();
+    write(&removed, "c.wasm", "1");
+    let mut files = PluginFiles::new(vec![first, removed.clone(), second.clone()], None);
     let compiler = Pretender::default();
     files.scan(&compiler);
-    fs::remove_dir_all(&gone).unwrap();
+    fs::remove_dir_all(&removed).unwrap();
     write(&second, "b.wasm", "2");
     let scan = files.scan(&compiler);
     let now = [("a", "1"), ("c", "1"), ("b", "2")];
     assert_eq!(plugins(&scan), owned(&now));
     assert_eq!(scan.unreadable.len(), 1);
-    assert_eq!(scan.unreadable[0].0, gone);
+    assert_eq!(scan.unreadable[0].0, removed);
     assert!(scan.failed.is_empty());
 }
 

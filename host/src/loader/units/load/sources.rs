@@ -136,7 +136,7 @@ fn one(
 
 /// See `KernelSide::follow_cpus`.
 pub(super) fn follow_cpus(all: &mut [SampleBuffers]) -> Vec<(String, String, u32, OwnedFd)> {
-    let mut come = Vec::new();
+    let mut added = Vec::new();
     for SampleBuffers {
         map,
         metric,
@@ -156,9 +156,9 @@ pub(super) fn follow_cpus(all: &mut [SampleBuffers]) -> Vec<(String, String, u32
             if new.contains(&cpu)
                 && let Ok(buffer) = buffer.try_clone_to_owned()
             {
-                come.push((map.clone(), metric.clone(), cpu, buffer));
+                added.push((map.clone(), metric.clone(), cpu, buffer));
             }
         }
     }
-    come
+    added
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::PROC;
 
 /// As many links as the kernel follows in one path.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// What lies at `path`, by `how`: NO_SYMLINKS, BENEATH and NO_XDEV as in openat2(2), and
 /// NO_MAGICLINKS always. The path is absolute, or BENEATH `at`.
@@ -51,7 +51,7 @@ pub(super) fn look(at: BorrowedFd<'_>, path: &str, how: ResolveFlags) -> Result<
             continue;
         }
         links += 1;
-        if how.contains(ResolveFlags::NO_SYMLINKS) || links > MOST_LINKS {
+        if how.contains(ResolveFlags::NO_SYMLINKS) || links > MAX_LINKS {
             return Err(Errno::LOOP);
         }
         let target = sys::readlinkat(&found, "", Vec::new())?.into_bytes();

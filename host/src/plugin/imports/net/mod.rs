@@ -23,7 +23,7 @@ use crate::plugin::grants::endpoints::{Endpoint, Protocol, Unreachable};
 use crate::plugin::interface::INTERFACE_VERSION;
 
 /// Connections and sockets of one instance at once.
-const MOST_SOCKETS: usize = 16;
+const MAX_SOCKETS: usize = 16;
 
 impl net::Host for HostState {}
 
@@ -71,11 +71,11 @@ impl HostState {
 
     /// Whether there may be one more socket.
     fn check_sockets(&self) -> Result<(), NetError> {
-        if self.sockets < MOST_SOCKETS {
+        if self.sockets < MAX_SOCKETS {
             return Ok(());
         }
         Err(NetError::Other(format!(
-            "{MOST_SOCKETS} connections and sockets are open: close one first"
+            "{MAX_SOCKETS} connections and sockets are open: close one first"
         )))
     }
 

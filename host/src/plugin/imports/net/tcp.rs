@@ -11,7 +11,7 @@ use crate::plugin::grants::endpoints::Protocol;
 use crate::plugin::imports::HostState;
 
 /// Bytes handed over at once.
-const MOST_READ: u32 = 64 << 10;
+const MAX_READ: u32 = 64 << 10;
 
 impl HostTcpStream for HostState {
     async fn connect(
@@ -55,7 +55,7 @@ impl HostTcpStream for HostState {
                 "expected at least 1 for `max`, found 0".to_owned(),
             ));
         }
-        let mut bytes = vec![0; max.min(MOST_READ) as usize];
+        let mut bytes = vec![0; max.min(MAX_READ) as usize];
         match timeout_at(until, stream.read(&mut bytes)).await {
             Ok(Ok(count)) => {
                 bytes.truncate(count);

@@ -20,9 +20,9 @@ use crate::plugin::grants::endpoints::{Protocol, canonical, covers};
 use crate::plugin::imports::HostState;
 
 /// The largest datagram that IP carries.
-const MOST_RECEIVED: usize = 65_535;
+const MAX_RECEIVED: usize = 65_535;
 /// Peers that are remembered.
-const MOST_PEERS: usize = 256;
+const MAX_PEERS: usize = 256;
 
 impl Heard {
     fn expects(&self, grants: &Grants, source: SocketAddr) -> bool {
@@ -35,7 +35,7 @@ impl Heard {
         if everyone && !self.ports.contains(&target.port()) {
             self.ports.push(target.port());
         }
-        if !self.peers.contains(&target) && self.peers.len() < MOST_PEERS {
+        if !self.peers.contains(&target) && self.peers.len() < MAX_PEERS {
             self.peers.push(target);
         }
     }
@@ -62,7 +62,7 @@ impl UdpSocket {
                 return std::future::pending().await;
             };
             socket.readable().await?;
-            let mut bytes = vec![0; MOST_RECEIVED];
+            let mut bytes = vec![0; MAX_RECEIVED];
             let (length, source) = socket.recv_from(&mut bytes).await?;
             bytes.truncate(length);
             Ok((bytes, canonical(source)))

@@ -61,8 +61,8 @@ pub(super) fn resolve(
     let all_cpu = resolved.iter().all(|one| one.field == MemberField::Cpu);
     let fields = if all_cpu {
         let labels = resolved.iter().zip(&metric.labels);
-        let packed = |(one, label): (&Resolved, &LabelConfig)| packed(label, one.size);
-        KeyFields::Packed(labels.map(packed).collect())
+        let packed_field = |(one, label): (&Resolved, &LabelConfig)| packed_field(label, one.size);
+        KeyFields::Packed(labels.map(packed_field).collect())
     } else {
         KeyFields::Members(resolved.iter().map(|one| one.field.clone()).collect())
     };
@@ -73,7 +73,7 @@ pub(super) fn resolve(
 /// None: it leaves something to the type of the key.
 fn spelled_out(label: &LabelConfig) -> Option<(LabelSpec, PackedField)> {
     let (size, decoders) = label.spelled_out()?;
-    Some((spec(label, decoders.to_vec()), packed(label, size)))
+    Some((spec(label, decoders.to_vec()), packed_field(label, size)))
 }
 
 fn spec(label: &LabelConfig, decoders: Vec<PluginUse>) -> LabelSpec {
@@ -83,7 +83,7 @@ fn spec(label: &LabelConfig, decoders: Vec<PluginUse>) -> LabelSpec {
     }
 }
 
-fn packed(label: &LabelConfig, size: usize) -> PackedField {
+fn packed_field(label: &LabelConfig, size: usize) -> PackedField {
     PackedField {
         name: label.name.clone(),
         size,
@@ -138,9 +138,9 @@ fn resolve_label(
             ty.describe()
         ));
     }
-    if let Some(said) = label.size.filter(|said| *said != size) {
+    if let Some(declared) = label.size.filter(|declared| *declared != size) {
         return Err(format!(
-            "the label `{name}` has {size} bytes in the key of map `{map_name}`, its `size` is {said}: leave it out"
+            "the label `{name}` has {size} bytes in the key of map `{map_name}`, its `size` is {declared}: leave it out"
         ));
     }
     let by_type = || decoders(label, ty);

@@ -46,7 +46,7 @@ struct RowError {
     message: String,
 }
 
-pub(super) fn place(
+pub(super) fn place_rows(
     flags: &RunFlags,
     shaper: &str,
     keys: &[Vec<u8>],
@@ -77,7 +77,7 @@ pub(super) fn place(
     let opened = session.open_shaper(shaper, &options.to_string(), &decoded);
     let (id, families, numbers) = opened.with_context(|| format!("shaper `{shaper}`"))?;
     let placed = session
-        .place(id, &keys, &labels)
+        .place_rows(id, &keys, &labels)
         .with_context(|| format!("shaper `{shaper}`"))?;
     let new = new_labels(&families, &decoded);
     let text_of = |label: &str, row: usize| {
