@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-#[cfg(any(test, feature = "test-support"))]
 use super::catalogue::Catalogue;
+#[cfg(any(test, feature = "test-support"))]
 use super::compile::{Compile, InProcess};
 use super::component::{self, Plugin};
 use super::engine::Engine;
