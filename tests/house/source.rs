@@ -111,7 +111,8 @@ impl Line {
                 let follows = after.trim_start();
                 let keyword = before.split_whitespace().next_back().unwrap_or_default();
                 let declared = [
-                    "fn", "struct", "enum", "trait", "type", "const", "static", "mod", "let", "mut",
+                    "fn", "struct", "enum", "trait", "type", "const", "static", "mod", "let",
+                    "mut", "for",
                 ]
                 .contains(&keyword);
                 let typed = follows.starts_with(':') && !follows.starts_with("::");
