@@ -20,6 +20,7 @@ const SWITCHES: [&str; 7] = [
     "debug",
     "hardening.check",
     "log.no-timestamps",
+    "web.openmetrics-created",
     "web.disable-exporter-metrics",
 ];
 
