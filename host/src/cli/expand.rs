@@ -13,15 +13,15 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// Flags that take no value.
-const SWITCHES: [&str; 7] = [
+const SWITCHES: [&str; 8] = [
     "config.check",
     "config.strict",
     "config.strict-keys",
     "debug",
     "hardening.check",
     "log.no-timestamps",
-    "web.openmetrics-created",
     "web.disable-exporter-metrics",
+    "web.openmetrics-created",
 ];
 
 /// A file may name further files; one that names itself must come to an end.
