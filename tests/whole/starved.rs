@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::http::{connect, whole};
 use crate::harness::parser::Format;
-use crate::harness::{Host, Setup};
+use crate::harness::Setup;
 use crate::hostile::hostile;
 
 const HUGE: &str = "metrics: {counters: [{name: huge_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";

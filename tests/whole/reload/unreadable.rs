@@ -100,8 +100,8 @@ fn odd_files_cost_neither_time_nor_memory() {
     watch_me(&host);
     fire(3, 2);
     let before = peak(&host);
-    let kinds: [(fn(&Path), &str); 2] = [(fifo, "regular file"), (sparse, "3221225472 bytes")];
-    for (make, why) in kinds {
+    let pipe: fn(&Path) = fifo;
+    for (make, why) in [(pipe, "regular file"), (sparse, "3221225472 bytes")] {
         for name in ["unit.bpf.o", "unit.yaml", "p.wasm", "q.plugin.yaml"] {
             let path = host.path().join(name);
             let kept = fs::read(&path).ok();

@@ -254,6 +254,9 @@ impl World {
         for (name, (_, since)) in &mut model.sums {
             if fed.contains(name) {
                 *since = None;
+            } else if series.iter().flatten().any(|grown| grown == name) {
+                // In the version before, which has ended with this walk.
+                *since = Some(now);
             } else {
                 since.get_or_insert(now);
             }
