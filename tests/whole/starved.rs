@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::Setup;
 use crate::harness::http::{connect, whole};
 use crate::harness::parser::Format;
-use crate::harness::Setup;
 use crate::hostile::hostile;
 
 const HUGE: &str = "metrics: {counters: [{name: huge_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
