@@ -299,7 +299,7 @@ fn labels_behind_the_bucket_are_warned_of_by_check() {
         ),
         (&["cpu", "bucket"], None),
     ] {
-        let setup = Setup::new().file("unit.yaml", labels(names));
+        let setup = Setup::new().unit("unit", "maps", &labels(names));
         let checked = Setup::verb(&["check", setup.path().to_str().unwrap()]).run();
         let warnings = checked
             .stdout

@@ -205,8 +205,15 @@ fn first_process(outer: &Child) -> u32 {
         let children = fs::read_to_string(children).ok()?;
         let child: u32 = children.split_whitespace().next()?.parse().ok()?;
         let name = fs::read_link(format!("/proc/{child}/exe")).ok()?;
-        name.to_string_lossy()
-            .contains("exporter-host")
-            .then_some(child)
+        // For the moment before the first line of main the kernel itself drops what the first
+        // process of a container does not hold back.
+        let status = fs::read_to_string(format!("/proc/{child}/status")).ok()?;
+        let is_set = |field| {
+            let mask = status.lines().find_map(|line| line.strip_prefix(field));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask >> (SIGTERM - 1) & 1 == 1)
+        };
+        let is_ours = name.to_string_lossy().contains("exporter-host");
+        (is_ours && (is_set("SigBlk:") || is_set("SigCgt:"))).then_some(child)
     })
 }

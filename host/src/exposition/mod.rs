@@ -24,7 +24,7 @@ mod value;
 pub(crate) use body::BodyWriter;
 pub(crate) use compress::Compressor;
 pub(crate) use escape::{LabelTemplate, label_block};
-pub(crate) use family::{Family, FamilyMeta, Kind, StartTime};
+pub(crate) use family::{Family, FamilyMeta, Kind};
 pub(crate) use merge::{Clash, ClashReason, Source, merge};
 pub(crate) use names::{label_name, metric_name};
 pub(crate) use negotiate::{Encoding, Format, Negotiated, negotiate};
@@ -34,7 +34,7 @@ pub(crate) use render::{BlockRenderer, BlockTemplate, LabelValues};
 pub(crate) use samples::{
     BlockIndexes, ColumnValues, Columns, HistogramRef, LabelBlocks, Samples, ValueRef,
 };
-pub(crate) use value::{Histogram, Number, Sample, Summary, Value};
+pub(crate) use value::{Histogram, Number, Sample, StartTime, Summary, Value};
 
 /// Appends a whole body in `format`. `families` sorted by name, no two of one name: see `merge`.
 pub(crate) fn write(out: &mut String, families: &[Family], format: Format) {

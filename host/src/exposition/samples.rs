@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::family::StartTime;
-use super::value::{Histogram, Number, Sample, Summary, Value};
+use super::value::{Histogram, Number, Sample, StartTime, Summary, Value};
 
 /// A family's samples, sorted by their labels, no two alike.
 #[derive(Debug, Clone)]

@@ -1,8 +1,34 @@
 //! One series and its value.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::family::StartTime;
+/// A time at which a counter, a bucket or a sum was 0, in milliseconds since 1970. 0: it is not
+/// known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct StartTime(u64);
+
+impl StartTime {
+    pub(crate) fn now() -> Self {
+        Self::of(SystemTime::now())
+    }
+
+    pub(crate) fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH);
+        let millis = since.map_or(0, |since| since.as_millis());
+        Self(u64::try_from(millis).unwrap_or(0))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// None: it is not known.
+    pub(crate) fn millis(self) -> Option<u64> {
+        (self.0 > 0).then_some(self.0)
+    }
+}
 
 /// One series' value. A histogram is one sample, so is a summary.
 #[derive(Debug, Clone)]

@@ -233,7 +233,8 @@ impl Setup {
         if self.split() == Split::Off && !given(ONE_PROCESS) {
             command.arg(ONE_PROCESS);
         }
-        if self.strict && !given("--config.check") && !given("--config.strict") {
+        let is_strict = self.arguments.iter().any(|one| one == "--config.strict");
+        if self.strict && !given("--config.check") && !is_strict {
             command.arg("--config.strict");
         }
         if !given("--plugin.cache-dir") {
