@@ -17,7 +17,16 @@ const PLAIN_BELOW: u64 = 1_000_000;
 const EXACT_BELOW: u64 = 1 << 53;
 
 /// Go's form; an integer that no float64 equals is written exactly instead.
+#[inline]
 pub(super) fn go(out: &mut String, number: Number) {
+    match number {
+        Number::Unsigned(value) => go_integer(out, value),
+        number => go_other(out, number),
+    }
+}
+
+#[inline(never)]
+fn go_other(out: &mut String, number: Number) {
     match number {
         Number::Unsigned(value) => go_integer(out, value),
         Number::Signed(value) => {

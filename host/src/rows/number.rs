@@ -92,6 +92,16 @@ pub(super) fn as_count(number: Number) -> u64 {
 /// Reads a number out of one value; None if it lies outside.
 #[inline]
 pub(super) fn read(source: NumberSource, value: &[u8]) -> Option<Number> {
+    // Nearly all are of this kind.
+    if source.encoding == Encoding::U64 {
+        let bytes = value.get(source.offset..source.offset + size_of::<u64>())?;
+        return Some(Number::Unsigned(u64::from_ne_bytes(bytes.try_into().ok()?)));
+    }
+    read_other(source, value)
+}
+
+#[inline(never)]
+fn read_other(source: NumberSource, value: &[u8]) -> Option<Number> {
     let bytes = value.get(source.offset..source.offset + source.encoding.size())?;
     Some(match source.encoding {
         Encoding::U64 => Number::Unsigned(u64::from_ne_bytes(bytes.try_into().ok()?)),

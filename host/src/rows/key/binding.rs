@@ -201,7 +201,7 @@ impl CachedKey {
     }
 
     /// Adds a row's numbers. Those that are less than they were go to `lives`. `id`: of this entry.
-    #[inline]
+    #[inline(always)]
     pub(in crate::rows) fn add(
         &mut self,
         numbers: &Numbers<'_>,
@@ -223,11 +223,7 @@ impl CachedKey {
                 }
                 None => series.touch(*accumulator),
             },
-            KeyBinding::Many(many) => {
-                for (index, counted) in (0..).zip(&mut many.contributions) {
-                    counted.add(numbers, series, lives, (id, index));
-                }
-            }
+            KeyBinding::Many(many) => many.add(numbers, series, lives, id),
             KeyBinding::Dropped | KeyBinding::Failed(_) => {}
         }
     }
@@ -332,6 +328,21 @@ impl CachedKey {
                 }));
             }
             KeyBinding::Dropped | KeyBinding::Failed(_) => {}
+        }
+    }
+}
+
+impl Many {
+    #[inline(never)]
+    fn add(
+        &mut self,
+        numbers: &Numbers<'_>,
+        series: &mut SeriesSet,
+        lives: &mut Lives,
+        id: EntryId,
+    ) {
+        for (index, counted) in (0..).zip(&mut self.contributions) {
+            counted.add(numbers, series, lives, (id, index));
         }
     }
 }
