@@ -147,6 +147,28 @@ fn usdt() {
     );
 }
 
+/// The host cannot say where the arguments are: nothing is attached, and everything else runs.
+#[test]
+fn usdt_of_an_unknown_header() {
+    let yaml = counter("usdt_total");
+    let host = Setup::new()
+        .unit("unknown", "usdt-unknown", &yaml)
+        .unit("known", "usdt", &yaml)
+        .start();
+    fire_usdt();
+    assert_eq!(
+        host.series("ebpf_exporter_usdt_total"),
+        series("n", &[("7", 1.0), ("8", 2.0)])
+    );
+    let words = [
+        "program step",
+        "__bpf_usdt_spec",
+        "arg_shift",
+        "libbpf 0.8 to 1.7",
+    ];
+    assert_says(host.get("/", &[]).text(), &words);
+}
+
 /// Objects read the arguments, whichever libbpf's usdt.bpf.h they were compiled with.
 #[test]
 fn usdt_arguments() {

@@ -128,6 +128,38 @@ fn a_program_that_is_not_loaded_costs_that_program_alone() {
     }
 }
 
+/// Versions follow each other while the same program is left out of each.
+#[test]
+fn reloads_beside_a_program_that_is_left_out() {
+    let host = Setup::new()
+        .unit("unit", "programs-refused", METRICS)
+        .argument("--config.watch=off")
+        .argument("--web.enable-lifecycle")
+        .start();
+    watch_me(&host);
+    fire(3, 1);
+    assert_eq!(ran(&host), (1.0, 0.0));
+    let left_out = "program reads_anything: ";
+    for (turn, programs) in [
+        (2.0, "{works: {enabled: required}}"),
+        (3.0, "{works: {enabled: auto}}"),
+        (4.0, "{reads_anything: {enabled: never}}"),
+    ] {
+        let answer = rewrite(&host, programs);
+        assert!(answer.contains("unit: re"), "{answer}");
+        fire(3, 1);
+        assert_eq!(ran(&host), (turn, 0.0), "{answer}");
+        assert_eq!(loaded(&host), ["works"]);
+        let is_said = host.get("/", &[]).text().contains(left_out);
+        assert_eq!(is_said, !programs.contains("never"), "{programs}");
+    }
+    // What is refused becomes required: the version before goes on.
+    let answer = rewrite(&host, "{reads_anything: {enabled: required}}");
+    assert!(answer.contains("reads_anything"), "{answer}");
+    fire(3, 1);
+    assert_eq!(ran(&host), (5.0, 0.0));
+}
+
 #[test]
 fn names_are_checked_without_a_kernel() {
     let setup = setup("{work: {enabled: never}, other: {enabled: auto}}");

@@ -125,6 +125,48 @@ fn numbers_are_scaled_exactly() {
     }
 }
 
+/// What removed keys have left is scaled with what is there, exactly, over a reload.
+#[test]
+fn sums_of_scaled_numbers_keep_removed_keys() {
+    let yaml = |help: &str| {
+        let labels = "labels: [{name: n, size: 4, decoders: [{name: uint}, {name: static_map, static_map: {1: x, 2: x}}]}]";
+        let of = |name: &str, value: &str| {
+            let counter = counter(name, "traffic", value).replace(LABELS, labels);
+            counter.replace("help: Test", &format!("help: {help}"))
+        };
+        let sum = of("sum_total", "{member: requests, scale: 1e-9}");
+        let seconds = of("float_total", "{member: seconds, scale: 1e-3}");
+        format!("metrics:\n  counters: [{sum}, {seconds}]\n")
+    };
+    let host = Setup::new()
+        .unit("unit", "values", &yaml("Test"))
+        .argument("--config.watch=off")
+        .argument("--web.enable-lifecycle")
+        .start();
+    let map = host.map("traffic");
+    let long = 1_234_567_890_123_456_789;
+    map.put(&number(1), &traffic(10_u64.pow(18), 0, 0, 0, 1.5));
+    map.put(&number(2), &traffic(long, 0, 0, 0, 2.25));
+    let says = |sum: &str, float: &str| {
+        let text = host.fetch(crate::harness::parser::Format::Text);
+        for line in [
+            format!("\nebpf_exporter_sum_total{{n=\"x\"}} {sum}\n"),
+            format!("\nebpf_exporter_float_total{{n=\"x\"}} {float}\n"),
+        ] {
+            assert!(text.contains(&line), "{line}:\n{text}");
+        }
+    };
+    says("2.234567890123456789e+09", "0.00375");
+    map.delete(&number(2));
+    says("2.234567890123456789e+09", "0.00375");
+    std::fs::write(host.path().join("unit.yaml"), yaml("Other")).unwrap();
+    let answer = crate::harness::http::request(host.address(), "POST", "/-/reload", &[]);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    says("2.234567890123456789e+09", "0.00375");
+    map.put(&number(2), &traffic(1, 0, 0, 0, 0.25));
+    says("2.23456789012345679e+09", "0.004");
+}
+
 /// Members of one and two bytes, floats and bools, by name and by place.
 #[test]
 fn small_members_are_numbers_too() {

@@ -10,4 +10,6 @@ mod lifetimes;
 mod model;
 mod numbers;
 mod random;
+mod scaled;
 mod trouble;
+mod undecoded;

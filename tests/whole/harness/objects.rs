@@ -66,6 +66,13 @@ fn build_usdt(directory: &Path) {
         }
     };
     build_probe(directory, "usdt", "usdt-target", "usdt", vendored);
+    // Of a version that there is not yet.
+    build_probe(directory, "usdt", "usdt-target", "usdt-unknown", |to| {
+        vendored(to);
+        let header = to.join("usdt.bpf.h");
+        let text = fs::read_to_string(&header).unwrap();
+        fs::write(&header, text.replace("arg_bitshift", "arg_shift")).unwrap();
+    });
     build_probe(
         directory,
         "usdt-arguments",

@@ -3,34 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::counted::{Contribution, Counted, Known, Numbers};
 use super::lives::{Life, Lives};
 use super::table::EntryId;
-use crate::exposition::Number;
 use crate::plugin::NumberSource;
 use crate::rows::number;
 use crate::rows::series::{AccumulatorId, REMOVED, SeriesSet};
-
-/// Of a target without a number.
-pub(in crate::rows) const NO_NUMBER: u32 = u32::MAX;
-
-/// Where a key's number goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::rows) struct Contribution {
-    pub(in crate::rows) accumulator: AccumulatorId,
-    /// `NO_NUMBER` adds nothing, but keeps the accumulator's series alive.
-    pub(in crate::rows) number: u32,
-    pub(in crate::rows) scale: f64,
-}
-
-/// A contribution and what is known of its number.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::rows) struct Counted {
-    pub(in crate::rows) contribution: Contribution,
-    /// When it was last seen, as `number::bits`.
-    pub(in crate::rows) last: u64,
-    /// So much of it was counted by another series, where the key has moved.
-    pub(in crate::rows) base: u64,
-}
 
 /// What a key means. There is one for every key: 32 bytes.
 #[derive(Debug, Clone)]
@@ -59,6 +37,8 @@ pub(in crate::rows) enum KeyBinding {
 pub(in crate::rows) struct Failure {
     /// The decoder or shaper.
     pub(in crate::rows) by: Arc<str>,
+    /// As in `Many`.
+    left: Box<[(u32, u64)]>,
     again: Again,
 }
 
@@ -100,21 +80,6 @@ impl Again {
     }
 }
 
-/// The numbers of one row.
-pub(in crate::rows) struct Numbers<'a> {
-    pub(in crate::rows) sources: &'a [NumberSource],
-    pub(in crate::rows) bytes: &'a [u8],
-    pub(in crate::rows) cpu_stride: usize,
-}
-
-impl Numbers<'_> {
-    #[inline]
-    fn read(&self, number: u32) -> Option<Number> {
-        let source = self.sources.get(number as usize)?;
-        number::read_sum(*source, self.bytes, self.cpu_stride)
-    }
-}
-
 impl CachedKey {
     /// Of a new key, seen in this scrape.
     pub(in crate::rows) fn new(key_binding: KeyBinding, seen: u32) -> Self {
@@ -146,7 +111,11 @@ impl CachedKey {
                 begin
             }
         };
-        if let ([one @ (_, contribution)], Again::Never) = (contributions, again)
+        let goes_on = |number: u32| contributions.iter().any(|(_, one)| one.number == number);
+        let left = known.numbers().filter(|(number, _)| !goes_on(*number));
+        let left: Box<[(u32, u64)]> = left.collect();
+        if let ([one @ (_, contribution)], Again::Never, true) =
+            (contributions, again, left.is_empty())
             && contribution.scale == 1.0
             && let Ok(number) = u16::try_from(contribution.number)
         {
@@ -163,12 +132,9 @@ impl CachedKey {
                 };
             }
         }
-        let counted = contributions.iter().map(counted);
-        let goes_on = |number: u32| contributions.iter().any(|(_, one)| one.number == number);
-        let left = known.numbers().filter(|(number, _)| !goes_on(*number));
         let many = Many {
-            contributions: counted.collect(),
-            left: left.collect(),
+            contributions: contributions.iter().map(counted).collect(),
+            left,
             again,
         };
         Self::new(KeyBinding::Many(Box::new(many)), seen)
@@ -177,8 +143,11 @@ impl CachedKey {
     /// Takes over what another version had of this key. `keeps`: see `bound`.
     pub(in crate::rows) fn go_on(&mut self, known: &Known, keeps: impl Fn(AccumulatorId) -> bool) {
         let again = self.key_binding.again();
-        match self.key_binding {
-            KeyBinding::Failed(_) => return,
+        match &mut self.key_binding {
+            KeyBinding::Failed(failure) => {
+                failure.left = known.numbers().collect();
+                return;
+            }
             KeyBinding::Dropped if known.numbers().next().is_none() => return,
             _ => {}
         }
@@ -263,8 +232,10 @@ impl CachedKey {
     pub(in crate::rows) fn known(&self) -> Known {
         let mut known = Known::default();
         self.for_each(|counted| known.counted.push(counted));
-        if let KeyBinding::Many(many) = &self.key_binding {
-            known.left = many.left.to_vec();
+        match &self.key_binding {
+            KeyBinding::Many(many) => known.left = many.left.to_vec(),
+            KeyBinding::Failed(failure) => known.left = failure.left.to_vec(),
+            KeyBinding::One { .. } | KeyBinding::Dropped => {}
         }
         known
     }
@@ -301,11 +272,15 @@ impl CachedKey {
     /// The key is gone, and what it had is accounted for: if it comes back it begins at 0.
     pub(in crate::rows) fn leave(&mut self) {
         self.last = 0;
-        if let KeyBinding::Many(many) = &mut self.key_binding {
-            many.left = Box::default();
-            for counted in &mut many.contributions {
-                (counted.last, counted.base) = (0, 0);
+        match &mut self.key_binding {
+            KeyBinding::Many(many) => {
+                many.left = Box::default();
+                for counted in &mut many.contributions {
+                    (counted.last, counted.base) = (0, 0);
+                }
             }
+            KeyBinding::Failed(failure) => failure.left = Box::default(),
+            KeyBinding::One { .. } | KeyBinding::Dropped => {}
         }
     }
 
@@ -347,95 +322,23 @@ impl Many {
     }
 }
 
-impl Counted {
-    #[inline]
-    fn add(
-        &mut self,
-        numbers: &Numbers<'_>,
-        series: &mut SeriesSet,
-        lives: &mut Lives,
-        (id, index): (EntryId, u32),
-    ) {
-        let Contribution {
-            accumulator,
-            number,
-            scale,
-        } = self.contribution;
-        let Some(number) = numbers.read(number) else {
-            return series.touch(accumulator);
-        };
-        if number::is_less(number, self.last) {
-            lives.note(id, index, self.last, self.base);
-            self.base = 0;
-        }
-        self.last = number::bits(number);
-        let grown = number::subtract(number, number::like(number, self.base));
-        series.add_to(accumulator, number::scale(grown, scale));
-    }
-
-    /// What it has added to its series. None: it has no number.
-    pub(in crate::rows) fn amount(&self, sources: &[NumberSource]) -> Option<Number> {
-        let source = sources.get(self.contribution.number as usize)?;
-        let zero = number::zero(*source);
-        let last = number::like(zero, self.last);
-        let grown = number::subtract(last, number::like(zero, self.base));
-        Some(number::scale(grown, self.contribution.scale))
-    }
-}
-
-/// What a key has had under another binding.
-#[derive(Debug, Default)]
-pub(in crate::rows) struct Known {
-    pub(in crate::rows) counted: Vec<Counted>,
-    /// Numbers that went nowhere, and up to which value they are counted.
-    pub(in crate::rows) left: Vec<(u32, u64)>,
-}
-
-impl Known {
-    /// A contribution of the same key: where it was before it goes on, else it begins where the
-    /// number was.
-    fn go_on(&self, begin: Counted) -> Counted {
-        let contribution = begin.contribution;
-        let same = |known: &&Counted| {
-            known.contribution.accumulator == contribution.accumulator
-                && known.contribution.number == contribution.number
-        };
-        if let Some(known) = self.counted.iter().find(same) {
-            return Counted {
-                contribution,
-                ..*known
-            };
-        }
-        let mut numbers = self.numbers();
-        let known = numbers.find(|(number, _)| *number == contribution.number);
-        let last = known.map_or(0, |(_, last)| last);
-        Counted {
-            last,
-            base: last,
-            ..begin
-        }
-    }
-
-    /// Numbers and what they were when the key was last seen.
-    pub(in crate::rows) fn numbers(&self) -> impl Iterator<Item = (u32, u64)> {
-        let counted = self.counted.iter();
-        let counted = counted.map(|counted| (counted.contribution.number, counted.last));
-        let counted = counted.filter(|(number, _)| *number != NO_NUMBER);
-        counted.chain(self.left.iter().copied())
-    }
-}
-
 impl KeyBinding {
     /// A decoder or shaper could not make sense of it.
-    pub(in crate::rows) fn failed(by: &Arc<str>) -> Self {
+    pub(in crate::rows) fn failed(by: &Arc<str>, known: &Known) -> Self {
         Self::Failed(Box::new(Failure {
             by: Arc::clone(by),
+            left: known.numbers().collect(),
             again: Again::Never,
         }))
     }
 
     /// It makes a decoder or shaper fail. What it meant before stands.
-    pub(in crate::rows) fn culprit(by: &Arc<str>, before: Option<&Self>, now: Instant) -> Self {
+    pub(in crate::rows) fn culprit(
+        by: &Arc<str>,
+        before: Option<&Self>,
+        known: &Known,
+        now: Instant,
+    ) -> Self {
         match before {
             Some(Self::Many(many)) => Self::Many(Box::new(Many {
                 again: many.again.after(now),
@@ -443,8 +346,11 @@ impl KeyBinding {
             })),
             before => {
                 let again = before.map_or(Again::Never, Self::again).after(now);
-                let by = Arc::clone(by);
-                Self::Failed(Box::new(Failure { by, again }))
+                Self::Failed(Box::new(Failure {
+                    by: Arc::clone(by),
+                    left: known.numbers().collect(),
+                    again,
+                }))
             }
         }
     }
@@ -495,7 +401,7 @@ mod tests {
         let mut waits = Vec::new();
         let mut binding = before;
         for _ in 0..12 {
-            binding = KeyBinding::culprit(&by, Some(&binding), now);
+            binding = KeyBinding::culprit(&by, Some(&binding), &known, now);
             let KeyBinding::Many(many) = &binding else {
                 panic!("{binding:?}")
             };
@@ -506,7 +412,7 @@ mod tests {
             }
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        let unknown = KeyBinding::culprit(&by, None, now);
+        let unknown = KeyBinding::culprit(&by, None, &known, now);
         assert!(matches!(&unknown, KeyBinding::Failed(failure) if failure.by == by));
         assert!(matches!(unknown.again(), Again::At { .. }));
     }

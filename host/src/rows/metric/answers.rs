@@ -1,11 +1,12 @@
 //! Rows whose meaning the plugins have to say, and what becomes of them.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Metric, Pending, PendingRow};
 use crate::map_batch::MapBatch;
 use crate::rows::key::{Again, CachedKey, Contribution, KeyBinding, Known, Numbers};
-use crate::rows::resolve::{Complaints, Outcome, Outcomes, Plugins};
+use crate::rows::resolve::{Complaints, Outcome, Outcomes, Pipeline, Plugins};
 
 impl Metric {
     /// Has the plugins answer what is pending and adds those rows' numbers.
@@ -66,28 +67,26 @@ impl Metric {
         entries: MapBatch<'_>,
     ) {
         let entry = match outcome {
-            Outcome::Dropped => Some(self.bind(key, row, KeyBinding::Dropped)),
+            Outcome::Dropped => {
+                let known = self.part(key, row);
+                Some(if known.numbers().next().is_some() {
+                    CachedKey::bound(&[], Again::Never, self.scrape, &known, |_| false)
+                } else {
+                    CachedKey::new(KeyBinding::Dropped, self.scrape)
+                })
+            }
             Outcome::Failed { by, provisional } => {
                 self.scrape_stats.leave_out(by);
                 Some(if provisional {
                     self.bind_to(key, row, &[], Again::EachScrape)
                 } else {
-                    self.bind(key, row, KeyBinding::failed(by))
+                    let known = self.part(key, row);
+                    CachedKey::new(KeyBinding::failed(by, &known), self.scrape)
                 })
             }
             Outcome::Culprit { by } => {
                 self.scrape_stats.leave_out(by);
-                let before = row.entry.and_then(|id| self.table.get(id));
-                let binding = before.map(|entry| &entry.key_binding);
-                let binding = KeyBinding::culprit(by, binding, Instant::now());
-                Some(match (binding, before) {
-                    // What it meant before stands, and what it has had.
-                    (key_binding @ KeyBinding::Many(_), Some(before)) => CachedKey {
-                        key_binding,
-                        ..before.clone()
-                    },
-                    (key_binding, _) => self.bind(key, row, key_binding),
-                })
+                Some(self.culprit(key, row, by, entries))
             }
             Outcome::Unanswered => {
                 let known = row.entry.and_then(|id| self.table.get(id));
@@ -126,12 +125,7 @@ impl Metric {
                 None
             }
         };
-        let bytes = entries.values.get(row.value..row.value + row.length);
-        let numbers = Numbers {
-            sources: self.pipeline.numbers(),
-            bytes: bytes.unwrap_or_default(),
-            cpu_stride: entries.cpu_stride,
-        };
+        let numbers = numbers(&self.pipeline, row, entries);
         if let Some(id) = id
             && let Some(entry) = self.table.get_mut(id)
         {
@@ -147,10 +141,37 @@ impl Metric {
         }
     }
 
-    /// The entry of a key that goes nowhere.
-    fn bind(&mut self, key: &[u8], row: PendingRow, key_binding: KeyBinding) -> CachedKey {
+    /// What a key has had that goes nowhere from now on.
+    fn part(&mut self, key: &[u8], row: PendingRow) -> Known {
         let known = self.known(key, row);
         self.leave(&known, &[]);
+        known
+    }
+
+    /// The entry of a key that makes a plugin fail. What it meant before stands, and what it has
+    /// had.
+    fn culprit(
+        &mut self,
+        key: &[u8],
+        row: PendingRow,
+        by: &Arc<str>,
+        entries: MapBatch<'_>,
+    ) -> CachedKey {
+        let before = row.entry.and_then(|id| self.table.get(id)).cloned();
+        let binding = before.as_ref().map(|entry| &entry.key_binding);
+        let now = Instant::now();
+        if let (Some(KeyBinding::Many(_)), Some(before)) = (binding, &before) {
+            return CachedKey {
+                key_binding: KeyBinding::culprit(by, binding, &Known::default(), now),
+                ..before.clone()
+            };
+        }
+        let mut known = self.part(key, row);
+        if self.walks.from_zero && known.numbers().next().is_none() {
+            // Its series begin at 0 without it: it adds what it grows by.
+            known = numbers(&self.pipeline, row, entries).known();
+        }
+        let key_binding = KeyBinding::culprit(by, binding, &known, now);
         CachedKey::new(key_binding, self.scrape)
     }
 
@@ -218,17 +239,21 @@ impl Metric {
     /// A key leaves what it has had in accumulators that it does not add to any more.
     pub(super) fn leave(&mut self, known: &Known, contributions: &[(u32, Contribution)]) {
         for counted in &known.counted {
-            let Contribution {
-                accumulator,
-                number,
-                ..
-            } = counted.contribution;
-            let goes_on = contributions
-                .iter()
-                .any(|(_, one)| one.accumulator == accumulator && one.number == number);
+            let contribution = counted.contribution;
+            let goes_on = contributions.iter().any(|(_, one)| *one == contribution);
             if !goes_on && let Some(amount) = counted.amount(self.pipeline.numbers()) {
-                self.series.move_away(accumulator, amount);
+                self.series.move_away(contribution.accumulator, amount);
             }
         }
+    }
+}
+
+/// The numbers of a row that was pending.
+fn numbers<'a>(pipeline: &'a Pipeline, row: PendingRow, entries: MapBatch<'a>) -> Numbers<'a> {
+    let bytes = entries.values.get(row.value..row.value + row.length);
+    Numbers {
+        sources: pipeline.numbers(),
+        bytes: bytes.unwrap_or_default(),
+        cpu_stride: entries.cpu_stride,
     }
 }

@@ -36,6 +36,7 @@ impl Metric {
         self.walks.from_zero = before.walks.from_zero;
         self.walks.resumed = before.walks.resumed;
         self.series.born_since(before.series.born());
+        self.series.scale_as(&before.series);
         self.predecessor = Some(Box::new(before));
     }
 

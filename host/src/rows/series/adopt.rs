@@ -46,19 +46,12 @@ impl SeriesSet {
         self.kept.forget_all();
         // What they had while the one before was shown was seen by nobody.
         self.kept.end_without(&self.series, &self.accumulators);
-        let families: Vec<Option<u32>> = before
-            .families
-            .iter()
-            .enumerate()
-            .map(|(number, one)| {
-                let same = self.families.iter().position(|other| other.is_like(one));
-                let same = same.and_then(|index| u32::try_from(index).ok())?;
-                let number = u32::try_from(number).ok()?;
-                // Sums that will be multiplied with something else are others.
-                let scales = &mut self.scales;
-                scales.adopt(same, &before.scales, number).then_some(same)
-            })
-            .collect();
+        let mut families = self.counterparts(before);
+        for (number, family) in (0..).zip(&mut families) {
+            // Sums that will be multiplied with something else are others.
+            let scales = &mut self.scales;
+            *family = family.filter(|same| scales.adopt(*same, &before.scales, number));
+        }
         let mut accumulators = vec![REMOVED; before.accumulators.len()];
         let mut adding = self.adding();
         for (index, series) in (0..).zip(&before.series) {
@@ -96,6 +89,25 @@ impl SeriesSet {
             anew,
             owners_before: before.owners(),
         }
+    }
+
+    /// Multiplies as another set does, where that is a matter of which row comes first. Call it
+    /// before the first row.
+    pub(in crate::rows) fn scale_as(&mut self, before: &Self) {
+        for (number, family) in (0..).zip(self.counterparts(before)) {
+            if let Some(family) = family {
+                self.scales.begin_with(family, &before.scales, number);
+            }
+        }
+    }
+
+    /// For each family of another set, the one here.
+    fn counterparts(&self, before: &Self) -> Vec<Option<u32>> {
+        let same = before.families.iter().map(|one| {
+            let same = self.families.iter().position(|other| other.is_like(one));
+            same.and_then(|index| u32::try_from(index).ok())
+        });
+        same.collect()
     }
 
     fn start(&self, index: u32) -> StartTime {

@@ -50,6 +50,20 @@ const ENDED: u8 = 16;
 /// It has become less in this scrape.
 const FALLEN: u8 = 32;
 
+/// A number and what was left. `take_off` leaves less than nothing, which wraps as long as all
+/// numbers are unsigned.
+fn sum(number: Number, departed: Number) -> Number {
+    match (number, departed) {
+        (Number::Unsigned(_), _) | (_, Number::Signed(_) | Number::Float(_)) => {
+            number::add(number, departed)
+        }
+        (_, departed) => {
+            let departed = number::like(Number::Signed(0), number::bits(departed));
+            number::add(number, departed)
+        }
+    }
+}
+
 /// Numbers by accumulator, zero by default; nearly always all of them are unsigned.
 #[derive(Debug, Default)]
 enum Sums {
@@ -415,7 +429,7 @@ impl Sums {
     }
 
     fn add(&mut self, accumulator: AccumulatorId, number: Number) {
-        self.set(accumulator, number::add(self.get(accumulator), number));
+        self.set(accumulator, sum(number, self.get(accumulator)));
     }
 
     /// Adds the sums from `first` on to numbers.
@@ -426,8 +440,33 @@ impl Sums {
         for (accumulator, number) in (first..).zip(numbers) {
             let departed = self.get(accumulator);
             if departed != ZERO {
-                *number = Some(number::add(number.unwrap_or(ZERO), departed));
+                *number = Some(sum(number.unwrap_or(ZERO), departed));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_less_what_a_server_before_has_shown() {
+        let mut kept = Kept::new(None);
+        kept.push(Kind::Counter, 1);
+        kept.take_off(&[Some(Number::Unsigned(100))]);
+        for (number, wanted) in [
+            (Number::Unsigned(103), Number::Unsigned(3)),
+            // A row with another factor has come.
+            (Number::Float(103.5), Number::Float(3.5)),
+            (Number::Signed(103), Number::Signed(3)),
+        ] {
+            let mut numbers = [Some(number)];
+            kept.departed.add_to(0, &mut numbers);
+            assert_eq!(numbers, [Some(wanted)]);
+        }
+        kept.keep(0);
+        kept.leave(0, Number::Float(0.5));
+        assert_eq!(kept.departed.get(0), Number::Float(-99.5));
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Scales(Vec<Option<Factor>>);
 struct Factor {
     factor: f64,
     scale: Scale,
+    /// Rows have other factors too.
+    is_mixed: bool,
 }
 
 /// How to multiply, with as little rounding as can be.
@@ -45,8 +47,29 @@ impl Scales {
         let Some(known) = self.0.get_mut(family as usize) else {
             return factor;
         };
-        let own = known.get_or_insert_with(|| Factor::of(factor)).factor;
-        if own == factor { 1.0 } else { factor / own }
+        let own = known.get_or_insert_with(|| Factor::of(factor));
+        if own.factor == factor {
+            return 1.0;
+        }
+        own.is_mixed = true;
+        match own.scale {
+            // The power is exact where the factor is not.
+            Scale::PowerOfTen(power) if (-EXACT_POWERS..0).contains(&power) => {
+                factor * 10_f64.powi(i32::from(-power))
+            }
+            _ => factor / own.factor,
+        }
+    }
+
+    /// Begins with the factor of another set's family whose rows have several: the first row of
+    /// this one need not have the same.
+    pub(super) fn begin_with(&mut self, family: u32, other: &Self, others: u32) {
+        let theirs = other.0.get(others as usize).copied().flatten();
+        if let Some(own) = self.0.get_mut(family as usize)
+            && let Some(theirs) = theirs.filter(|factor| factor.is_mixed)
+        {
+            own.get_or_insert(theirs);
+        }
     }
 
     /// Takes over the factor of another set's family, where this one has none yet. False: it has
@@ -70,11 +93,16 @@ impl Factor {
     fn of(factor: f64) -> Self {
         if (SMALLEST..=LARGEST).contains(&factor.abs()) {
             let scale = Scale::of(factor);
-            Self { factor, scale }
+            Self {
+                factor,
+                scale,
+                is_mixed: false,
+            }
         } else {
             Self {
                 factor: 1.0,
                 scale: Scale::One,
+                is_mixed: false,
             }
         }
     }
@@ -160,12 +188,47 @@ mod tests {
         assert_eq!(scales.get(0), Scale::One);
         assert_eq!(scales.relative(0, 1e-9), 1.0);
         assert_eq!(scales.relative(0, 1e-9), 1.0);
-        assert_eq!(scales.relative(0, 1e-6), 1e-6 / 1e-9);
+        assert_eq!(scales.relative(0, 1e-6), 1000.0);
+        assert_eq!(scales.relative(0, 1.0), 1e9);
         assert_eq!(scales.get(0), Scale::PowerOfTen(-9));
         assert_eq!(scales.relative(1, 0.0), 0.0);
         assert_eq!(scales.relative(1, 5.0), 5.0);
         assert_eq!(scales.get(1), Scale::One);
         assert_eq!(scales.relative(7, 0.5), 0.5, "no such family");
+    }
+
+    #[test]
+    fn factors_of_another_set() {
+        let of = |factors: &[f64]| {
+            let mut scales = Scales::new(1);
+            for factor in factors {
+                scales.relative(0, *factor);
+            }
+            scales
+        };
+        for (own, theirs, same) in [
+            (&[1e-9][..], &[1e-9][..], true),
+            (&[1e-9], &[1e-6], false),
+            (&[], &[1e-6], true),
+            (&[1e-6], &[], true),
+            (&[], &[], true),
+        ] {
+            let mut scales = of(own);
+            let message = format!("{own:?} {theirs:?}");
+            assert_eq!(scales.adopt(0, &of(theirs), 0), same, "{message}");
+            let factor = own.first().or(theirs.first());
+            let factor = factor.map_or(Scale::One, |factor| Scale::of(*factor));
+            assert_eq!(scales.get(0), factor, "{message}");
+        }
+        // Whichever row comes first.
+        let mixed = of(&[1e-9, 1e-6]);
+        let mut scales = Scales::new(1);
+        scales.begin_with(0, &mixed, 0);
+        assert_eq!(scales.relative(0, 1e-6), 1000.0);
+        assert!(scales.adopt(0, &mixed, 0));
+        let mut scales = Scales::new(1);
+        scales.begin_with(0, &of(&[1e-9]), 0);
+        assert_eq!(scales.relative(0, 1e-6), 1.0, "it may have been mended");
     }
 
     #[test]

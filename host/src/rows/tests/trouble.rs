@@ -10,7 +10,7 @@ use crate::plugin::{CallError, Session};
 
 /// Answers every row with the number of the call as a letter, a, b, c …; provisional up to call
 /// `last`.
-fn undecided(last: u32) -> Use {
+pub(super) fn undecided(last: u32) -> Use {
     let guest = Guest::new().decode(format!(
         "(loop $again
             (i32.store8 (i32.add (i32.const 9000) (local.get $i)) (i32.add (i32.const 96) (global.get $calls)))
@@ -136,7 +136,7 @@ fn a_failure_in_the_middle_costs_nothing() {
 }
 
 /// Traps at the keys, of four bytes, whose number is one of these modulo a million.
-fn poisoned(keys: &[u32]) -> Use {
+pub(super) fn poisoned(keys: &[u32]) -> Use {
     let mut tests = String::from("(i32.const 0)");
     for key in keys {
         tests = format!("(i32.or {tests} (i32.eq (local.get $j) (i32.const {key})))");
