@@ -47,7 +47,7 @@ const KINDS: [&str; 34] = [
 /// Why a program of such a section is never attached.
 pub(super) fn unknown_kind(section: &str) -> String {
     let kind = section.split('/').next().unwrap_or(section);
-    let near = nearest(kind, KINDS.into_iter());
+    let near = nearest(kind, KINDS);
     let near = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
     format!("section `{section}` is of a kind that neither libbpf nor exporter-host knows{near}")
 }
