@@ -24,6 +24,7 @@ mod compat;
 mod config;
 mod cpu;
 mod decoders;
+mod degraded;
 mod demand;
 mod deploy;
 mod drop_in;

@@ -32,6 +32,7 @@ mod testing;
 mod types;
 
 pub(crate) use self::attach::Attached;
+pub(crate) use self::attach::Cause;
 pub(crate) use self::attach::ProgramStatus;
 pub(crate) use self::attach::lacking;
 pub(crate) use self::cgroup_id_map::CgroupIdKeeper;

@@ -4,6 +4,7 @@
 mod error;
 mod globals;
 mod loaded;
+mod programs;
 mod reuse;
 #[cfg(test)]
 mod tests;
@@ -120,9 +121,10 @@ impl OpenObject {
         let types = sys::object_btf(&object).map(|btf| Types::of(&btf));
         let types = types.unwrap_or_default();
         let usdt = UsdtMaps::of_types(&types.maps);
+        let calls = maps.iter().any(|map| map.kind == MapType::ProgArray);
         let programs: Vec<(ProgramDecl, AttachPlan)> = object
             .progs_mut()
-            .map(|mut program| declare(&mut program, &usdt))
+            .map(|mut program| programs::called(declare(&mut program, &usdt), calls))
             .collect();
         if programs.is_empty() && maps.iter().all(|map| map.internal) {
             return Err(ObjectError::Empty {
@@ -253,23 +255,6 @@ impl OpenObject {
             }
         }
         Ok(())
-    }
-
-    /// Goes on without a program that the kernel does not take.
-    pub(crate) fn leave_out(&mut self, name: &str, why: String) {
-        let mut known = self.programs.iter_mut();
-        if let Some((_, plan)) = known.find(|(program, _)| program.name == name) {
-            *plan = AttachPlan::Impossible(why);
-        }
-        let mut programs = self.object.progs_mut();
-        if let Some(mut program) = programs.find(|program| program.name() == name) {
-            program.set_autoload(false);
-        }
-    }
-
-    /// Whether there is a program for the kernel.
-    pub(crate) fn any_program(&self) -> bool {
-        self.object.progs().any(|program| program.autoload())
     }
 
     /// Writes a kernel symbol's address into the global variable `kaddr_<symbol>`.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use crate::bpf::MapLayout;
-use crate::bpf::ProgramStatus;
+use crate::bpf::{Attached, Cause, ProgramStatus};
 use crate::config::{CollectorConfig, Diagnostic, PluginUse, UnitConfig};
 use crate::digest::Digest;
 use crate::privileges::Feature;
@@ -296,6 +296,8 @@ pub(crate) struct PluginMessage {
 pub(crate) enum UnitPhase {
     Starting,
     Running,
+    /// It runs, but not all of it: who has to do something about the rest.
+    Degraded(Cause),
     /// A unit on demand that nobody has asked for lately is being taken down.
     Stopping,
     /// On demand, and nobody has asked for it lately.
@@ -306,6 +308,19 @@ pub(crate) enum UnitPhase {
 }
 
 impl UnitPhase {
+    /// A version is in service.
+    pub(crate) fn runs(self) -> bool {
+        matches!(self, Self::Running | Self::Degraded(_))
+    }
+
+    /// Of a unit that runs, and not all of it.
+    pub(crate) fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Degraded(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
     /// As `exporter_host_unit_state` has it: a number stays the same for ever.
     pub(crate) fn number(self) -> i64 {
         match self {
@@ -315,6 +330,7 @@ impl UnitPhase {
             Self::Stopping => 3,
             Self::Stopped => 4,
             Self::Skipped => 5,
+            Self::Degraded(_) => 6,
         }
     }
 
@@ -323,11 +339,35 @@ impl UnitPhase {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Degraded(_) => "degraded",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
         }
+    }
+}
+
+/// How many programs of a unit are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ProgramCounts {
+    pub(crate) attached: u64,
+    pub(crate) failed: u64,
+    pub(crate) disabled: u64,
+}
+
+impl UnitStatus {
+    pub(crate) fn program_counts(&self) -> ProgramCounts {
+        let mut counts = ProgramCounts::default();
+        for program in &self.programs {
+            match program.attached {
+                Attached::Yes => counts.attached += 1,
+                Attached::Failed(_) => counts.failed += 1,
+                Attached::Disabled => counts.disabled += 1,
+                Attached::No => {}
+            }
+        }
+        counts
     }
 }
 

@@ -38,8 +38,8 @@ pub(crate) use self::memfd::sealed;
 pub(crate) use self::messages::MapLayout;
 pub(crate) use self::messages::{
     FileAnswer, FileKind, FileRefusal, FileWish, LoadFigures, OnDemand, OpenRefusal, PluginMessage,
-    ProcessFigures, ServedConfig, ServedProgram, ServedSource, ServedUnit, ToLoader, ToServer,
-    UnitPhase, UnitStatus, WatchMode,
+    ProcessFigures, ProgramCounts, ServedConfig, ServedProgram, ServedSource, ServedUnit, ToLoader,
+    ToServer, UnitPhase, UnitStatus, WatchMode,
 };
 pub(crate) use self::packet::pair;
 pub(crate) use self::payload::SendError;

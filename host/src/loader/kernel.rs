@@ -736,6 +736,14 @@ pub(super) fn report_running(unit: &Exclusive<'_>) {
         collectors = version.config.collectors.len(),
         "unit running"
     );
+    if let Some(cause) = version.degraded() {
+        let by = cause.as_str();
+        tracing::warn!(
+            config = name,
+            by,
+            "unit degraded: not all of it runs, see the warnings above"
+        );
+    }
 }
 
 /// Whether a unit is to be started when the host is.

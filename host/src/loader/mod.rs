@@ -46,7 +46,7 @@ use self::server::{ServerLink, Spawner, Welcome};
 use self::signals::{Signal, Signals};
 use self::start::FirstLoad;
 use self::tasks::Tasks;
-use self::units::Units;
+use self::units::{Cause, Units};
 use crate::bpf::HostTopology;
 use crate::cli::settings::Settings;
 use crate::kernel::{KernelFacts, open_kallsyms, open_pci_ids};
@@ -337,14 +337,22 @@ fn live(
             failed,
             "check complete: all units that could be loaded were attached and released"
         );
-        let left_out = kernel.units.left_out();
-        if !left_out.is_empty() {
-            tracing::error!(
-                units = left_out.join(","),
-                "check: metrics of these units are left out, see the warnings above"
+        let by_kernel = kernel.units.degraded(Cause::Kernel);
+        if !by_kernel.is_empty() {
+            tracing::warn!(
+                units = by_kernel.join(","),
+                "check: these units are degraded by this kernel, see the warnings above"
             );
         }
-        return Ok(if failed == 0 && left_out.is_empty() {
+        let by_config = kernel.units.degraded(Cause::Config);
+        if !by_config.is_empty() {
+            tracing::error!(
+                units = by_config.join(","),
+                "check: these units are degraded by their config, see the warnings above"
+            );
+        }
+        let degraded = !by_config.is_empty() || (settings.strict && !by_kernel.is_empty());
+        return Ok(if failed == 0 && !degraded {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

@@ -11,7 +11,7 @@ use super::notify;
 use super::ready::Ready;
 use super::reload::Outcome;
 use super::reserve::Reserve;
-use super::units::{Desired, Environment, LoadFailure, Loaded, UnitError, load};
+use super::units::{Cause, Desired, Environment, LoadFailure, Loaded, UnitError, load};
 use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
 use crate::config::load::Loaded as LoadedConfigs;
@@ -228,7 +228,7 @@ impl Kernel {
         let successful = counts.failed == 0
             && outcome.failed.is_empty()
             && unreadable.is_empty()
-            && self.units.left_out().is_empty();
+            && self.units.degraded(Cause::Config).is_empty();
         self.link.reloaded(&[], successful, "");
         let all = counts.failed + counts.running + counts.waiting + counts.skipped;
         if settings.strict && counts.failed > 0 {

@@ -164,7 +164,7 @@ impl UnitEntry {
         let mut life = self.life.lock();
         let (status, _) = life.status.as_ref()?;
         let keepalive = status.on_demand.as_ref()?.keepalive;
-        let runs = status.phase == UnitPhase::Running && life.served.is_some();
+        let runs = status.phase.runs() && life.served.is_some();
         if !runs || keepalive.is_zero() || life.demand.requests > 0 {
             return None;
         }

@@ -21,7 +21,7 @@ pub(super) fn status(units: &Units) -> Vec<web::UnitStatus> {
 
 /// Why a unit does not run, why its newest version does not, which of its programs do not.
 fn reasons(status: &UnitStatus) -> Vec<String> {
-    let runs = status.phase == UnitPhase::Running;
+    let runs = status.phase.runs();
     let diagnostic = status.diagnostic.as_ref().map(|diagnostic| {
         if runs {
             format!("keeping the previous version, the new one failed: {diagnostic}")
@@ -77,6 +77,7 @@ pub(super) fn units(units: &Units) -> String {
         UnitReport {
             name: unit.name().to_string(),
             state: phase.as_str().to_owned(),
+            degraded: phase.cause().map(|cause| cause.as_str().to_owned()),
             on_demand: status.is_some_and(|status| status.on_demand.is_some()),
             config: status.and_then(|status| status.config),
             object: status.and_then(|status| status.object),

@@ -208,6 +208,7 @@ impl Server {
     fn set_status(&self, status: UnitStatus) {
         let telemetry = self.telemetry.unit(&status.unit);
         telemetry.set_phase(status.phase);
+        telemetry.set_programs(status.program_counts());
         telemetry.set_load(&status.load);
         telemetry.set_restarts(status.restarts);
         if let UnitPhase::Stopped | UnitPhase::Skipped = status.phase {

@@ -214,7 +214,7 @@ mod tests {
     use super::super::unit::Stage;
     use super::*;
     use crate::exposition::{Format, Source, merge, write};
-    use crate::link::{LoadFigures, UnitPhase};
+    use crate::link::{LoadFigures, ProgramCounts, UnitPhase};
 
     fn body(telemetry: &Telemetry) -> String {
         in_format(telemetry, Format::Text004)
@@ -238,6 +238,11 @@ mod tests {
         let unit = telemetry.unit("net/drops");
         unit.set_phase(UnitPhase::Failed);
         unit.set_phase(UnitPhase::Running);
+        unit.set_programs(ProgramCounts {
+            attached: 2,
+            failed: 1,
+            disabled: 0,
+        });
         let load = LoadFigures {
             successful: Some(true),
             last_success: Some(1.5e9),

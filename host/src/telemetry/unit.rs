@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::registry::{FloatGauge, Labelled, Registry, Seconds, Source, UintGauge, family, head};
 use crate::exposition::{Family, FamilyMeta, Kind, Number, label_block};
-use crate::link::{LoadFigures, UnitPhase};
+use crate::link::{LoadFigures, ProgramCounts, UnitPhase};
 
 /// Which part of a unit's scrape took the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub(crate) enum Stage {
 pub(super) struct UnitFamilies {
     enabled: Labelled<Gauge>,
     state: Labelled<Gauge>,
+    programs: Labelled<UintGauge>,
     load_successful: Labelled<Gauge>,
     load_success_time: Labelled<FloatGauge>,
     load_duration: Labelled<FloatGauge>,
@@ -73,7 +74,8 @@ impl UnitFamilies {
         const MAP: &[&str] = &["config", "map"];
         let families = Self {
             enabled: registry.labelled("ebpf_exporter_enabled_configs", "The set of enabled configs", &["name"]),
-            state: registry.labelled("exporter_host_unit_state", "What the unit does: 0 failed, 1 running, 2 starting, 3 stopping, 4 stopped until it is asked for, 5 skipped as it is not for this kernel", CONFIG),
+            state: registry.labelled("exporter_host_unit_state", "What the unit does: 0 failed, 1 running, 2 starting, 3 stopping, 4 stopped until it is asked for, 5 skipped as it is not for this kernel, 6 degraded: it runs, but programs are not attached or metrics are left out", CONFIG),
+            programs: registry.labelled("exporter_host_unit_programs", "Programs of the unit: attached, failed to attach, or disabled", &["config", "state"]),
             load_successful: registry.labelled("exporter_host_unit_last_load_successful", "Whether the unit's last load or reload succeeded; if not, its previous version stays in service where there is one", CONFIG),
             load_success_time: registry.detailed("exporter_host_unit_last_load_success_timestamp_seconds", "When the unit was last loaded successfully", CONFIG),
             load_duration: registry.detailed("exporter_host_unit_last_load_duration_seconds", "How long the unit's last load took, attaching included", CONFIG),
@@ -149,6 +151,7 @@ impl UnitFamilies {
     pub(super) fn forget(&self, config: &str) {
         self.enabled.forget(config);
         self.state.forget(config);
+        self.programs.forget(config);
         self.load_successful.forget(config);
         self.load_success_time.forget(config);
         self.load_duration.forget(config);
@@ -240,6 +243,18 @@ impl UnitTelemetry {
     pub(crate) fn set_phase(&self, phase: UnitPhase) {
         let series = self.families.state.of(&[&self.config]);
         series.set(phase.number());
+    }
+
+    /// Of the version in service.
+    pub(crate) fn set_programs(&self, counts: ProgramCounts) {
+        for (state, programs) in [
+            ("attached", counts.attached),
+            ("failed", counts.failed),
+            ("disabled", counts.disabled),
+        ] {
+            let series = self.families.programs.of(&[&self.config, state]);
+            series.set(programs);
+        }
     }
 
     /// How the last load or reload went.

@@ -16,7 +16,7 @@ use crate::privileges::Feature;
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:60em;padding:0 1em}\
 table{border-collapse:collapse}td,th{border-bottom:1px solid #ccc;padding:.2em 1em .2em 0;text-align:left;vertical-align:top}\
-.failed{color:#b00020}";
+.failed{color:#b00020}.degraded{color:#9a5b00}";
 
 pub(super) async fn page(State(app): State<Arc<App>>) -> ([(HeaderName, &'static str); 4], String) {
     let headers = [
@@ -115,6 +115,9 @@ fn row(out: &mut String, status: &UnitStatus, telemetry_path: &str) {
     out.push_str(status.phase.as_str());
     out.push_str("\">");
     out.push_str(status.phase.as_str());
+    if let Some(cause) = status.phase.cause() {
+        out.push_str(&format!(" ({})", cause.as_str()));
+    }
     out.push_str(if status.on_demand { ", on demand" } else { "" });
     out.push_str("</td><td>");
     let next = status.next_try.map(|next| {

@@ -12,6 +12,9 @@ pub(crate) struct UnitReport {
     pub(crate) name: String,
     /// As `UnitPhase::as_str` has it.
     pub(crate) state: String,
+    /// Why a degraded one is: `config` or `kernel`.
+    #[serde(default)]
+    pub(crate) degraded: Option<String>,
     pub(crate) on_demand: bool,
     /// SHA-256 of the YAML of the version that runs or, on demand, waits, or is not for the host's
     /// kernel.

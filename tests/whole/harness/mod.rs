@@ -42,8 +42,8 @@ pub(crate) mod names {
 
 /// The states of units as `exporter_host_unit_state` numbers them.
 pub(crate) fn states(body: &Body) -> std::collections::BTreeMap<String, &'static str> {
-    const STATES: [&str; 6] = [
-        "failed", "running", "starting", "stopping", "stopped", "skipped",
+    const STATES: [&str; 7] = [
+        "failed", "running", "starting", "stopping", "stopped", "skipped", "degraded",
     ];
     let series = body.series("exporter_host_unit_state");
     series

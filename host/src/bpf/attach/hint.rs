@@ -4,6 +4,64 @@ use std::path::Path;
 
 use super::targets;
 use crate::bpf::errno::ENOTSUPP;
+use crate::near::nearest;
+
+/// What sections begin with, for who has mistyped it.
+const KINDS: [&str; 34] = [
+    "cgroup",
+    "cgroup_skb",
+    "fentry",
+    "fentry.s",
+    "fexit",
+    "fexit.s",
+    "fmod_ret",
+    "iter",
+    "kprobe",
+    "kprobe.multi",
+    "kprobe.session",
+    "kretprobe",
+    "kretprobe.multi",
+    "ksyscall",
+    "kretsyscall",
+    "lsm",
+    "lsm.s",
+    "perf_event",
+    "raw_tp",
+    "raw_tracepoint",
+    "sk_lookup",
+    "sockops",
+    "socket",
+    "tcx",
+    "tp",
+    "tp_btf",
+    "tracepoint",
+    "uprobe",
+    "uprobe.multi",
+    "uretprobe",
+    "uretprobe.multi",
+    "usdt",
+    "usdt.s",
+    "xdp",
+];
+
+/// Why a program of such a section is never attached.
+pub(super) fn unknown_kind(section: &str) -> String {
+    let kind = section.split('/').next().unwrap_or(section);
+    let near = nearest(kind, KINDS);
+    let near = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+    format!("section `{section}` is of a kind that neither libbpf nor exporter-host knows{near}")
+}
+
+/// Whether a section says to what libbpf is to attach its program.
+pub(super) fn has_target(section: &str) -> bool {
+    match section.split_once('/') {
+        None => false,
+        Some(("tc" | "classifier" | "action" | "netkit" | "struct_ops" | "struct_ops.s", _)) => {
+            false
+        }
+        Some((_, target)) => !target.is_empty(),
+    }
+}
 
 /// Part of a sentence, or `None` where the error says enough.
 pub(super) fn hint(section: &str, errno: i32) -> Option<String> {

@@ -46,10 +46,30 @@ pub(crate) enum Attached {
     Yes,
     /// Why not, in a sentence.
     Failed(String),
-    /// Turned off by its author with `SEC("?…")`, or in the YAML: neither attached nor failed.
+    /// Turned off by its author with `SEC("?…")` or in the YAML, or called by other programs:
+    /// neither attached nor failed.
     Disabled,
     /// Loaded; not attached yet, or detached again.
     No,
+}
+
+/// Who has to do something about what does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Cause {
+    /// Whoever wrote the object or the YAML: it runs on no kernel.
+    Config,
+    /// It does not run on this kernel, as it is now.
+    Kernel,
+}
+
+impl Cause {
+    /// As the pages have it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Kernel => "kernel",
+        }
+    }
 }
 
 /// One program of a loaded object.
@@ -63,6 +83,8 @@ pub(crate) struct ProgramStatus {
     /// 16 hexadecimal digits; `None` if the program is not in the kernel.
     pub(crate) tag: Option<String>,
     pub(crate) attached: Attached,
+    /// Of its failure, if it fails to attach.
+    pub(crate) cause: Cause,
     /// Trying again to attach it may help.
     pub(crate) retryable: bool,
     /// It is attached at some CPUs or interfaces and not at all: at how many not, and why.
@@ -80,8 +102,10 @@ pub(super) enum AttachPlan {
     RootCgroup,
     MultiUprobe(MultiUprobe),
     Usdt(Usdt),
+    /// It is in a program array, for other programs to call.
+    Called,
     /// Cannot be attached, and why.
-    Impossible(String),
+    Impossible(Cause, String),
 }
 
 impl AttachPlan {
@@ -95,7 +119,7 @@ impl AttachPlan {
             program.set_prog_type(ProgramType::PerfEvent);
             return match PerfEvents::parse(items) {
                 Ok(events) => Self::PerfEvents(events),
-                Err(why) => Self::Impossible(format!("section `{section}`: {why}")),
+                Err(why) => Self::Impossible(Cause::Config, format!("section `{section}`: {why}")),
             };
         }
         if let Some((hook, interfaces)) = Interfaces::parse(section) {
@@ -112,9 +136,7 @@ impl AttachPlan {
         if program.prog_type() == ProgramType::Unspec {
             // The load of the whole object would fail for this one.
             program.set_autoload(false);
-            return Self::Impossible(format!(
-                "section `{section}` is of a kind that neither libbpf nor exporter-host knows"
-            ));
+            return Self::Impossible(Cause::Config, hint::unknown_kind(section));
         }
         if cgroup::takes(program.prog_type()) {
             return Self::RootCgroup;
@@ -123,9 +145,10 @@ impl AttachPlan {
             // Not libbpf's: it would write more than the object has room for.
             return Usdt::parse(section, usdt).map_or_else(
                 || {
-                    Self::Impossible(format!(
-                        "section `{section}`: expected `usdt/FILE:PROVIDER:NAME`"
-                    ))
+                    Self::Impossible(
+                        Cause::Config,
+                        format!("section `{section}`: expected `usdt/FILE:PROVIDER:NAME`"),
+                    )
                 },
                 Self::Usdt,
             );
@@ -156,7 +179,8 @@ impl AttachPlan {
             | Self::RootCgroup
             | Self::MultiUprobe(_)
             | Self::Usdt(_)
-            | Self::Impossible(_) => Ok(vec![SINGLE]),
+            | Self::Called
+            | Self::Impossible(..) => Ok(vec![SINGLE]),
         }
     }
 
@@ -176,12 +200,12 @@ impl AttachPlan {
         point: u32,
     ) -> Result<Link, String> {
         match self {
-            Self::Libbpf | Self::Usdt(_) => by_libbpf(section, || program.attach()),
+            Self::Libbpf | Self::Usdt(_) | Self::Called => by_libbpf(section, || program.attach()),
             Self::PerfEvents(events) => events.attach_at(program, point),
             Self::Interfaces(hook, _) => Interfaces::attach_at(*hook, program, point),
             Self::RootCgroup => cgroup::attach(section, program),
             Self::MultiUprobe(probe) => by_libbpf(section, || probe.attach(program)),
-            Self::Impossible(why) => Err(why.clone()),
+            Self::Impossible(_, why) => Err(why.clone()),
         }
     }
 }
@@ -241,7 +265,7 @@ impl AttachedProgram {
                     .and_then(KernelProgram::new)
                     .ok()
             });
-        let attached = if declared.autoload {
+        let attached = if declared.autoload && !matches!(plan, AttachPlan::Called) {
             Attached::No
         } else {
             Attached::Disabled
@@ -259,10 +283,10 @@ impl AttachedProgram {
     /// Does nothing where it is attached already.
     pub(super) fn attach(&mut self, object: &libbpf_rs::Object) {
         let complete = self.attached == Attached::Yes && self.failing.is_empty();
-        if !self.declared.autoload || complete {
+        if self.attached == Attached::Disabled || complete {
             return;
         }
-        if let AttachPlan::Impossible(why) = &self.plan {
+        if let AttachPlan::Impossible(_, why) = &self.plan {
             self.attached = Attached::Failed(why.clone());
             return;
         }
@@ -397,6 +421,14 @@ impl AttachedProgram {
         }
     }
 
+    fn cause(&self) -> Cause {
+        match &self.plan {
+            AttachPlan::Impossible(cause, _) => *cause,
+            AttachPlan::Libbpf if !hint::has_target(&self.declared.section) => Cause::Config,
+            _ => Cause::Kernel,
+        }
+    }
+
     pub(super) fn status(&self) -> ProgramStatus {
         ProgramStatus {
             name: self.declared.name.clone(),
@@ -404,7 +436,9 @@ impl AttachedProgram {
             id: self.kernel.as_ref().map(|program| program.id),
             tag: self.kernel.as_ref().map(|program| program.tag.clone()),
             attached: self.attached.clone(),
-            retryable: !matches!(self.plan, AttachPlan::Impossible(_)),
+            cause: self.cause(),
+            retryable: !matches!(self.plan, AttachPlan::Impossible(..))
+                && self.cause() == Cause::Kernel,
             partial: self.partial(),
         }
     }

@@ -18,7 +18,11 @@ pub(crate) enum UnitError {
     CgroupIdMap(KeeperError),
     Symbols(io::Error),
     /// Some that are required cannot be attached.
-    Programs(String),
+    Programs {
+        why: String,
+        /// A later attempt may come to something else.
+        retryable: bool,
+    },
     /// There are too few descriptors for a unit.
     Descriptors(io::Error),
     /// A buffer cannot be handed to the server.
@@ -67,13 +71,13 @@ impl UnitError {
         match self {
             Self::Config(_) => false,
             Self::Object(error) => !error.is_of_the_file(),
+            Self::Programs { retryable, .. } => *retryable,
             Self::Read(_)
             | Self::Samples(_)
             | Self::CgroupIdMap(_)
             | Self::Symbols(_)
             | Self::Descriptor { .. }
-            | Self::Descriptors(_)
-            | Self::Programs(_) => true,
+            | Self::Descriptors(_) => true,
         }
     }
 }
@@ -95,7 +99,7 @@ impl fmt::Display for UnitError {
             Self::Read(error) => error.fmt(f),
             Self::Samples(error) => error.fmt(f),
             Self::CgroupIdMap(error) => error.fmt(f),
-            Self::Programs(why) => f.write_str(why),
+            Self::Programs { why, .. } => f.write_str(why),
             Self::Symbols(error) => write!(f, "cannot read /proc/kallsyms for `kaddrs`: {error}"),
             Self::Descriptors(error) => write!(
                 f,

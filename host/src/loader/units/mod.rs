@@ -27,10 +27,10 @@ pub(crate) use plan::{Action, Current, Desired, Fingerprint, Step, plan_unit};
 pub(crate) use retry::{Retry, What};
 pub(crate) use state::{Event, State};
 
-pub(crate) use crate::bpf::BegunMap;
+pub(crate) use crate::bpf::{BegunMap, Cause};
 use crate::config::{Diagnostic, Lifecycle, UnitConfig};
 use crate::digest::Digest;
-use crate::link::{LoadFigures, OnDemand, UnitStatus};
+use crate::link::{LoadFigures, OnDemand, UnitPhase, UnitStatus};
 use crate::rows::MetricSpec;
 
 /// Whoever is told what becomes of units: the server, or a test.
@@ -70,6 +70,14 @@ impl Version {
         let left_out = self.left_out.diagnostics.iter();
         let left_out = left_out.map(|one| format!("a metric is left out: {one}"));
         left_out.chain(kernel).collect()
+    }
+
+    /// Who has to do something about what of it does not run. None: all of it runs.
+    pub(crate) fn degraded(&self) -> Option<Cause> {
+        if !self.left_out.diagnostics.is_empty() {
+            return Some(Cause::Config);
+        }
+        self.kernel.as_ref().and_then(KernelSide::degraded)
     }
 
     /// Some programs are not attached everywhere and may be, later.
@@ -191,12 +199,12 @@ impl Units {
         all
     }
 
-    /// Names of units some of whose metrics are left out.
-    pub(crate) fn left_out(&self) -> Vec<String> {
-        let serving = |entry: &Entry| entry.serving.as_ref().map(|one| one.left_out.clone());
-        let lacks = |entry: &Entry| serving(entry).is_some_and(|one| !one.diagnostics.is_empty());
-        let entries = self.entries.iter().filter(|(_, entry)| lacks(entry));
-        entries.map(|(name, _)| name.clone()).collect()
+    /// Names of units of which not all runs, by this cause.
+    pub(crate) fn degraded(&self, by: Cause) -> Vec<&str> {
+        let cause = |entry: &Entry| entry.serving.as_ref().and_then(Version::degraded);
+        let entries = self.entries.iter();
+        let entries = entries.filter(|(_, entry)| cause(entry) == Some(by));
+        entries.map(|(name, _)| name.as_str()).collect()
     }
 
     /// Whether there are figures that change by themselves.
@@ -519,9 +527,13 @@ impl Exclusive<'_> {
             .as_ref()
             .filter(|_| entry.on_demand.is_some() || entry.state == State::Skipped);
         let retry = entry.retry.map(|retry| retry.at);
+        let degraded = entry.serving.as_ref().and_then(Version::degraded);
         UnitStatus {
             unit: self.name.clone(),
-            phase: entry.state.phase(),
+            phase: match (entry.state.phase(), degraded) {
+                (UnitPhase::Running, Some(cause)) => UnitPhase::Degraded(cause),
+                (phase, _) => phase,
+            },
             diagnostic: entry.diagnostic.clone(),
             on_demand: entry.on_demand.clone(),
             next_try: retry.map(|at| at.saturating_duration_since(Instant::now())),

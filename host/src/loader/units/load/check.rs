@@ -9,7 +9,7 @@ use crate::rows::MetricSpec;
 pub(crate) struct ObjectCheck {
     /// Keeps the unit from running.
     pub(crate) fatal: Vec<Diagnostic>,
-    /// Costs a metric each.
+    /// Costs a metric or a program each.
     pub(crate) left_out: Vec<Diagnostic>,
     pub(crate) warnings: Vec<Diagnostic>,
     /// Those that fit.
@@ -53,6 +53,11 @@ pub(crate) fn check(config: &UnitConfig) -> ObjectCheck {
     checked.fatal.extend(resolved.fatal);
     if let Err(UnitError::Config(found)) = fill(config, &mut object) {
         checked.fatal.extend(found);
+    }
+    for (program, why) in object.unattachable() {
+        let at = at.clone().unwrap_or_else(|| Span::whole(&config.file));
+        let message = format!("the program {program} cannot be attached: {why}");
+        checked.left_out.push(Diagnostic::error(at, message));
     }
     checked
 }

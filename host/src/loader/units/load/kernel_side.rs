@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
+use super::UnitError;
 use super::pinned::PinnedMaps;
 use super::sources::{self, SampleBuffers};
-use crate::bpf::{Attached, CgroupIdKeeper, KeeperError, LoadedObject, ProgramStatus, SharedMaps};
+use crate::bpf::{
+    Attached, Cause, CgroupIdKeeper, KeeperError, LoadedObject, ProgramStatus, SharedMaps,
+};
 use crate::config::{Enabled, UnitConfig};
 use crate::digest::Digest;
 use crate::link::{ServedConfig, ServedProgram, ServedUnit};
@@ -101,6 +104,16 @@ impl KernelSide {
             })
     }
 
+    /// Who has to do something about programs that are not attached. None: all are.
+    pub(crate) fn degraded(&self) -> Option<Cause> {
+        let causes = self.unattached().map(|(program, _)| program.cause);
+        let partial = self.partial().map(|_| Cause::Kernel);
+        // What a config is to blame for matters on every kernel.
+        causes
+            .chain(partial)
+            .min_by_key(|cause| *cause == Cause::Kernel)
+    }
+
     /// Some of what is not attached may be, later.
     pub(crate) fn retryable(&self) -> bool {
         self.unattached().any(|(program, _)| program.retryable)
@@ -112,38 +125,33 @@ impl KernelSide {
         programs.filter_map(|program| Some((program, program.partial.as_deref()?)))
     }
 
-    /// Required programs that are not attached, in a sentence.
-    pub(crate) fn lacks(&self, config: &UnitConfig) -> Option<String> {
+    /// Required programs that are not attached.
+    pub(crate) fn lacks(&self, config: &UnitConfig) -> Option<UnitError> {
         let required = |name: &str| {
             let mut wanted = config.programs.iter();
             wanted.any(|program| program.name == name && program.enabled == Enabled::Required)
         };
-        let missing: Vec<String> = self
-            .unattached()
-            .filter(|(program, _)| required(&program.name))
-            .map(|(program, why)| {
-                format!(
-                    "the required program {} is not attached: {why}",
-                    program.name
-                )
-            })
-            .collect();
-        (!missing.is_empty()).then(|| missing.join("; "))
+        let programs = self.unattached();
+        missing(
+            programs.filter(|(program, _)| required(&program.name)),
+            |name, why| format!("the required program {name} is not attached: {why}"),
+        )
     }
 
     /// Why this is no successor of another version that runs: programs that cannot be attached,
-    /// where those of their names could.
-    pub(crate) fn falls_short_of(&self, before: &Self) -> Option<String> {
-        let known: Vec<&str> = before
-            .unattached()
-            .map(|(program, _)| program.name.as_str())
-            .collect();
-        let missing: Vec<String> = self
-            .unattached()
-            .filter(|(program, _)| !known.contains(&program.name.as_str()))
-            .map(|(program, why)| format!("program {} cannot be attached: {why}", program.name))
-            .collect();
-        (!missing.is_empty()).then(|| missing.join("; "))
+    /// where those of their names could, or could on another kernel.
+    pub(crate) fn falls_short_of(&self, before: &Self) -> Option<UnitError> {
+        let is_new = |(program, _): &(&ProgramStatus, &str)| {
+            let mut known = before.unattached();
+            let same = |known: &ProgramStatus| {
+                known.name == program.name
+                    && (known.cause == program.cause || program.cause == Cause::Kernel)
+            };
+            !known.any(|(known, _)| same(known))
+        };
+        missing(self.unattached().filter(is_new), |name, why| {
+            format!("program {name} cannot be attached: {why}")
+        })
     }
 
     /// Pins the maps that are to outlive the process. To be called when this version is the one in
@@ -206,7 +214,7 @@ impl KernelSide {
         config: &UnitConfig,
         metrics: &[MetricSpec],
         held: Vec<String>,
-    ) -> Result<(ServedUnit, Vec<OwnedFd>), super::UnitError> {
+    ) -> Result<(ServedUnit, Vec<OwnedFd>), UnitError> {
         let (sources, mut descriptors) = sources::served(metrics, &self.object, &self.buffers)?;
         let mut programs = Vec::new();
         // A program is shown once, however many of its kind the object has.
@@ -236,4 +244,21 @@ impl KernelSide {
         };
         Ok((unit, descriptors))
     }
+}
+
+/// None: no program is missing.
+fn missing<'a>(
+    programs: impl Iterator<Item = (&'a ProgramStatus, &'a str)>,
+    say: impl Fn(&str, &str) -> String,
+) -> Option<UnitError> {
+    let (mut why, mut retryable) = (Vec::new(), true);
+    for (program, reason) in programs {
+        why.push(say(&program.name, reason));
+        // A later kernel module may have what is missing; a config stays as it is.
+        retryable &= program.cause == Cause::Kernel;
+    }
+    (!why.is_empty()).then(|| UnitError::Programs {
+        why: why.join("; "),
+        retryable,
+    })
 }

@@ -58,10 +58,7 @@ impl Loaded {
         };
         let suits = |kernel: &KernelSide| {
             let short = before.and_then(|before| kernel.falls_short_of(before));
-            match kernel.lacks(&self.config).or(short) {
-                Some(why) => Err(UnitError::Programs(why)),
-                None => Ok(()),
-            }
+            kernel.lacks(&self.config).or(short).map_or(Ok(()), Err)
         };
         if let Some(before) = before {
             kernel.attach_new(before);
