@@ -120,6 +120,7 @@ impl Setup {
     }
 
     /// Runs this program of before the split and of before what hosts say of themselves by flag.
+    #[allow(dead_code, reason = "benches/increase compares with one")]
     pub(crate) fn older(mut self, program: PathBuf) -> Self {
         self.single = true;
         self.copied_to(program).default_metrics()
