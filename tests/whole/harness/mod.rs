@@ -15,6 +15,7 @@ pub(crate) mod objects;
 pub(crate) mod parser;
 pub(crate) mod plugin;
 pub(crate) mod project;
+pub(crate) mod prometheus;
 mod promtool;
 pub(crate) mod scraper;
 pub(crate) mod sockets;

@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     program: Option<PathBuf>,
     /// It ends where a unit does not run.
     strict: bool,
+    /// The program knows no halves.
+    single: bool,
 }
 
 // === impl Setup ===
@@ -57,6 +59,7 @@ impl Setup {
             verb: Vec::new(),
             program: None,
             strict: false,
+            single: false,
         }
     }
 
@@ -116,6 +119,13 @@ impl Setup {
         self
     }
 
+    /// Runs this program of before the split and of before what hosts say of themselves by flag.
+    #[allow(dead_code, reason = "benches/increase compares with one")]
+    pub(crate) fn older(mut self, program: PathBuf) -> Self {
+        self.single = true;
+        self.copied_to(program).default_metrics()
+    }
+
     /// Loader and server as threads of one process.
     pub(crate) fn one_process(self) -> Self {
         self.argument(ONE_PROCESS)
@@ -123,7 +133,9 @@ impl Setup {
 
     /// What of its hosts is several processes.
     fn split(&self) -> Split {
-        if self
+        if self.single {
+            Split::Unknown
+        } else if self
             .arguments
             .iter()
             .any(|argument| argument == ONE_PROCESS)
