@@ -97,10 +97,7 @@ fn files_that_are_no_objects() {
         (dir.path().join("none.bpf.o"), "there is no BPF object"),
         (dir.path().to_owned(), "expected a regular file"),
         (text, "is not an ELF file"),
-        (
-            PathBuf::from("/proc/self/exe"),
-            "compiled for another machine",
-        ),
+        (PathBuf::from("/bin/ls"), "compiled for another machine"),
         (broken, "cannot open the BPF object"),
         (compiled.path.clone(), "neither maps nor programs"),
     ] {
