@@ -157,13 +157,12 @@ fn what_was_given_away_is_named() {
         fs::copy(object("xdp"), host.path().join("new.bpf.o")).unwrap();
         fs::write(host.path().join("new.yaml"), simple("frames_total")).unwrap();
         lines.next(&["unit failed", "CAP_NET_ADMIN"]);
-        let response = host.get("/metrics/new", &[]);
-        assert_eq!(response.status, 503);
-        assert!(
-            response.text().contains("CAP_NET_ADMIN"),
-            "{}",
-            response.text()
-        );
+        // The server is told a moment after the log.
+        eventually("what is missing is named", || {
+            let response = host.get("/metrics/new", &[]);
+            assert_eq!(response.status, 503);
+            response.text().contains("CAP_NET_ADMIN").then_some(())
+        });
         only_bpf_and_perfmon(&host);
     });
 }

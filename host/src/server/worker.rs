@@ -179,6 +179,20 @@ impl Server {
 
     fn open(&self, unit: ServedUnit, descriptors: Vec<OwnedFd>) {
         let (name, generation) = (unit.config.name.clone(), unit.generation);
+        if let Err(error) = leave_room(&descriptors) {
+            self.loader.say(&ToLoader::Opened {
+                unit: name,
+                generation,
+                outcome: Err(OpenRefusal {
+                    why: format!(
+                        "too few descriptors would be left to the server for connections: {error}; raise the limit of open files (ulimit -n, LimitNOFILE=)"
+                    ),
+                    retryable: true,
+                    metrics: Vec::new(),
+                }),
+            });
+            return;
+        }
         let entry = self.units.entry(&name);
         let opened = entry.open(unit, descriptors, &self.registry(), &self.collectors);
         let plugins = opened.map(|plugins| plugins.into_iter().collect());
@@ -221,4 +235,17 @@ impl Server {
         let new = refused.checked_sub(before).unwrap_or(refused);
         telemetry.errors("cgroup-id-map", new);
     }
+}
+
+/// Descriptors that units leave to connections, to files of plugins and to the link.
+const LEFT_TO_CONNECTIONS: usize = 24;
+
+/// Whether so many descriptors can still be had while there are those of a unit that comes.
+fn leave_room(descriptors: &[OwnedFd]) -> std::io::Result<()> {
+    let Some(one) = descriptors.first() else {
+        return Ok(());
+    };
+    let more: std::io::Result<Vec<OwnedFd>> =
+        (0..LEFT_TO_CONNECTIONS).map(|_| one.try_clone()).collect();
+    more.map(drop)
 }

@@ -65,12 +65,13 @@ fn each_costs_its_own_families_alone() {
             Some(0.0),
             "{does}"
         );
-        let failures = [own[0], own[1], ("reason", reason)];
-        assert_eq!(
-            body.value("exporter_host_collector_failures_total", &failures),
-            Some(1.0),
-            "{does}"
-        );
+        let failed = |reason| {
+            let failures = [own[0], own[1], ("reason", reason)];
+            body.value("exporter_host_collector_failures_total", &failures)
+        };
+        // A machine that does other things leaves a call no CPU time.
+        let is_starved = reason == "cpu" && failed("starved") == Some(1.0);
+        assert!(failed(reason) == Some(1.0) || is_starved, "{does}");
         assert_says(
             &log,
             &[&format!("config={does} "), "its families are left out"],

@@ -117,7 +117,7 @@ fn what_the_server_has_no_room_for_says_so() {
         .argument("--web.enable-lifecycle")
         .start();
     let server = host.server();
-    let room = descriptors(server) + 40;
+    let room = descriptors(server) + 64;
     let user = of_each_thread(server, "Uid");
     let user = user.split('\t').next().unwrap();
     // Whoever is of the same user may.
