@@ -212,7 +212,8 @@ impl Columns {
             }
         };
         let LabelBlocks { text, ends } = &*self.blocks;
-        text.len() + size_of_val(ends.as_slice()) + indexes + values
+        let starts = size_of_val(self.starts.as_slice());
+        text.len() + size_of_val(ends.as_slice()) + starts + indexes + values
     }
 
     #[inline]

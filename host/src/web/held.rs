@@ -14,7 +14,7 @@ use crate::telemetry::give_memory_back;
 /// Bytes of series that slow readers may hold, all together.
 const MAX_HELD: usize = 64 << 20;
 /// A reader is slow that has not taken a chunk for so long,
-const STUCK: Duration = Duration::from_secs(1);
+const STUCK: Duration = Duration::from_millis(300);
 /// or for whom more than half of the time was spent waiting, after this,
 const SLOW_AFTER: Duration = Duration::from_secs(3);
 /// and who has taken less than this a second.
