@@ -19,6 +19,18 @@ pub fn translate(pattern: &str) -> String {
     translator.out
 }
 
+/// For one compiled pattern, in bytes. Go limits repetition to 1000 for the same reason.
+pub const SIZE_LIMIT: usize = 4 << 20;
+
+/// Why a pattern does not compile: the last line of the error. Those before draw the pattern as it
+/// was translated, which the operator did not write.
+#[must_use]
+pub fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default().trim();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
 struct Translator<'a> {
     rest: Peekable<Chars<'a>>,
     out: String,

@@ -32,9 +32,6 @@ pub struct Options {
     regexps: Option<Vec<Text>>,
 }
 
-/// For one compiled pattern, in bytes. Go limits repetition to 1000 for the same reason.
-const SIZE_LIMIT: usize = 4 << 20;
-
 impl Decoder for Regexp {
     const NAME: &'static str = "regexp";
     const SUMMARY: &'static str = "any text: what the first matching pattern finds in it; without a match the series is left out";
@@ -79,10 +76,13 @@ impl Decoder for Regexp {
 impl Pattern {
     fn new(pattern: &str) -> Result<Self, Error> {
         let regex = RegexBuilder::new(&go_regexp::translate(pattern))
-            .size_limit(SIZE_LIMIT)
+            .size_limit(go_regexp::SIZE_LIMIT)
             .build()
             .map_err(|error| {
-                format!("`{pattern}` in `regexps` is no pattern: {}", reason(&error))
+                format!(
+                    "`{pattern}` in `regexps` is no pattern: {}",
+                    go_regexp::reason(&error)
+                )
             })?;
         let groups = (regex.captures_len() > 1).then(|| RefCell::new(regex.capture_locations()));
         Ok(Self { regex, groups })
@@ -100,14 +100,6 @@ impl Pattern {
         self.regex.captures_read(&mut groups, text)?;
         Some(groups.get(1).unwrap_or((0, 0)))
     }
-}
-
-/// The last line of the error: those before draw the pattern as it was translated, which the
-/// operator did not write.
-fn reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().last().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]

@@ -136,9 +136,6 @@ fn regexps(node: &Node, diagnostics: &mut Diagnostics) -> Option<Value> {
     Some(Value::Array(patterns))
 }
 
-/// As the decoder `regexp` has it for one compiled pattern, in bytes.
-const SIZE_LIMIT: usize = 4 << 20;
-
 /// A pattern in Go's syntax. None: it doesn't compile, which has been said.
 pub(super) fn read_regexp(
     at: LineColumn,
@@ -146,26 +143,15 @@ pub(super) fn read_regexp(
     diagnostics: &mut Diagnostics,
 ) -> Option<Regex> {
     let compiled = RegexBuilder::new(&go_regexp::translate(pattern))
-        .size_limit(SIZE_LIMIT)
+        .size_limit(go_regexp::SIZE_LIMIT)
         .build();
     match compiled {
         Ok(regex) => Some(regex),
         Err(error) => {
-            // The crate draws the pattern and a caret over several lines; its last line says what
-            // is wrong.
-            let text = error.to_string();
-            let why = text
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .trim_start_matches("error: ");
+            let (pattern, why) = (shorten(pattern), go_regexp::reason(&error));
             diagnostics.error(
                 at,
-                format!(
-                    "the regular expression `{}` does not compile: {why}",
-                    shorten(pattern)
-                ),
+                format!("the regular expression `{pattern}` does not compile: {why}"),
             );
             None
         }
