@@ -26,6 +26,7 @@ mod packet;
 mod payload;
 mod queue;
 mod receiver;
+mod reserve;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -48,4 +49,5 @@ pub(crate) use self::receiver::ReceiveError;
 pub(crate) use self::receiver::Received;
 pub(crate) use self::receiver::Receiver;
 pub(crate) use self::receiver::Truncated;
+pub(crate) use self::reserve::Reserve;
 pub(crate) use self::sender::Sender;

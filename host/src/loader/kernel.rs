@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::plugins::PluginFiles;
 use super::ready::Ready;
-use super::reserve::Reserve;
+use super::reserve::reserve;
 use super::server::{Granted, OpenedVersion, Refusal, ServerLink};
 use super::tasks::{Task, Tasks};
 use super::units::{
@@ -276,7 +276,7 @@ impl Kernel {
             kernel.map(KernelSide::shared_maps)
         };
         // What is left for the rest of the host.
-        let reserve = Reserve::take().map_err(UnitError::Descriptors)?;
+        let reserve = reserve().map_err(UnitError::Descriptors)?;
         let loaded = load::load(config, &self.environment, maps.as_ref(), number);
         let mut loaded = match loaded {
             Ok(loaded) => loaded,

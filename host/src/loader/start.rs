@@ -10,7 +10,7 @@ use super::kernel::{Kernel, refuse, report_running, served, starts_now};
 use super::notify;
 use super::ready::Ready;
 use super::reload::Outcome;
-use super::reserve::Reserve;
+use super::reserve::reserve;
 use super::units::{Cause, Desired, Environment, LoadFailure, Loaded, UnitError, load};
 use crate::bpf::{self, Pins};
 use crate::cli::settings::Settings;
@@ -179,7 +179,7 @@ fn attach(config: UnitConfig, environment: &Environment, number: u64) -> Candida
 
 /// Attaches, and opens what the server is to read, with some descriptors to spare.
 fn ready(mut loaded: Loaded, number: u64) -> Result<Ready, UnitError> {
-    let _reserve = Reserve::take().map_err(UnitError::Descriptors)?;
+    let _reserve = reserve().map_err(UnitError::Descriptors)?;
     loaded.attach(None)?;
     let (message, descriptors) = served(&loaded, number)?;
     Ok(Ready {

@@ -15,9 +15,12 @@ use super::step::Step;
 use super::units::{OpenError, explain};
 use crate::digest::Digest;
 use crate::link::{
-    OpenRefusal, PluginMessage, ServedUnit, ToLoader, ToServer, UnitPhase, UnitStatus,
+    OpenRefusal, PluginMessage, Reserve, ServedUnit, ToLoader, ToServer, UnitPhase, UnitStatus,
 };
 use crate::plugin::PluginParts;
+
+/// Descriptors that units leave to connections, to files of plugins and to the link.
+const LEFT_TO_CONNECTIONS: usize = 24;
 
 /// Something to do, with what came along.
 pub(super) struct Job {
@@ -179,7 +182,11 @@ impl Server {
 
     fn open(&self, unit: ServedUnit, descriptors: Vec<OwnedFd>) {
         let (name, generation) = (unit.config.name.clone(), unit.generation);
-        if let Err(error) = leave_room(&descriptors) {
+        let first = descriptors.first();
+        let room = first
+            .map(|one| Reserve::of(one, LEFT_TO_CONNECTIONS))
+            .transpose();
+        if let Err(error) = room {
             self.loader.say(&ToLoader::Opened {
                 unit: name,
                 generation,
@@ -235,17 +242,4 @@ impl Server {
         let new = refused.checked_sub(before).unwrap_or(refused);
         telemetry.errors("cgroup-id-map", new);
     }
-}
-
-/// Descriptors that units leave to connections, to files of plugins and to the link.
-const LEFT_TO_CONNECTIONS: usize = 24;
-
-/// Whether so many descriptors can still be had while there are those of a unit that comes.
-fn leave_room(descriptors: &[OwnedFd]) -> std::io::Result<()> {
-    let Some(one) = descriptors.first() else {
-        return Ok(());
-    };
-    let more: std::io::Result<Vec<OwnedFd>> =
-        (0..LEFT_TO_CONNECTIONS).map(|_| one.try_clone()).collect();
-    more.map(drop)
 }
