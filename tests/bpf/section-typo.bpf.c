@@ -2,18 +2,7 @@
 //
 // As programs-no-target, with a section that is none on any kernel.
 
-#include "test.bpf.h"
-
-MAP(HASH, ran_total, 4, 16);
-
-SEC("raw_tp/sys_enter")
-int works(struct bpf_raw_tracepoint_args *ctx)
-{
-    u32 argument, number = 1;
-    if (event(ctx, &argument))
-        increment_map(&ran_total, &number, 1);
-    return 0;
-}
+#include "works.bpf.h"
 
 SEC("tp_bf/sched_switch")
 int BPF_PROG(for_nothing)

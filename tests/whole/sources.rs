@@ -152,6 +152,16 @@ impl Drop for HungMount {
     }
 }
 
+/// No mount point and no file system is left out.
+const ALL_MOUNTS: &str =
+    "collectors: [{name: filesystem, options: {mount_points_exclude: ^$, fs_types_exclude: ^$}}]\n";
+
+/// A YAML of which each reload has much to say.
+fn much_wrong() -> String {
+    let keys = (0..300).map(|key| format!("unknown_key_{key}: 1\n"));
+    keys.collect::<String>() + "metrics: 7\n"
+}
+
 #[test]
 fn a_mount_that_hangs_is_one_mount() {
     in_own_namespace(|| {
@@ -165,10 +175,9 @@ fn a_mount_that_hangs_is_one_mount() {
             directory.path().display()
         );
         cover("/proc/1/mounts", &shown, directory.path());
-        let unit = "collectors: [{name: filesystem, options: {mount_points_exclude: ^$, fs_types_exclude: ^$}}]\n";
         let host = Setup::new()
             .component("filesystem")
-            .file("filesystem.yaml", unit)
+            .file("filesystem.yaml", ALL_MOUNTS)
             .argument("--hardening.landlock=off")
             .start();
         let point = directory.path().display().to_string();
@@ -214,10 +223,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
     let yaml = "metrics: {counters: [{name: seen_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
     let setup = Setup::new().unit("unit", "attach", yaml);
     // Each reload says what is wrong with it.
-    let keys: String = (0..300)
-        .map(|key| format!("unknown_key_{key}: 1\n"))
-        .collect();
-    let setup = setup.file("bad.yaml", format!("{keys}metrics: 7\n"));
+    let setup = setup.file("bad.yaml", much_wrong());
     let (mut host, address, log) = unread(&setup, &[]);
     within(Duration::from_secs(120), "lines are dropped", || {
         for _ in 0..20 {
@@ -244,15 +250,11 @@ fn all_troubles_at_once() {
         let _mount = HungMount::at(&hung);
         let shown = format!("dead:/export {} fuse.dead rw 0 0\n", hung.display());
         cover("/proc/1/mounts", &shown, directory.path());
-        let mounts = "collectors: [{name: filesystem, options: {mount_points_exclude: ^$, fs_types_exclude: ^$}}]\n";
-        let keys: String = (0..300)
-            .map(|key| format!("unknown_key_{key}: 1\n"))
-            .collect();
         let mut setup = Setup::new()
             .component("filesystem")
-            .file("filesystem.yaml", mounts)
+            .file("filesystem.yaml", ALL_MOUNTS)
             .file("lab.wasm", fs::read(lab()).unwrap())
-            .file("bad.yaml", format!("{keys}metrics: 7\n"));
+            .file("bad.yaml", much_wrong());
         for unit in 0..6 {
             let yaml = "collectors: [{name: loop, plugin: lab, options: {does: loop}}]\n";
             setup = setup.file(&format!("loop{unit}.yaml"), yaml);

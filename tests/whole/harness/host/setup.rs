@@ -119,11 +119,11 @@ impl Setup {
         self
     }
 
-    /// Runs this program of before the split and of before what hosts say of themselves by flag.
+    /// Runs this program of before the split.
     #[allow(dead_code, reason = "benches/increase compares with one")]
     pub(crate) fn older(mut self, program: PathBuf) -> Self {
         self.single = true;
-        self.copied_to(program).default_metrics()
+        self.copied_to(program)
     }
 
     /// Loader and server as threads of one process.
@@ -239,7 +239,7 @@ impl Setup {
         if self.listen {
             command.arg("--web.listen-address=127.0.0.1:0");
         }
-        if self.detailed {
+        if self.detailed && self.split() != Split::Unknown {
             command.arg("--web.detailed-exporter-metrics");
         }
         if self.split() == Split::Off && !given(ONE_PROCESS) {
