@@ -4,24 +4,28 @@
 //! (`tasks`); it blocks on nothing but the kernel, compilers and the server's answers, each with
 //! a limit.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod again;
+mod open;
+
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::plugins::PluginFiles;
-use super::ready::Ready;
+use super::ready::{served, without_object};
+use super::report::{refuse, report_running};
 use super::reserve::reserve;
-use super::server::{Granted, OpenedVersion, Refusal, ServerLink};
+use super::server::{Granted, OpenedVersion, ServerLink};
 use super::tasks::{Task, Tasks};
 use super::units::{
-    Action, Current, Desired, Environment, Exclusive, KernelSide, LeftOut, LoadFailure, Loaded,
-    Retry, State, Step, UnitError, UnitFailure, Units, Version, What, load, plan_unit,
+    Action, Current, Desired, Environment, KernelSide, LoadFailure, Loaded, Retry, State, Step,
+    UnitError, UnitFailure, Units, Version, load, plan_unit,
 };
-use crate::config::{Diagnostic, Lifecycle, Strictness, UnitConfig, joined};
+use crate::config::{Lifecycle, Strictness, UnitConfig};
 use crate::digest::Digest;
-use crate::link::{ServedConfig, ServedUnit, ToServer};
+use crate::link::ServedUnit;
 use crate::plugin::Compile;
 use crate::rows::MetricSpec;
 
@@ -87,142 +91,6 @@ impl Kernel {
     }
 
     // === A version ===
-
-    /// Has the server open a version. `Err`: why it cannot be served. None: without the metrics
-    /// that plugins refuse it can be, and those are taken out of it.
-    fn open(
-        &mut self,
-        (metrics, left_out): (&mut Vec<MetricSpec>, &mut Vec<Diagnostic>),
-        message: &ServedUnit,
-        descriptors: &[OwnedFd],
-    ) -> Result<Option<OpenedVersion>, UnitFailure> {
-        let refusal = match self.ask_to_open(message, descriptors)? {
-            Ok(opened) => return Ok(Some(opened)),
-            Err(refusal) => refusal,
-        };
-        let wrong: BTreeSet<usize> = refusal.metrics.iter().map(|(index, _)| *index).collect();
-        let diagnostics = refusal
-            .metrics
-            .into_iter()
-            .map(|(_, diagnostic)| diagnostic);
-        let diagnostics: Vec<Diagnostic> = diagnostics.collect();
-        let is_right = |index: usize| !wrong.contains(&index);
-        let any_right = (0..metrics.len()).any(is_right) || !message.config.collectors.is_empty();
-        // Otherwise nothing would be another time.
-        let any_wrong = (0..metrics.len()).any(|index| !is_right(index));
-        if !any_wrong || !any_right || !self.may_leave_out(&message.config.name, &diagnostics) {
-            return Err(UnitFailure {
-                why: match left_out.as_slice() {
-                    [] => refusal.why,
-                    left_out => format!("{}; {}", joined(left_out), refusal.why),
-                },
-                retryable: refusal.retryable,
-            });
-        }
-        let mut index = 0..;
-        metrics.retain(|_| index.next().is_some_and(is_right));
-        left_out.extend(diagnostics);
-        Ok(None)
-    }
-
-    /// As `open`, until there is nothing more to leave out. `first`: the first attempt.
-    fn open_loaded(
-        &mut self,
-        loaded: &mut Loaded,
-        first: (ServedUnit, Vec<OwnedFd>),
-    ) -> Result<(OpenedVersion, ServedUnit, Vec<OwnedFd>), UnitFailure> {
-        let (mut message, mut descriptors) = first;
-        loop {
-            let version = (&mut loaded.metrics, &mut loaded.left_out);
-            if let Some(opened) = self.open(version, &message, &descriptors)? {
-                return Ok((opened, message, descriptors));
-            }
-            (message, descriptors) = served(loaded, self.number())?;
-        }
-    }
-
-    fn ask_to_open(
-        &self,
-        message: &ServedUnit,
-        descriptors: &[OwnedFd],
-    ) -> Result<Result<OpenedVersion, Refusal>, UnitFailure> {
-        self.link.open(message, descriptors).map_err(|error| {
-            // An answer that comes later finds nobody.
-            self.link.discard(&message.config.name, message.generation);
-            UnitFailure::retryable(error.to_string())
-        })
-    }
-
-    /// Whether a unit may run without these metrics: with `--config.strict` it may not, and a
-    /// version that runs is not replaced by one that lacks what it has.
-    fn may_leave_out(&mut self, unit: &str, diagnostics: &[Diagnostic]) -> bool {
-        if diagnostics.is_empty() {
-            return true;
-        }
-        if self.environment.strict {
-            return false;
-        }
-        let unit = self.units.enter_known(unit);
-        let Some(version) = unit.as_ref().and_then(Exclusive::serving) else {
-            return true;
-        };
-        let known = &version.left_out.diagnostics;
-        // Lines move when something is written above them.
-        let is_known = |one: &Diagnostic| known.iter().any(|known| known.message == one.message);
-        diagnostics.iter().all(is_known)
-    }
-
-    fn left_out(&self, diagnostics: Vec<Diagnostic>) -> LeftOut {
-        LeftOut {
-            plugins: if diagnostics.is_empty() {
-                BTreeMap::new()
-            } else {
-                self.plugin_versions.clone()
-            },
-            diagnostics,
-        }
-    }
-
-    /// The whole story of a failure: with a config that is wrong, also what only plugins can tell.
-    pub(super) fn explain(&mut self, unit: &str, failure: LoadFailure) -> UnitFailure {
-        let LoadFailure { error, config } = failure;
-        if let (UnitError::Config(diagnostics), Some(config)) = (&error, config) {
-            let generation = self.number();
-            let message = || ToServer::Explain {
-                generation,
-                config: Box::new(ServedConfig::from(&*config)),
-                decoders: config.decoders().cloned().collect(),
-                diagnostics: diagnostics.clone(),
-            };
-            if let Some(why) = self.link.explain(message, unit, generation) {
-                return UnitFailure {
-                    why,
-                    retryable: false,
-                };
-            }
-        }
-        error.into()
-    }
-
-    /// The second half of a unit's start, at the start of the host: it is attached already.
-    pub(super) fn open_attached(
-        &mut self,
-        name: &str,
-        ready: Result<Ready, LoadFailure>,
-        began: Instant,
-    ) -> Result<(), UnitFailure> {
-        let Ready {
-            mut loaded,
-            message,
-            descriptors,
-        } = match ready {
-            Ok(ready) => ready,
-            Err(failure) => return Err(self.explain(name, failure)),
-        };
-        let first = (message, descriptors);
-        let (opened, message, descriptors) = self.open_loaded(&mut loaded, first)?;
-        self.put(name, loaded, opened, message, descriptors, began)
-    }
 
     /// Puts an attached version into service.
     fn put(
@@ -582,167 +450,6 @@ impl Kernel {
             unit.rest(config);
         }
         tracing::info!(config = name, "unit stopped: nobody asked for it any more");
-    }
-
-    // === Again ===
-
-    /// Tries again what is due.
-    fn try_again(&mut self) {
-        for name in self.units.due(Instant::now()) {
-            let Some(mut unit) = self.units.enter_known(&name) else {
-                continue;
-            };
-            let Some((retry, config, object)) = unit.take_retry() else {
-                continue;
-            };
-            match retry.what {
-                What::Programs => {
-                    for program in unit.attach_missing(retry) {
-                        tracing::info!(config = name, program, "program attached at last");
-                    }
-                }
-                What::Version => {
-                    let Some(config) = config.filter(|_| unit.diagnostic().is_some()) else {
-                        continue;
-                    };
-                    let desired = Desired::of(&config);
-                    // With another object it is for a reload, which somebody asks or watches for.
-                    if desired.fingerprint.object != object {
-                        continue;
-                    }
-                    unit.count_restart();
-                    drop(unit);
-                    let step = self.plan_unit(&name, &desired);
-                    // The log and the status say what came of it.
-                    let _ = self.act(&step, config, object, Some(retry));
-                }
-            }
-        }
-    }
-
-    /// CPUs or interfaces have come or gone.
-    fn follow_machine(&mut self) {
-        for name in self.units.names() {
-            let Some(mut unit) = self.units.enter_known(&name) else {
-                continue;
-            };
-            let kernel = unit
-                .serving_mut()
-                .and_then(|version| version.kernel.as_mut());
-            let Some(kernel) = kernel else { continue };
-            for (program, why) in kernel.follow_machine() {
-                tracing::warn!(
-                    config = name,
-                    program,
-                    "program not attached to what has come: {why}"
-                );
-            }
-            let added = kernel.follow_cpus();
-            unit.attach_later();
-            drop(unit);
-            for (map, metric, cpu, buffer) in added {
-                self.link.perf_buffer(&name, &map, &metric, cpu, buffer);
-            }
-        }
-    }
-}
-
-/// Bytes of a refusal in the log.
-const MAX_LOGGED: usize = 2048;
-
-/// Says that a version cannot be served. `already_reported`: it is known already.
-pub(super) fn refuse(unit: &mut Exclusive<'_>, why: &str, began: Instant, already_reported: bool) {
-    unit.refuse(why, began.elapsed());
-    let name = unit.name();
-    let why = bounded(why);
-    if already_reported {
-        tracing::debug!(config = name, "tried again in vain: {why}");
-    } else if unit.is_running() {
-        tracing::error!(
-            config = name,
-            "keeping the previous version, the new one failed: {why}"
-        );
-    } else {
-        tracing::error!(config = name, "unit failed: {why}");
-    }
-}
-
-/// What a verifier says may have no end: all of it is on `/`.
-fn bounded(why: &str) -> std::borrow::Cow<'_, str> {
-    let end = why.floor_char_boundary(MAX_LOGGED);
-    match why.get(end..).map_or(0, str::len) {
-        0 => why.into(),
-        more => format!("{} … ({more} more bytes, see /)", &why[..end]).into(),
-    }
-}
-
-/// What the server is to read of a version.
-pub(super) fn served(
-    loaded: &Loaded,
-    generation: u64,
-) -> Result<(ServedUnit, Vec<OwnedFd>), UnitError> {
-    match &loaded.kernel {
-        Some(kernel) => kernel.served(generation, &loaded.config, &loaded.metrics, Vec::new()),
-        None => Ok((
-            without_object(generation, generation, &loaded.config),
-            Vec::new(),
-        )),
-    }
-}
-
-/// A unit of collectors alone.
-fn without_object(generation: u64, kernel_side: u64, config: &UnitConfig) -> ServedUnit {
-    ServedUnit {
-        generation,
-        kernel_side,
-        config: ServedConfig::from(config),
-        metrics: Vec::new(),
-        sources: Vec::new(),
-        programs: Vec::new(),
-        held: Vec::new(),
-        resumed: false,
-    }
-}
-
-pub(super) fn report_running(unit: &Exclusive<'_>) {
-    let (name, Some(version)) = (unit.name(), unit.serving()) else {
-        return;
-    };
-    for diagnostic in &version.left_out.diagnostics {
-        tracing::warn!(config = name, "a metric is left out: {diagnostic}");
-    }
-    let mut programs = 0;
-    if let Some(kernel) = &version.kernel {
-        programs = kernel.programs().len();
-        for (program, why) in kernel.unattached() {
-            tracing::warn!(
-                config = name,
-                program = program.name,
-                section = program.section,
-                "program not attached: {why}"
-            );
-        }
-        for (program, why) in kernel.partial() {
-            tracing::warn!(config = name, program = program.name, "program {why}");
-        }
-        for remark in kernel.remarks() {
-            tracing::warn!(config = name, "{remark}");
-        }
-    }
-    tracing::info!(
-        config = name,
-        programs,
-        metrics = version.metrics.len(),
-        collectors = version.config.collectors.len(),
-        "unit running"
-    );
-    if let Some(cause) = version.degraded() {
-        let by = cause.as_str();
-        tracing::warn!(
-            config = name,
-            by,
-            "unit degraded: not all of it runs, see the warnings above"
-        );
     }
 }
 

@@ -16,6 +16,7 @@ mod notify;
 pub(crate) mod plugins;
 mod ready;
 mod reload;
+mod report;
 mod reserve;
 mod server;
 mod signals;

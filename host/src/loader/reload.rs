@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::kernel::{Kernel, refuse};
+use super::kernel::Kernel;
+use super::report::refuse;
 use super::tasks::Asked;
 use super::units::{Action, Desired};
 use crate::config::{self, UnitConfig};

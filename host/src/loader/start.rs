@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use super::kernel::{Kernel, refuse, report_running, served, starts_now};
+use super::kernel::{Kernel, starts_now};
 use super::notify;
-use super::ready::Ready;
+use super::ready::{Ready, served};
 use super::reload::Outcome;
+use super::report::{refuse, report_running};
 use super::reserve::reserve;
 use super::units::{Cause, Desired, Environment, LoadFailure, Loaded, UnitError, load};
 use crate::bpf::{self, Pins};

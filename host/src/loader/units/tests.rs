@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::config::{Strictness, read_unit};
+use crate::link::UnitPhase;
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<UnitStatus>>);
