@@ -16,7 +16,7 @@ use crate::harness::host::assert_says;
 use crate::harness::maps::number;
 use crate::harness::objects::repository;
 use crate::harness::parser::Format;
-use crate::harness::{Body, Host, Setup};
+use crate::harness::{Body, Host, Setup, eventually};
 
 /// A unit that counts the test's events, and has nothing to do with the plugin.
 const GOOD: &str = "metrics: {counters: [{name: kind_total, help: Test., labels: [{name: n, size: 4, decoders: [{name: uint}]}]}]}";
@@ -514,11 +514,11 @@ fn what_is_denied_says_what_would_allow_it() {
         )
         .start();
     assert_eq!(host.get("/metrics", &[]).status, 200);
-    let log = host.log();
+    // What is read of the log may be a moment behind the answer.
     for line in [
         r#"hostile.plugin.yaml would allow it with `grants: {tcp: [\"127.0.0.1:9\"]}`"#,
         r#"hostile.plugin.yaml would allow it with `grants: {read: [\"/etc/hostname\"]}`"#,
     ] {
-        assert!(log.contains(line), "{line}\n{log}");
+        eventually(line, || host.log().contains(line).then_some(()));
     }
 }
